@@ -1,0 +1,170 @@
+/* Diagnostics are collected, never printed where they are found; one renderer writes them all in
+ * clang's form: position, text, the source line, carets, notes. */
+#include "base/base.h"
+
+#include <stdlib.h>
+
+Loc loc_join(Loc a, Loc b) {
+    if (a.file != b.file || a.line != b.line || b.col < a.col) return a;
+    unsigned len = (unsigned)b.col + b.len - a.col;
+    a.len = (uint16_t)(len > UINT16_MAX ? UINT16_MAX : len);
+    return a;
+}
+
+void source_add(Cx *cx, Sym name, const char *text, size_t len) {
+    vec_push(cx->arena, &cx->sources, (Source){name, text, len});
+}
+
+const char *source_line(const Cx *cx, Sym name, uint32_t line, size_t *len) {
+    for (uint32_t i = 0; i < cx->sources.len; i++) {
+        const Source *s = &cx->sources.data[i];
+        if (s->name != name) continue;
+        const char *p = s->text, *end = s->text + s->len;
+        for (uint32_t n = 1; p; n++) {
+            const char *nl = memchr(p, '\n', (size_t)(end - p));
+            if (n == line) {
+                *len = (size_t)((nl ? nl : end) - p);
+                if (*len && p[*len - 1] == '\r') --*len;
+                return p;
+            }
+            p = nl ? nl + 1 : NULL;
+        }
+        return NULL;
+    }
+    return NULL;
+}
+
+static void add(Cx *cx, Severity sev, const char *flag, Loc loc, const char *fmt, va_list ap) {
+    vec_push(cx->arena, &cx->diags,
+             (Diag){.sev = sev, .loc = loc, .flag = flag, .text = arena_vprintf(cx->arena, fmt, ap)});
+    if (sev == SevError) cx->errors++;
+}
+
+void diag_error(Cx *cx, Loc loc, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    add(cx, SevError, NULL, loc, fmt, ap);
+    va_end(ap);
+}
+
+void diag_warn(Cx *cx, const char *flag, Loc loc, const char *fmt, ...) {
+    for (uint32_t i = 0; i < cx->disabled_warnings.len; i++) {
+        if (!strcmp(cx->disabled_warnings.data[i], flag)) return;
+    }
+    va_list ap;
+    va_start(ap, fmt);
+    add(cx, cx->werror ? SevError : SevWarning, flag, loc, fmt, ap);
+    va_end(ap);
+}
+
+void diag_note(Cx *cx, Loc loc, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    add(cx, SevNote, NULL, loc, fmt, ap);
+    va_end(ap);
+}
+
+void diag_fixit(Cx *cx, const char *fmt, ...) {
+    if (!cx->diags.len) return;
+    va_list ap;
+    va_start(ap, fmt);
+    cx->diags.data[cx->diags.len - 1].fixit = arena_vprintf(cx->arena, fmt, ap);
+    va_end(ap);
+}
+
+static const struct {
+    const char *name, *color;
+} severities[] = {
+    [SevError] = {"error", "\033[1;31m"},
+    [SevWarning] = {"warning", "\033[1;35m"},
+    [SevNote] = {"note", "\033[1;36m"},
+};
+
+/* The line, then a caret under the first byte and tildes under the rest of the stretch. */
+static void render_line(const Cx *cx, FILE *out, const Diag *d, bool color) {
+    size_t len;
+    const char *line = source_line(cx, d->loc.file, d->loc.line, &len);
+    if (!line || !d->loc.col) return;
+    fprintf(out, " %5u | %.*s\n       | ", d->loc.line, (int)len, line);
+    for (size_t i = 0; i + 1 < d->loc.col; i++) fputc(i < len && line[i] == '\t' ? '\t' : ' ', out);
+    fprintf(out, "%s^", color ? "\033[1;32m" : "");
+    for (size_t i = 1; i < d->loc.len && d->loc.col - 1 + i < len; i++) fputc('~', out);
+    fprintf(out, "%s\n", color ? "\033[0m" : "");
+    if (d->fixit) {
+        fprintf(out, "       | %*s%s\n", (int)d->loc.col - 1, "", d->fixit);
+    }
+}
+
+static void render_one(const Cx *cx, FILE *out, const Diag *d, bool color) {
+    const char *bold = color ? "\033[1m" : "", *off = color ? "\033[0m" : "";
+    if (d->loc.file) {
+        fprintf(out, "%s%s:%u:%u: %s", bold, d->loc.file, d->loc.line, d->loc.col, off);
+    } else {
+        fprintf(out, "%sbpc: %s", bold, off);
+    }
+    fprintf(out, "%s%s: %s%s%s%s", color ? severities[d->sev].color : "", severities[d->sev].name, off,
+            bold, d->text, off);
+    if (d->flag) fprintf(out, " [-W%s]", d->flag);
+    fputc('\n', out);
+    render_line(cx, out, d, color);
+}
+
+void diag_render(Cx *cx, FILE *out, bool color) {
+    uint32_t errors = 0;
+    for (uint32_t i = 0; i < cx->diags.len; i++) {
+        const Diag *d = &cx->diags.data[i];
+        if (d->sev == SevError && errors++ == MaxErrors) {
+            fprintf(out, "bpc: too many errors, the rest is not shown\n");
+            break;
+        }
+        render_one(cx, out, d, color);
+    }
+    cx->diags.len = 0;
+}
+
+static size_t edit_distance(const char *a, const char *b) {
+    enum { Max = 64 };
+    size_t na = strlen(a), nb = strlen(b), row[Max + 1];
+    if (na > Max || nb > Max) return Max;
+    for (size_t j = 0; j <= nb; j++) row[j] = j;
+    for (size_t i = 1; i <= na; i++) {
+        size_t diag = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= nb; j++) {
+            size_t swap = diag + (a[i - 1] != b[j - 1]), best = row[j] + 1;
+            diag = row[j];
+            if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
+            row[j] = best < swap ? best : swap;
+        }
+    }
+    return row[nb];
+}
+
+const char *nearest_name(const char *s, const char *const *names, size_t n) {
+    const char *best = NULL;
+    size_t limit = strlen(s) / 3 + 1, found = limit + 1;
+    for (size_t i = 0; i < n; i++) {
+        size_t d = edit_distance(s, names[i]);
+        if (d < found && d < strlen(s)) {
+            found = d;
+            best = names[i];
+        }
+    }
+    return best;
+}
+
+void bug_at(Cx *cx, Loc loc, const char *fmt, ...) {
+    if (cx) diag_render(cx, stderr, false);
+    fprintf(stderr, "bpc: internal error");
+    if (cx && cx->pass) fprintf(stderr, " in pass '%s'", cx->pass);
+    fprintf(stderr, ": ");
+    va_list ap;
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    if (loc.file) fprintf(stderr, " (%s:%u:%u)", loc.file, loc.line, loc.col);
+    fputc('\n', stderr);
+    if (cx && cx->crash_dump) cx->crash_dump(cx->crash_data);
+    fprintf(stderr, "bpc: please report this, with the program that shows it\n");
+    exit(ExitBug);
+}

@@ -1,0 +1,39 @@
+/* codegen: planned kernels to LLVM IR, objects and JIT, through LLVM's C API only. */
+#ifndef BPC_CODEGEN_H
+#define BPC_CODEGEN_H
+
+#include "ir/ir.h"
+
+typedef struct CgOptions {
+    int level;          /* 0..3 */
+    const char *cpu;    /* NULL or "native": the host's */
+    const char *triple; /* NULL: the host's */
+    bool debug;         /* -g */
+    bool library;       /* no references to the runtime, serial: for -c and -shared */
+} CgOptions;
+
+/* A generated module: one function per entry of the program (exports, init, step, eval ...), named
+ * bp_NAME, with the interface of runtime/bprt.h, and `bp_program` that lists them beside the
+ * manifest. */
+typedef struct Cg Cg;
+
+/* NULL after a user error (unknown CPU, target without FMA), reported to p->cx. */
+Cg *cg_build(Program *p, const CgOptions *o);
+void cg_free(Cg *cg);
+
+typedef enum CgFile { CgObject, CgAssembly, CgLlvm } CgFile;
+/* The bytes of the file, in the program's arena; NULL after an error. */
+char *cg_emit(Cg *cg, CgFile kind, size_t *len);
+
+/* Compiles into this process; pointers stay valid until jit_free. */
+typedef struct Jit Jit;
+Jit *jit_new(Cg *cg);
+void *jit_symbol(Jit *jit, const char *name); /* "bp_program", "bp_fit_step"; NULL if absent */
+void jit_free(Jit *jit);
+
+/* The program as the runtime needs it, in JSON (schema in docs/manifest.md). */
+char *cg_manifest(Program *p);
+/* The C header of an object made by -c: `NAME_init`, `NAME_step`, a prototype per export. */
+char *cg_header(Program *p);
+
+#endif

@@ -1,0 +1,39 @@
+/* frontend: source text to IR. */
+#ifndef BPC_FRONTEND_H
+#define BPC_FRONTEND_H
+
+#include "frontend/ast.h"
+
+typedef struct FrontOptions {
+    const char *const *defines; /* "NAME=VALUE" of -D */
+    uint32_t ndefines;
+    const char *const *include_dirs;
+    uint32_t ninclude_dirs;
+    bool float64; /* --float=f64: every f32 is f64 */
+    bool check;   /* bpc check: training = true everywhere */
+} FrontOptions;
+
+/* Parses the file and lowers it (IR text is read as it stands). NULL after errors in cx.
+ * The program's `rule` is set. */
+Program *front_load(Cx *cx, const char *path, const FrontOptions *o);
+/* The same for text; name is what diagnostics show. */
+Program *front_load_text(Cx *cx, Sym name, const char *text, size_t len, const FrontOptions *o);
+
+/* The sources of std/, compiled into the binary (std_files.c is generated from std/ by the build). */
+typedef struct StdFile {
+    const char *name; /* "std/nn.bp" */
+    const char *text;
+    size_t len;
+} StdFile;
+extern const StdFile std_files[];
+extern const uint32_t std_files_len;
+
+/* ---- read_ir.c: a fn whose every let carries an origin is IR text ---- */
+bool item_is_ir(const Item *fn);
+/* Appends the function as it stands: no folding, no merging. NULL after errors. */
+Fn *read_ir_fn(Program *p, const Item *fn);
+/* The lowered `train` of IR text: init, step, eval, eval_row, loss, metrics, batch ... */
+bool item_is_ir_train(const Item *train);
+Stage *read_ir_train(Program *p, const Item *train);
+
+#endif

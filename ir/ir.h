@@ -1,0 +1,403 @@
+/* ir: the program as typed, flat, static-single-assignment tensor functions. The IR prints as the
+ * A-normal subset of .bp and is read back by the same parser.
+ *
+ *   let h: f32[64, 128] = tanh(z);  //@ m.bp:4:11 B[op, x]
+ *
+ * A function is a linear array of instructions, a value is an index into it, operands come before
+ * their uses. Values are immutable: a pass reads one function and builds another. */
+#ifndef BPC_IR_H
+#define BPC_IR_H
+
+#include "base/base.h"
+
+/* ---- types ---- */
+typedef enum DType { F32, F64, BF16, I32, I64, BOOL, DTypeCount } DType;
+const char *dtype_name(DType dt);
+bool dtype_is_float(DType dt);
+bool dtype_is_int(DType dt);
+size_t dtype_size(DType dt); /* bytes in memory: 4 8 2 4 8 1 */
+
+/* Interned: equal shapes are the equal pointer. Sizes are >= 0. */
+typedef struct Shape {
+    uint32_t rank;
+    int64_t size; /* product of the dimensions, checked not to overflow */
+    int64_t dim[];
+} Shape;
+
+/* range is the V of i32<V>, 0 where there is none. */
+typedef struct Type {
+    DType dt;
+    int64_t range;
+    const Shape *shape;
+} Type;
+
+bool type_equal(Type a, Type b);
+/* "f32[64, 128]", "i32<10>[64]", "f32". */
+const char *type_text(Cx *cx, Type t);
+
+/* ---- attributes ---- */
+typedef enum AttrKind { AttrNone, AttrInt, AttrBool, AttrFloat, AttrInts, AttrFn, AttrNames } AttrKind;
+typedef struct Attr {
+    AttrKind kind;
+    union {
+        int64_t i; /* AttrInt, AttrBool */
+        double f;  /* AttrFloat */
+        Sym s;     /* AttrFn: the name of a function of the program */
+        struct {
+            uint32_t n;
+            const int64_t *v;
+        } is; /* AttrInts */
+        struct {
+            uint32_t n;
+            const Sym *v;
+        } names; /* AttrNames */
+    };
+} Attr;
+Attr attr_int(int64_t i);
+Attr attr_bool(bool b);
+Attr attr_float(double f);
+Attr attr_fn(Sym fn);
+Attr attr_ints(Cx *cx, const int64_t *v, uint32_t n);   /* copies */
+Attr attr_names(Cx *cx, const Sym *v, uint32_t n);      /* copies */
+bool attr_equal(Attr a, Attr b); /* floats by bits */
+
+/* ---- operations: one row of ops.def each ---- */
+typedef enum Op {
+#define OP(name, ...) Op_##name,
+#include "ir/ops.def"
+    OpCount
+} Op;
+
+typedef enum OpClass {
+    ClsSource,   /* no data operands: param const iota rng */
+    ClsElem,     /* elementwise, all operands of equal shape */
+    ClsView,     /* data movement by an index map: broadcast reshape transpose slice flip pad */
+    ClsReduce,   /* reduce_* over axes */
+    ClsContract, /* matmul */
+    ClsMove,     /* other data movement and scans along an axis: concat gather scatter_add cumsum */
+    ClsCall,     /* call, get and regions */
+    ClsOperator, /* derivative operators; gone after differentiate */
+} OpClass;
+
+/* Where automatic tests draw the operands of an operation from. */
+typedef enum Domain {
+    DomNone,     /* no automatic test */
+    DomAny,      /* [-2, 2], away from kinks */
+    DomPositive, /* [0.3, 3] */
+    DomNonzero,  /* [0.3, 3] with either sign */
+    DomUnit,     /* [-0.9, 0.9] */
+    DomInt,      /* small integers */
+    DomBool,
+} Domain;
+
+enum { MaxOperands = 8, MaxAttrs = 8 };
+
+/* A query and answer of shape inference. attrs[i].kind == AttrNone where the caller gave none: the
+ * rule fills a default or complains. given is the declared type for operations that need one
+ * (const, rng, cast), else NULL. */
+typedef struct Infer {
+    Cx *cx;
+    uint32_t nargs;
+    const Type *args;
+    Attr *attrs;
+    const Type *given;
+    Type result;
+} Infer;
+
+typedef struct OpInfo {
+    const char *name;
+    OpClass cls;
+    int nargs; /* -1: any number */
+    const char *operands[MaxOperands];
+    int nattrs;
+    struct {
+        const char *name;
+        AttrKind kind;
+    } attrs[MaxAttrs];
+    /* NULL on success, else the text of an error that names operands and sizes. */
+    const char *(*infer)(Infer *q);
+    Domain domain;
+    bool commutes;
+    const char *help;
+} OpInfo;
+extern const OpInfo op_info[OpCount];
+/* OpCount if there is none. */
+Op op_by_name(const char *name);
+
+/* ---- instructions and functions ---- */
+typedef uint32_t Val;
+#define NoVal UINT32_MAX
+
+typedef struct Ins {
+    uint16_t op; /* Op */
+    uint32_t nargs;
+    const Val *args;
+    const Attr *attrs; /* op_info[op].nattrs of them */
+    Type type;         /* of a call with several results: unused, its Op_get's have them */
+    /* Op_const: n == 1 is a splat, else one number per element, row by row; floats are stored
+     * rounded to their type, in .f; integers and bools in .i */
+    const union Num *data;
+    uint64_t ndata;
+    Loc loc;
+    Sym rule; /* "B[tanh, x]" in an adjoint, else NULL */
+    Sym name; /* from the source, or NULL */
+} Ins;
+
+typedef union Num {
+    double f;
+    int64_t i;
+} Num;
+
+typedef enum Prop { /* what a function is known to satisfy */
+    PropNoOperators = 1, /* no grad, jvp, ... left */
+    PropInlined = 2,     /* no calls left but those of ruled functions */
+    PropFused = 4,       /* kernels filled in */
+    PropPlanned = 8,     /* buffers filled in */
+} Prop;
+
+struct Kernel;
+struct Plan;
+
+typedef struct Fn {
+    Sym name;
+    Loc loc;
+    Sym rule; /* of a derivative: "value_and_grad[f, wrt=w]", else NULL */
+    const char *doc;
+    bool exported;
+    uint32_t nparams; /* ins[0 .. nparams) are Op_param, in order */
+    VEC(Ins) ins;
+    VEC(Val) results;
+    /* results[i] may overwrite the storage of parameter donated[i]; -1: none. NULL: none at all */
+    int32_t *donated;
+    unsigned props;
+    VEC(struct Kernel *) kernels; /* in execution order, from the pass `fuse` */
+    struct Plan *plan;            /* from the pass `plan` */
+} Fn;
+
+/* ---- kernels (made by passes/fuse.c, emitted by codegen) ---- */
+typedef enum KernelKind {
+    KernMap,      /* one loop nest over `space`, elementwise and views inside */
+    KernReduce,   /* root is a ClsReduce; members before it feed it, members after it use it */
+    KernContract, /* root is a matmul; views of stored values may feed it, elementwise follow it */
+    KernMove,     /* root is one ClsMove instruction on stored values */
+} KernelKind;
+
+typedef struct Kernel {
+    uint32_t id;
+    KernelKind kind;
+    Val root;           /* reduce, contract, move; NoVal for a map */
+    const Shape *space; /* iteration space of what is stored (the output's shape) */
+    VEC(Val) members;   /* computed inside, operands first; the root is one of them */
+    VEC(Val) inputs;    /* values read from buffers */
+    VEC(Val) outputs;   /* members that are stored */
+} Kernel;
+
+/* ---- memory plan (made by passes/plan.c) ---- */
+typedef enum BufKind { BufNone, BufArg, BufResult, BufArena, BufConst } BufKind;
+typedef struct Buf {
+    BufKind kind;
+    uint32_t index;  /* BufArg: parameter; BufResult: result */
+    uint64_t offset; /* BufArena: bytes from its start, 64-byte aligned */
+    uint64_t bytes;
+} Buf;
+typedef struct Plan {
+    Buf *bufs; /* per value; BufNone where it lives in registers only */
+    uint64_t arena_bytes;
+    /* for --emit=plan: bytes by purpose */
+    uint64_t param_bytes, opt_bytes, const_bytes, saved_bytes, scratch_bytes;
+} Plan;
+
+/* ---- programs ---- */
+typedef struct Hyper {
+    Sym name;
+    DType dt;
+    double value;
+    const char *doc;
+    Loc loc;
+} Hyper;
+
+typedef struct ConstDecl {
+    Sym name;
+    Sym text; /* its value as .bp */
+} ConstDecl;
+
+/* How a field of a dataset is computed from a row of the source. */
+typedef enum DataExprKind {
+    DxNum,         /* num */
+    DxCols,        /* columns a .. b-1 */
+    DxCol,         /* column a */
+    DxColName,     /* column named s */
+    DxKey,         /* array named s (npz) */
+    DxField,       /* field a of the source (idx, npy, functions) */
+    DxStandardize, /* (x - mean) / deviation of the training rows */
+    DxCategory,    /* strings numbered in sorted order */
+    DxAdd, DxSub, DxMul, DxDiv, DxNeg,
+} DataExprKind;
+typedef struct DataExpr {
+    DataExprKind kind;
+    double num;
+    int64_t a, b;
+    Sym s;
+    const struct DataExpr *x, *y;
+} DataExpr;
+typedef struct Field {
+    Sym name;
+    Type type; /* of one row */
+    const DataExpr *expr;
+    Loc loc;
+} Field;
+typedef enum SplitMode { SplitNone, SplitRandom, SplitTail } SplitMode;
+typedef struct Dataset {
+    Sym name;
+    Loc loc;
+    const char *doc;
+    const char *text; /* the declaration as .bp, for the printer */
+    Sym kind;         /* "csv" "npz" */
+    VEC(Sym) files;   /* absolute */
+    int header;       /* -1: detect, 0: none, 1: one line of names */
+    int64_t skip;     /* lines dropped at the start */
+    char sep;         /* ' ': any blanks */
+    SplitMode split;
+    double valid, test;
+    uint64_t split_seed;
+    Sym train_file, valid_file, test_file; /* or NULL */
+    VEC(Field) fields;
+} Dataset;
+
+/* A lowered `train`. Formals of the functions bind by name: state paths ("net.fc1.w",
+ * "opt.m.net.fc1.w"), "data.DATASET.FIELD.mean|deviation", "hyper.NAME", "train.step" (updates
+ * done), "train.steps" (in all), "train.key" (i64), then the dataset's fields with a leading batch
+ * dimension. step: returns the new state in the order of its state formals, then loss and metrics
+ * (scalars). eval, eval_row (batch 1): return loss and metrics. */
+typedef struct Stage {
+    Sym name;
+    Loc loc, loss_loc;
+    const char *doc;
+    Sym dataset, split;             /* "digits", "train" */
+    Sym valid_dataset, valid_split; /* or NULL */
+    VEC(Sym) binds;                 /* local names of the fields, "_" for unused */
+    Sym loss, step, eval, eval_row; /* functions; loss is (state, ..., fields) -> (loss, metrics) */
+    VEC(Sym) metrics;
+    int64_t batch, epochs, steps; /* 0: not given */
+    int64_t eval_every, save_every, early_stop; /* 0: default */
+    bool has_seed;
+    uint64_t seed;
+} Stage;
+
+typedef enum RuleKind { RuleBackward, RuleForward } RuleKind;
+
+typedef struct Program {
+    Cx *cx;
+    Sym name;        /* of the file, without .bp */
+    Sym path;        /* as given on the command line */
+    const char *doc;
+    VEC(Hyper) hypers;
+    VEC(ConstDecl) consts;
+    VEC(Dataset *) datasets;
+    VEC(Fn *) fns;   /* callees before callers */
+    VEC(Stage *) stages;
+    Sym init;        /* fn (train.key: i64) -> state in the order of `state`, or NULL */
+    VEC(struct StateVar { Sym path; Type type; }) state;
+    DType real;      /* F32, or F64 under --float=f64 */
+    /* The rule of an operation or of a function with a rule of its own, instantiated for operand
+     * types (and the result's), or NULL where there is none. Backward: a function
+     * (operands..., results..., cotangent per float result) -> one value per operand; a result
+     * that is no cotangent (`zero`, `nodiff`, integer operands) is an Op_const 0 of the operand's
+     * type with `rule` "zero" or "nodiff". Forward: (operands..., results..., tangent per float
+     * operand) -> one tangent per float result. Set by the driver to the front end's. */
+    Fn *(*rule)(struct Program *p, RuleKind kind, Sym name, const Ins *site, const Type *args,
+                const Type *results, uint32_t nresults);
+    void *front; /* the front end's own state behind `rule` */
+} Program;
+
+Program *program_new(Cx *cx);
+Fn *program_fn(const Program *p, Sym name);          /* NULL if there is none */
+void program_add(Program *p, Fn *fn);                /* replaces one of the same name */
+Sym program_fresh(const Program *p, const char *base); /* an unused function name */
+
+/* ---- types.c ---- */
+const Shape *shape_of(Cx *cx, const int64_t *dim, uint32_t rank); /* NULL: size overflows */
+const Shape *shape_scalar(Cx *cx);
+Type type_of(DType dt, const Shape *shape);
+
+/* ---- builder.c: appends instructions to a new function; folds and merges equal ones ---- */
+typedef struct Builder Builder;
+/* raw: no folding, no merging, no renaming: what the reader uses. */
+Builder *builder_new(Program *p, Sym name, bool raw);
+/* Position and rule that the next instructions carry. */
+void b_at(Builder *b, Loc loc, Sym rule);
+Loc b_loc(const Builder *b);
+Val b_param(Builder *b, Sym name, Type type); /* before anything else */
+Val b_const(Builder *b, Type type, const Num *data, uint64_t n); /* n == 1: splat */
+Val b_float(Builder *b, Type type, double v);                    /* splat; any dtype, converted */
+Val b_int(Builder *b, Type type, int64_t v);
+/* attrs has op_info[op].nattrs entries (NULL if none); missing ones have kind AttrNone. given is
+ * needed by rng, cast and calls. A shape error here is a BUG(): front ends ask op_infer first. */
+Val b_op(Builder *b, Op op, const Val *args, uint32_t nargs, const Attr *attrs, const Type *given);
+/* Calls fn, gives its results. */
+void b_call(Builder *b, const Fn *fn, const Val *args, uint32_t nargs, Val *results);
+/* An instruction with several results (call, operators, regions) and its Op_get's. */
+void b_multi(Builder *b, Op op, const Val *args, uint32_t nargs, const Attr *attrs,
+             const Type *types, uint32_t n, Val *results);
+void b_name(Builder *b, Val v, Sym name); /* keeps an earlier name */
+void b_result(Builder *b, Val v);
+const Ins *b_ins(const Builder *b, Val v);
+Type b_type(const Builder *b, Val v);
+Fn *b_fn(Builder *b); /* the function being built */
+Fn *builder_done(Builder *b);
+/* Copies instruction `ins` with operands mapped; keeps loc, rule and name. Fills map for it. */
+Val b_copy(Builder *b, const Ins *ins, const Val *map);
+/* Copies the body of fn with its parameters bound to args; results gets fn's results. Only what
+ * the wanted results need is copied (want NULL: all). at: keep = own positions. */
+void b_inline(Builder *b, const Fn *fn, const Val *args, const bool *want, Val *results);
+/* shorthands of b_op for what passes emit most */
+Val b_add(Builder *b, Val x, Val y);
+Val b_mul(Builder *b, Val x, Val y);
+/* x summed over what broadcasting `to` to x's shape would stretch, then reshaped to `to`. */
+Val b_sum_to(Builder *b, Val x, const Shape *to);
+Val b_broadcast(Builder *b, Val x, const Shape *to);
+Val b_reshape(Builder *b, Val x, const Shape *to);
+
+/* Infers the result type; NULL on success, else what is wrong. Fills default attributes. */
+const char *op_infer(Op op, Infer *q);
+
+/* ---- print.c ---- */
+void print_program(const Program *p, Text *out);
+void print_fn(const Program *p, const Fn *fn, Text *out);
+/* One line without its end, as print_fn would write it. */
+void print_ins(const Program *p, const Fn *fn, Val v, Text *out);
+void print_kernels(const Program *p, Text *out); /* --emit=kernels */
+void print_plan(const Program *p, Text *out);    /* --emit=plan */
+/* The unique printed name of every value of fn (in p->cx->scratch). */
+const Sym *print_names(const Program *p, const Fn *fn);
+void list_ops(Text *out); /* --list-ops */
+
+/* ---- verify.c: operands precede uses, arity, attributes, stored type = inferred type, shapes
+ * of regions and calls, kernels and plan if the props say so. BUG()s on the first violation. */
+void verify_fn(const Program *p, const Fn *fn);
+void verify_program(const Program *p);
+
+/* ---- interp.c: the reference meaning; shares nothing with codegen ---- */
+typedef enum InterpMode {
+    InterpF64,     /* every float in f64 */
+    InterpRound,   /* every operation rounded to its type, sums in the order of the contract */
+    InterpComplex, /* complex f64; comparisons see real parts: for complex-step derivatives */
+} InterpMode;
+typedef struct Tensor {
+    Type type;
+    double *re, *im; /* float values; im only under InterpComplex */
+    int64_t *i;      /* integer and bool values */
+} Tensor;
+Tensor tensor_new(Arena *a, Type type, bool complex_);
+/* results has fn->results.len entries, filled in arena a. values, if not NULL, gets every value of
+ * fn (by Val). Runs calls; operators must be gone. */
+void interp_run(const Program *p, const Fn *fn, InterpMode mode, Arena *a, const Tensor *args,
+                Tensor *results, Tensor **values);
+
+/* ---- numdiff.c: numerical derivatives by the interpreter, to check analytic ones ---- */
+/* d<w, f(args)>/d args[k] along direction u (a tensor like args[k]), complex step where every
+ * operation of fn allows it, else 5-point differences; *err gets the estimated error. */
+double numdiff_directional(const Program *p, const Fn *fn, Arena *a, const Tensor *args, uint32_t k,
+                           const Tensor *u, const Tensor *w, double *err);
+
+#endif

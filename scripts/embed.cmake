@@ -1,0 +1,13 @@
+# Writes OUT, a C file that holds the text of each of FILES as an array of bytes.
+file(WRITE ${OUT} "#include \"frontend/frontend.h\"\n")
+set(rows "")
+set(i 0)
+foreach(path ${FILES})
+  file(RELATIVE_PATH name ${ROOT} ${path})
+  file(READ ${path} hex HEX)
+  string(REGEX REPLACE "(..)" "0x\\1," bytes "${hex}")
+  file(APPEND ${OUT} "static const char text${i}[] = {${bytes}0};\n")
+  string(APPEND rows "    {\"${name}\", text${i}, sizeof text${i} - 1},\n")
+  math(EXPR i "${i} + 1")
+endforeach()
+file(APPEND ${OUT} "const StdFile std_files[] = {\n${rows}};\nconst uint32_t std_files_len = ${i};\n")
