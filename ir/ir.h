@@ -36,7 +36,9 @@ bool type_equal(Type a, Type b);
 const char *type_text(Cx *cx, Type t);
 
 /* ---- attributes ---- */
-typedef enum AttrKind { AttrNone, AttrInt, AttrBool, AttrFloat, AttrInts, AttrFn, AttrNames } AttrKind;
+typedef enum AttrKind {
+    AttrNone, AttrInt, AttrBool, AttrFloat, AttrInts, AttrFn, AttrNames
+} AttrKind;
 typedef struct Attr {
     AttrKind kind;
     union {
@@ -104,20 +106,23 @@ typedef struct Infer {
     Type result;
 } Infer;
 
+typedef struct AttrInfo {
+    const char *name;
+    AttrKind kind;
+} AttrInfo;
+
 typedef struct OpInfo {
     const char *name;
     OpClass cls;
     int nargs; /* -1: any number */
     const char *operands[MaxOperands];
     int nattrs;
-    struct {
-        const char *name;
-        AttrKind kind;
-    } attrs[MaxAttrs];
+    AttrInfo attrs[MaxAttrs];
     /* NULL on success, else the text of an error that names operands and sizes. */
     const char *(*infer)(Infer *q);
     Domain domain;
-    bool commutes;
+    bool commutes; /* by bits */
+    bool exact;    /* rounds once or not at all: folding constants changes no bit */
     const char *help;
 } OpInfo;
 extern const OpInfo op_info[OpCount];
