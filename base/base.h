@@ -102,6 +102,7 @@ typedef struct Cx {
     Arena *arena;   /* lives as long as the compilation */
     Arena *scratch; /* reset after each pass */
     struct Interner *interner;
+    struct ShapeTable *shapes; /* interned shapes, made by ir/types.c on first use */
     VEC(Diag) diags;
     VEC(Source) sources;
     VEC(Sym) disabled_warnings;

@@ -99,6 +99,7 @@ enum { MaxOperands = 8, MaxAttrs = 8 };
  * (const, rng, cast), else NULL. */
 typedef struct Infer {
     Cx *cx;
+    const struct OpInfo *op; /* filled by op_infer */
     uint32_t nargs;
     const Type *args;
     Attr *attrs;
@@ -138,7 +139,8 @@ typedef struct Ins {
     uint32_t nargs;
     const Val *args;
     const Attr *attrs; /* op_info[op].nattrs of them */
-    Type type;         /* of a call with several results: unused, its Op_get's have them */
+    Type type;         /* shape is NULL where there are several results: these are the Op_get's that
+                        * follow directly, one per result in order, used or not */
     /* Op_const: n == 1 is a splat, else one number per element, row by row; floats are stored
      * rounded to their type, in .f; integers and bools in .i */
     const union Num *data;
@@ -332,6 +334,8 @@ Builder *builder_new(Program *p, Sym name, bool raw);
 /* Position and rule that the next instructions carry. */
 void b_at(Builder *b, Loc loc, Sym rule);
 Loc b_loc(const Builder *b);
+Sym b_rule(const Builder *b);
+Arena *b_arena(const Builder *b); /* of the compilation */
 Val b_param(Builder *b, Sym name, Type type); /* before anything else */
 Val b_const(Builder *b, Type type, const Num *data, uint64_t n); /* n == 1: splat */
 Val b_float(Builder *b, Type type, double v);                    /* splat; any dtype, converted */
@@ -350,11 +354,14 @@ const Ins *b_ins(const Builder *b, Val v);
 Type b_type(const Builder *b, Val v);
 Fn *b_fn(Builder *b); /* the function being built */
 Fn *builder_done(Builder *b);
-/* Copies instruction `ins` with operands mapped; keeps loc, rule and name. Fills map for it. */
+/* Copies instruction `ins` with operands mapped; keeps loc, rule and name. The caller enters the
+ * result in its map. An instruction with several results is copied with all its Op_get's. */
 Val b_copy(Builder *b, const Ins *ins, const Val *map);
 /* Copies the body of fn with its parameters bound to args; results gets fn's results. Only what
  * the wanted results need is copied (want NULL: all). at: keep = own positions. */
 void b_inline(Builder *b, const Fn *fn, const Val *args, const bool *want, Val *results);
+/* fold.c: a value that always has the same bits as the instruction, or NoVal. */
+Val fold_ins(Builder *b, const Ins *ins);
 /* shorthands of b_op for what passes emit most */
 Val b_add(Builder *b, Val x, Val y);
 Val b_mul(Builder *b, Val x, Val y);
