@@ -26,6 +26,10 @@ typedef struct PassOptions {
 bool passes_run(Program *p, const PassOptions *o);
 void list_passes(Text *out);
 
+#define PASS(name, run, ...) void run(Program *p);
+#define ORDER(a, b, reason)
+#include "passes/passes.def"
+
 /* Results of `fn` differentiated: a new function of the same parameters that returns the results
  * of fn, then the gradient of its first result with respect to the parameters wrt[0..n). Calls of
  * ruled functions use their rules. NULL after a user error. */
@@ -34,5 +38,82 @@ Fn *differentiate(Program *p, const Fn *fn, Sym name, const uint32_t *wrt, uint3
 Fn *transpose_fn(Program *p, const Fn *fn, Sym name, const uint32_t *wrt, uint32_t n);
 /* (params, tangent per wrt) -> (results, tangent per float result). */
 Fn *linearize(Program *p, const Fn *fn, Sym name, const uint32_t *wrt, uint32_t n);
+/* The same without the results: (params, tangent per wrt) -> tangent per float result. */
+Fn *tangents_of(Program *p, const Fn *fn, Sym name, const uint32_t *wrt, uint32_t n);
+
+/* ---- copy.c: what passes rebuild functions with; scratch memory ---- */
+/* A new function with the header and the parameters of fn. *map has an entry for each value of fn,
+ * NoVal but for the parameters. */
+Builder *copy_begin(Program *p, const Fn *fn, Sym name, Val **map);
+/* "d_x" of "d" and "x", numbered if the function has such a parameter already. */
+Sym fresh_param(Program *p, Builder *b, const char *prefix, Sym name);
+/* Ends it with the results of fn. */
+Fn *copy_done(Builder *b, const Fn *fn, const Val *map);
+/* Which values the wanted results (NULL: all) depend on. If an instruction has several results, all
+ * of them are live or none. */
+bool *live_values(Program *p, const Fn *fn, const bool *want);
+typedef struct Splice {
+    Sym rule;         /* what every copy gets, with loc and no name; NULL: all keep their own */
+    Loc loc;
+    const Sym *names; /* of the results, over those of fn; or NULL */
+} Splice;
+/* Copies what the wanted results of fn (NULL: all) need, parameters bound to args. */
+void splice(Program *p, Builder *b, const Fn *fn, const Val *args, const bool *want,
+            const Splice *as, Val *results);
+/* The values that hold the results of instruction v: itself, or its Op_get's in order. */
+typedef VEC(Val) Vals;
+Vals results_of(Program *p, const Fn *fn, Val v);
+/* fn without its dead values. */
+Fn *drop_dead(Program *p, const Fn *fn);
+
+/* ---- dce.c ---- */
+/* Sorts the program's functions so that what a function refers to stands before it. roots: only
+ * those and what they refer to are kept; NULL: all are. */
+void keep_callees_first(Program *p, const bool *roots);
+
+/* ---- inline.c ---- */
+typedef enum Keep {
+    KeepNone,
+    KeepBackward, /* calls that reverse mode differentiates by a rule */
+    KeepForward,  /* calls that forward mode differentiates by a rule */
+} Keep;
+/* fn without operators and without calls but those to keep. NULL after a user error. */
+const Fn *inline_calls(Program *p, const Fn *fn, Keep keep);
+
+/* ---- operators.c ---- */
+/* fn without operators; the derivatives that it calls instead are added to p. NULL after a user
+ * error. */
+const Fn *expand_operators(Program *p, const Fn *fn);
+
+/* ---- rule.c: the rules of operations and functions ---- */
+typedef enum RuleEntry { EntryValue, EntryZero, EntryNoDiff } RuleEntry;
+typedef struct Rule {
+    const Fn *fn;           /* without operators and plain calls; NULL: there is no rule */
+    const RuleEntry *entry; /* per operand, or per result for a `forward` rule */
+    bool transposed;        /* forward mode by a backward rule: see rule_find */
+} Rule;
+/* The rule of instruction v of fn. Without a forward rule, forward mode gets the backward rule
+ * transposed in its cotangents: (operands..., results..., cotangents..., tangents...) -> tangents,
+ * where the cotangents are not used. */
+Rule rule_find(Program *p, RuleKind kind, const Fn *fn, Val v);
+/* Whether `call`, an instruction of fn, is differentiated by a rule. */
+bool has_rule(Program *p, const Fn *fn, const Ins *call, Keep mode);
+/* "B[tanh, x]": how the adjoint of operand k is labelled. */
+Sym backward_label(Program *p, const Ins *ins, uint32_t k);
+/* "J[tanh]" */
+Sym forward_label(Program *p, const Ins *ins);
+
+/* ---- activity.c: which values take part in a derivative ---- */
+typedef struct Activity {
+    bool *active;     /* depends on what is differentiated and is needed for what is asked */
+    uint32_t *source; /* a parameter that an active value depends on */
+    Rule *rule;       /* of instructions with an active operand and a float result */
+} Activity;
+/* want: the results that are differentiated. */
+Activity activity_find(Program *p, RuleKind kind, const Fn *fn, const uint32_t *wrt, uint32_t n,
+                       const bool *want);
+/* Reports that v cannot be differentiated: no rule, or none for operand k (NoVal: the result). */
+void report_missing(Program *p, const Fn *fn, const Activity *a, Val v);
+void report_nodiff(Program *p, const Fn *fn, const Activity *a, Val v, uint32_t k);
 
 #endif

@@ -1,0 +1,99 @@
+/* Activity: which values of a flat function take part in a derivative. A value is active if it
+ * depends on what is differentiated and a result that is asked for depends on it. Rules know better
+ * than the graph: a value that reaches its operands through `zero` entries only does not depend on
+ * them. Also the user errors of differentiation: a rule that is missing on an active path. */
+#include "passes/passes.h"
+
+typedef struct Walk {
+    Program *p;
+    RuleKind kind;
+    const Fn *fn;
+    const bool *useful;
+    Activity a;
+} Walk;
+
+/* Whether the results of v have a derivative towards its active operands. */
+static bool depends(Walk *w, Val v) {
+    const Ins *i = &w->fn->ins.data[v];
+    const Rule *r = &w->a.rule[v];
+    if (!r->fn || (w->kind == RuleForward && !r->transposed)) return true;
+    for (uint32_t k = 0; k < i->nargs; k++) {
+        if (w->a.active[i->args[k]] && r->entry[k] != EntryZero) return true;
+    }
+    return false;
+}
+
+static bool any_float(const Walk *w, Val v) {
+    Vals r = results_of(w->p, w->fn, v);
+    for (uint32_t k = 0; k < r.len; k++) {
+        if (dtype_is_float(w->fn->ins.data[r.data[k]].type.dt)) return true;
+    }
+    return false;
+}
+
+static void visit(Walk *w, Val v) {
+    const Ins *i = &w->fn->ins.data[v];
+    Activity *a = &w->a;
+    uint32_t from = UINT32_MAX;
+    for (uint32_t k = 0; k < i->nargs && from == UINT32_MAX; k++) {
+        if (a->active[i->args[k]]) from = a->source[i->args[k]];
+    }
+    if (!w->useful[v] || from == UINT32_MAX) return;
+    if (i->op == Op_get) {
+        a->active[v] = dtype_is_float(i->type.dt);
+    } else if (any_float(w, v)) {
+        a->rule[v] = rule_find(w->p, w->kind, w->fn, v);
+        a->active[v] = depends(w, v);
+    }
+    a->source[v] = from;
+}
+
+Activity activity_find(Program *p, RuleKind kind, const Fn *fn, const uint32_t *wrt, uint32_t n,
+                       const bool *want) {
+    Arena *s = p->cx->scratch;
+    Walk w = {.p = p, .kind = kind, .fn = fn, .useful = live_values(p, fn, want)};
+    w.a.active = NEW_ARRAY(s, bool, fn->ins.len);
+    w.a.source = NEW_ARRAY(s, uint32_t, fn->ins.len);
+    w.a.rule = NEW_ARRAY(s, Rule, fn->ins.len);
+    for (uint32_t k = 0; k < n; k++) {
+        w.a.active[wrt[k]] = w.useful[wrt[k]];
+        w.a.source[wrt[k]] = wrt[k];
+    }
+    for (Val v = fn->nparams; v < fn->ins.len; v++) visit(&w, v);
+    return w.a;
+}
+
+/* One line of the source may be differentiated many times; it is reported once. */
+static bool reported(const Cx *cx, Loc loc) {
+    for (uint32_t k = 0; k < cx->diags.len; k++) {
+        const Loc *l = &cx->diags.data[k].loc;
+        if (l->file == loc.file && l->line == loc.line && l->col == loc.col) return true;
+    }
+    return false;
+}
+
+static void note_source(Program *p, const Fn *fn, const Activity *a, Val v) {
+    const Ins *from = &fn->ins.data[a->source[v]];
+    diag_note(p->cx, from->loc, "the derivative of '%s' is taken with respect to '%s'", fn->name,
+              from->name);
+}
+
+static const char *op_title(const Ins *i) {
+    return i->op == Op_call ? i->attrs[0].s : op_info[i->op].name;
+}
+
+void report_missing(Program *p, const Fn *fn, const Activity *a, Val v) {
+    const Ins *i = &fn->ins.data[v];
+    if (p->cx->errors && reported(p->cx, i->loc)) return;
+    diag_error(p->cx, i->loc, "no derivative rule for '%s'", op_title(i));
+    note_source(p, fn, a, v);
+}
+
+void report_nodiff(Program *p, const Fn *fn, const Activity *a, Val v, uint32_t k) {
+    const Ins *i = &fn->ins.data[v];
+    if (p->cx->errors && reported(p->cx, i->loc)) return;
+    const char *label = backward_label(p, i, k == NoVal ? 0 : k), *operand = strstr(label, ", ") + 2;
+    diag_error(p->cx, i->loc, "no derivative of '%s' with respect to %.*s; that of '%s' needs it",
+               op_title(i), (int)strlen(operand) - 1, operand, fn->name);
+    note_source(p, fn, a, v);
+}

@@ -1,0 +1,139 @@
+/* Forward mode: beside each active value h its tangent t_h, in the order of the program.
+ *
+ *   let y: f64[3] = tanh(x);        //@ m.bp:2:11
+ *   let t: f64[3] = mul(y, y);      //@ m.bp:2:11 J[tanh]
+ *   let s: f64[3] = sub(1.0, t);    //@ m.bp:2:11 J[tanh]
+ *   let t_y: f64[3] = mul(t_x, s);  //@ m.bp:2:11 J[tanh]
+ *
+ * An operation without a forward rule uses its backward rule transposed in the cotangent: J dx is
+ * the derivative of <B(v), dx> in v. Tests: tests/passes/forward_test.c */
+#include "passes/passes.h"
+
+typedef struct Forward {
+    Program *p;
+    const Fn *fn;
+    Builder *b;
+    Val *map, *tan; /* of fn's values; tan: NoVal where the tangent is zero */
+    Activity a;
+    uint32_t errors;
+} Forward;
+
+static Val tangent(Forward *f, Val x) {
+    const Ins *i = &f->fn->ins.data[x];
+    if (f->tan[x] != NoVal) return f->tan[x];
+    b_at(f->b, i->loc, sym(f->p->cx, "zero"));
+    return b_float(f->b, i->type, 0);
+}
+
+/* operands, results, (unused cotangents of a transposed rule,) tangents */
+static Val *rule_args(Forward *f, Val v, const Vals *results, bool transposed) {
+    const Ins *i = &f->fn->ins.data[v];
+    Val *args = NEW_ARRAY(f->p->cx->scratch, Val, 2 * (i->nargs + results->len));
+    uint32_t n = 0;
+    for (uint32_t k = 0; k < i->nargs; k++) args[n++] = f->map[i->args[k]];
+    for (uint32_t k = 0; k < results->len; k++) args[n++] = f->map[results->data[k]];
+    for (uint32_t k = 0; transposed && k < results->len; k++) {
+        Type type = f->fn->ins.data[results->data[k]].type;
+        if (dtype_is_float(type.dt)) args[n++] = b_float(f->b, type, 0);
+    }
+    for (uint32_t k = 0; k < i->nargs; k++) {
+        Val x = i->args[k];
+        if (dtype_is_float(f->fn->ins.data[x].type.dt)) args[n++] = tangent(f, x);
+    }
+    return args;
+}
+
+/* True if v has no tangent; reports the reason if that is an error. */
+static bool stops(Forward *f, Val v) {
+    const Ins *i = &f->fn->ins.data[v];
+    const Rule *rule = &f->a.rule[v];
+    bool moves = false;
+    for (uint32_t k = 0; k < i->nargs; k++) moves |= f->tan[i->args[k]] != NoVal;
+    if (!moves) return true;
+    if (!rule->fn) {
+        report_missing(f->p, f->fn, &f->a, v);
+        f->errors++;
+        return true;
+    }
+    for (uint32_t k = 0; rule->transposed && k < i->nargs; k++) {
+        if (f->tan[i->args[k]] == NoVal || rule->entry[k] != EntryNoDiff) continue;
+        report_nodiff(f->p, f->fn, &f->a, v, k);
+        f->errors++;
+        return true;
+    }
+    return false;
+}
+
+static void push_results(Forward *f, Val v, const Vals *results) {
+    const Ins *i = &f->fn->ins.data[v];
+    const Rule *rule = &f->a.rule[v];
+    if (stops(f, v)) return;
+    Splice as = {.rule = forward_label(f->p, i), .loc = i->loc};
+    b_at(f->b, as.loc, as.rule);
+    Val *args = rule_args(f, v, results, rule->transposed);
+    Val *out = NEW_ARRAY(f->p->cx->scratch, Val, rule->fn->results.len);
+    splice(f->p, f->b, rule->fn, args, NULL, &as, out);
+    for (uint32_t k = 0, n = 0; k < results->len; k++) {
+        Val y = results->data[k];
+        const Ins *yi = &f->fn->ins.data[y];
+        if (!dtype_is_float(yi->type.dt)) continue;
+        Val t = out[n];
+        RuleEntry entry = rule->transposed ? EntryValue : rule->entry[n];
+        n++;
+        if (entry == EntryNoDiff && f->a.active[y]) {
+            report_nodiff(f->p, f->fn, &f->a, v, NoVal);
+            f->errors++;
+        }
+        if (entry != EntryValue || !f->a.active[y]) continue;
+        b_at(f->b, as.loc, as.rule);
+        f->tan[y] = b_broadcast(f->b, t, yi->type.shape);
+        if (yi->name) b_name(f->b, f->tan[y], sym_fmt(f->p->cx, "t_%s", yi->name));
+    }
+}
+
+static void push(Forward *f, Val v) {
+    f->map[v] = b_copy(f->b, &f->fn->ins.data[v], f->map);
+    Vals results = results_of(f->p, f->fn, v);
+    for (uint32_t k = 0; k < results.len; k++) {
+        Val y = results.data[k];
+        if (f->map[y] == NoVal) f->map[y] = b_copy(f->b, &f->fn->ins.data[y], f->map);
+    }
+    if (f->a.active[v]) push_results(f, v, &results);
+}
+
+static Fn *linearized(Program *p, const Fn *fn, Sym name, const uint32_t *wrt, uint32_t n,
+                      bool values) {
+    fn = inline_calls(p, fn, KeepForward);
+    if (!fn) return NULL;
+    Forward f = {.p = p, .fn = fn, .a = activity_find(p, RuleForward, fn, wrt, n, NULL)};
+    f.b = copy_begin(p, fn, name, &f.map);
+    b_fn(f.b)->exported = false;
+    b_fn(f.b)->donated = NULL;
+    f.tan = NEW_ARRAY(p->cx->scratch, Val, fn->ins.len);
+    for (Val v = 0; v < fn->ins.len; v++) f.tan[v] = NoVal;
+    for (uint32_t k = 0; k < n; k++) {
+        const Ins *x = &fn->ins.data[wrt[k]];
+        b_at(f.b, x->loc, sym(p->cx, "seed"));
+        f.tan[wrt[k]] = b_param(f.b, fresh_param(p, f.b, "t", x->name), x->type);
+    }
+    for (Val v = fn->nparams; v < fn->ins.len; v++) {
+        if (f.map[v] == NoVal) push(&f, v);
+    }
+    if (f.errors) return NULL;
+    for (uint32_t k = 0; values && k < fn->results.len; k++) {
+        b_result(f.b, f.map[fn->results.data[k]]);
+    }
+    for (uint32_t k = 0; k < fn->results.len; k++) {
+        Val y = fn->results.data[k];
+        if (dtype_is_float(fn->ins.data[y].type.dt)) b_result(f.b, tangent(&f, y));
+    }
+    return drop_dead(p, builder_done(f.b));
+}
+
+Fn *tangents_of(Program *p, const Fn *fn, Sym name, const uint32_t *wrt, uint32_t n) {
+    return linearized(p, fn, name, wrt, n, false);
+}
+
+Fn *linearize(Program *p, const Fn *fn, Sym name, const uint32_t *wrt, uint32_t n) {
+    return linearized(p, fn, name, wrt, n, true);
+}
