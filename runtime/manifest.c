@@ -23,10 +23,18 @@ static const char *const split_modes[] = {
 static const char *const split_names[MfSplitCount] = {
     [MfTrain] = "train", [MfValid] = "valid", [MfTest] = "test"};
 
-const char *mf_dtype_name(MfDType dt) { return dtypes[dt].name; }
-size_t mf_dtype_size(MfDType dt) { return dtypes[dt].size; }
-const char *mf_split_name(MfSplit s) { return split_names[s]; }
-size_t mf_bytes(MfType t) { return (size_t)t.size * mf_dtype_size(t.dt); }
+const char *mf_dtype_name(MfDType dt) {
+    return dtypes[dt].name;
+}
+size_t mf_dtype_size(MfDType dt) {
+    return dtypes[dt].size;
+}
+const char *mf_split_name(MfSplit s) {
+    return split_names[s];
+}
+size_t mf_bytes(MfType t) {
+    return (size_t)t.size * mf_dtype_size(t.dt);
+}
 
 bool mf_same_shape(MfType a, MfType b) {
     return a.rank == b.rank && (!a.rank || !memcmp(a.dim, b.dim, a.rank * sizeof *a.dim));
@@ -152,12 +160,18 @@ static const char *const *get_names(Reader *r, const json_t *o, const char *key,
 static const struct {
     const char *tag, *operands;
 } exprs[] = {
-    [MfxNum] = {"num", "n"},           [MfxCols] = {"cols", "ii"},
-    [MfxCol] = {"col", "i"},           [MfxColName] = {"colname", "s"},
-    [MfxKey] = {"key", "s"},           [MfxField] = {"field", "i"},
-    [MfxStandardize] = {"standardize", "e"}, [MfxCategory] = {"category", "e"},
-    [MfxAdd] = {"add", "ee"},          [MfxSub] = {"sub", "ee"},
-    [MfxMul] = {"mul", "ee"},          [MfxDiv] = {"div", "ee"},
+    [MfxNum] = {"num", "n"},
+    [MfxCols] = {"cols", "ii"},
+    [MfxCol] = {"col", "i"},
+    [MfxColName] = {"colname", "s"},
+    [MfxKey] = {"key", "s"},
+    [MfxField] = {"field", "i"},
+    [MfxStandardize] = {"standardize", "e"},
+    [MfxCategory] = {"category", "e"},
+    [MfxAdd] = {"add", "ee"},
+    [MfxSub] = {"sub", "ee"},
+    [MfxMul] = {"mul", "ee"},
+    [MfxDiv] = {"div", "ee"},
     [MfxNeg] = {"neg", "e"},
 };
 
@@ -181,8 +195,10 @@ static const MfExpr *get_expr(Reader *r, const json_t *list, int depth) {
         if (op[i] == 'i') *(i ? &e->b : &e->a) = json_integer_value(v);
         if (op[i] == 'e') *(i ? &e->y : &e->x) = get_expr(r, v, depth + 1);
         if (op[i] == 's') {
-            if (!json_is_string(v)) fail(r, "expr", "expression");
-            else e->s = arena_strndup(r->a, json_string_value(v), json_string_length(v));
+            if (!json_is_string(v))
+                fail(r, "expr", "expression");
+            else
+                e->s = arena_strndup(r->a, json_string_value(v), json_string_length(v));
         }
     }
     return e;

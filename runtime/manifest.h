@@ -62,7 +62,11 @@ typedef enum MfExprKind {
     MfxField,       /* field a of the source */
     MfxStandardize, /* (x - mean) / deviation of the training rows */
     MfxCategory,    /* strings numbered in sorted order */
-    MfxAdd, MfxSub, MfxMul, MfxDiv, MfxNeg,
+    MfxAdd,
+    MfxSub,
+    MfxMul,
+    MfxDiv,
+    MfxNeg,
 } MfExprKind;
 
 typedef struct MfExpr {
@@ -107,7 +111,7 @@ typedef struct MfStage {
     uint32_t nfields, nmetrics;
     const char *const *fields; /* in the order of `as (...)` */
     const char *const *metrics;
-    const char *step, *eval, *eval_row; /* functions */
+    const char *step, *eval, *eval_row;                               /* functions */
     int64_t batch, epochs, steps, eval_every, save_every, early_stop; /* 0: not given */
     bool has_seed;
     uint64_t seed;
