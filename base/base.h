@@ -174,4 +174,14 @@ static inline double rng_f64(uint64_t bits) { return (double)(bits >> 11) * 0x1p
 /* Of a path, for parameter keys: FNV-1a. */
 uint64_t hash_bytes(const void *p, size_t n);
 
+/* ---- sha256.c ---- */
+typedef struct Sha256 {
+    uint32_t h[8];
+    uint64_t bytes;
+    unsigned char block[64];
+} Sha256;
+void sha256_init(Sha256 *c);
+void sha256_add(Sha256 *c, const void *data, size_t n);
+void sha256_hex(Sha256 *c, char hex[65]);
+
 #endif

@@ -21,16 +21,6 @@ typedef struct Slot {
     void *data;
 } Slot;
 
-/* ---- sha256.c ---- */
-typedef struct Sha256 {
-    uint32_t h[8];
-    uint64_t bytes;
-    unsigned char block[64];
-} Sha256;
-void sha256_init(Sha256 *c);
-void sha256_add(Sha256 *c, const void *data, size_t n);
-void sha256_hex(Sha256 *c, char hex[65]);
-
 /* ---- pool.c ---- */
 typedef struct Pool Pool;
 enum { MaxThreads = 1024 };
