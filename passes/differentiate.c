@@ -17,15 +17,17 @@ typedef struct Reverse {
     const Fn *fn;
     Builder *b;
     Val *map; /* of fn's values */
-    Val *adj; /* adjoint so far, NoVal: none */
+    Val *adj;  /* adjoint so far, NoVal: none */
+    Val *mask; /* where the adjoint counts, NoVal: everywhere */
     Activity a;
     uint32_t errors;
 } Reverse;
 
-static void add_adjoint(Reverse *r, Val x, Val contribution, Sym rule) {
+static void add_adjoint(Reverse *r, Val x, Val contribution, Val mask, Sym rule) {
     const Ins *i = &r->fn->ins.data[x];
     if (b_type(r->b, contribution).shape != i->type.shape) {
         contribution = b_sum_to(r->b, contribution, i->type.shape);
+        mask = NoVal;
     }
     if (b_type(r->b, contribution).dt != i->type.dt) {
         bug_at(r->p->cx, i->loc, "%s gives a cotangent of another type", rule);
@@ -33,8 +35,10 @@ static void add_adjoint(Reverse *r, Val x, Val contribution, Sym rule) {
     if (r->adj[x] != NoVal) {
         b_at(r->b, i->loc, rule);
         contribution = b_add(r->b, r->adj[x], contribution);
+        mask = mask_sum(r->b, r->mask[x], mask);
     }
     r->adj[x] = contribution;
+    r->mask[x] = mask;
 }
 
 /* operands, results, cotangents: what a backward rule takes. */
@@ -59,7 +63,22 @@ static void name_adjoint(Reverse *r, Val v) {
     if (name && r->adj[v] != NoVal) b_name(r->b, r->adj[v], sym_fmt(r->p->cx, "d_%s", name));
 }
 
-/* d_x += B[op, x](...) for each active operand x of v. */
+/* d_x += B[op, x](args) for operand k of v. */
+static void pull_operand(Reverse *r, Val v, uint32_t k, const Val *args) {
+    const Ins *i = &r->fn->ins.data[v];
+    const Rule *rule = &r->a.rule[v];
+    Val *out = NEW_ARRAY(r->p->cx->scratch, Val, i->nargs);
+    bool *want = NEW_ARRAY(r->p->cx->scratch, bool, i->nargs);
+    Splice as = {.rule = backward_label(r->p, i, k), .loc = i->loc};
+    want[k] = true;
+    b_at(r->b, as.loc, as.rule);
+    splice(r->p, r->b, rule->fn, args, want, &as, out);
+    Pull q = {.p = r->p, .b = r->b, .ins = i, .rule = rule, .args = args, .label = as.rule};
+    Val mask = mask_pull(&q, k, r->mask[v], &out[k]);
+    add_adjoint(r, i->args[k], out[k], mask, as.rule);
+}
+
+/* The rule of v for each of its active operands. */
 static void pull(Reverse *r, Val v) {
     const Ins *i = &r->fn->ins.data[v];
     name_adjoint(r, v);
@@ -75,22 +94,14 @@ static void pull(Reverse *r, Val v) {
         return;
     }
     Val *args = rule_args(r, v, &results);
-    Val *out = NEW_ARRAY(r->p->cx->scratch, Val, i->nargs);
-    bool *want = NEW_ARRAY(r->p->cx->scratch, bool, i->nargs);
     for (uint32_t k = 0; k < i->nargs; k++) {
         if (!r->a.active[i->args[k]] || rule->entry[k] == EntryZero) continue;
         if (rule->entry[k] == EntryNoDiff) {
             report_nodiff(r->p, r->fn, &r->a, v, k);
             r->errors++;
-            continue;
+        } else {
+            pull_operand(r, v, k, args);
         }
-        Splice as = {.rule = backward_label(r->p, i, k), .loc = i->loc};
-        want[k] = true;
-        b_at(r->b, as.loc, as.rule);
-        splice(r->p, r->b, rule->fn, args, want, &as, out);
-        want[k] = false;
-        b_at(r->b, as.loc, as.rule);
-        add_adjoint(r, i->args[k], out[k], as.rule);
     }
 }
 
@@ -120,7 +131,8 @@ static bool start(Reverse *r, Program *p, const Fn *fn, Sym name, const uint32_t
     b_fn(r->b)->exported = false;
     b_fn(r->b)->donated = NULL;
     r->adj = NEW_ARRAY(p->cx->scratch, Val, fn->ins.len);
-    for (Val v = 0; v < fn->ins.len; v++) r->adj[v] = NoVal;
+    r->mask = NEW_ARRAY(p->cx->scratch, Val, fn->ins.len);
+    for (Val v = 0; v < fn->ins.len; v++) r->adj[v] = r->mask[v] = NoVal;
     return true;
 }
 
@@ -145,7 +157,7 @@ Fn *transpose_fn(Program *p, const Fn *fn, Sym name, const uint32_t *wrt, uint32
     for (uint32_t k = r.fn->results.len; k-- > 0;) {
         Val y = r.fn->results.data[k];
         if (r.a.active[y] && dtype_is_float(r.fn->ins.data[y].type.dt)) {
-            add_adjoint(&r, y, cotangent[k], seed);
+            add_adjoint(&r, y, cotangent[k], NoVal, seed);
         }
     }
     return finish(&r, wrt, n);

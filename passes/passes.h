@@ -103,6 +103,22 @@ Sym backward_label(Program *p, const Ins *ins, uint32_t k);
 /* "J[tanh]" */
 Sym forward_label(Program *p, const Ins *ins);
 
+/* ---- mask.c: zero stays zero on a branch that `where` did not take ---- */
+/* One step of the backward walk: the rule of ins and what it is applied to in b. */
+typedef struct Pull {
+    Program *p;
+    Builder *b;
+    const Ins *ins;
+    const Rule *rule;
+    const Val *args; /* operands..., results..., cotangents... */
+    Sym label;
+} Pull;
+/* The mask (a bool of its shape, or NoVal) of what a rule gives to operand k, from the mask of the
+ * result's adjoint. Where the rule scales its cotangent, *contribution is selected again. */
+Val mask_pull(const Pull *q, uint32_t k, Val mask, Val *contribution);
+/* The mask of a sum. */
+Val mask_sum(Builder *b, Val x, Val y);
+
 /* ---- activity.c: which values take part in a derivative ---- */
 typedef struct Activity {
     bool *active;     /* depends on what is differentiated and is needed for what is asked */
