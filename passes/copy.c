@@ -68,23 +68,26 @@ static Sym outer_name(const Fn *fn, Val v, const Sym *names) {
     return fn->ins.data[v].name;
 }
 
+const Ins *relabelled(Program *p, const Fn *fn, const Splice *as) {
+    Ins *ins = NEW_ARRAY(p->cx->scratch, Ins, fn->ins.len + 1);
+    for (Val v = 0; v < fn->ins.len; v++) {
+        ins[v] = fn->ins.data[v];
+        ins[v].name = as->rule ? NULL : outer_name(fn, v, as->names);
+        if (!as->rule) continue;
+        ins[v].loc = as->loc;
+        ins[v].rule = as->rule;
+    }
+    return ins;
+}
+
 void splice(Program *p, Builder *b, const Fn *fn, const Val *args, const bool *want,
             const Splice *as, Val *results) {
     bool *live = live_values(p, fn, want);
     Val *map = NEW_ARRAY(p->cx->scratch, Val, fn->ins.len);
-    /* b_copy looks at the Op_get's behind an instruction: a copy of all, with an end */
-    Ins *ins = NEW_ARRAY(p->cx->scratch, Ins, fn->ins.len + 1);
+    const Ins *ins = relabelled(p, fn, as);
     for (Val v = 0; v < fn->ins.len; v++) {
         map[v] = v < fn->nparams ? args[v] : NoVal;
-        ins[v] = fn->ins.data[v];
-        ins[v].name = as->rule ? NULL : outer_name(fn, v, as->names);
-        if (as->rule) {
-            ins[v].loc = as->loc;
-            ins[v].rule = as->rule;
-        }
-    }
-    for (Val v = fn->nparams; v < fn->ins.len; v++) {
-        if (live[v]) map[v] = b_copy(b, &ins[v], map);
+        if (v >= fn->nparams && live[v]) map[v] = b_copy(b, &ins[v], map);
     }
     for (uint32_t k = 0; k < fn->results.len; k++) {
         results[k] = !want || want[k] ? map[fn->results.data[k]] : NoVal;

@@ -1,6 +1,6 @@
 /* Dead code: values that no result needs, and functions that nothing runs. What runs is what is
  * exported, what initialises the parameters, and the steps and evaluations of the stages.
- * Tests: tests/passes/dce_test.c */
+ * Tests: tests/passes/rebuild_test.c */
 #include "passes/passes.h"
 
 typedef struct Order {
@@ -19,9 +19,9 @@ static void place(Order *o, uint32_t index) {
         const Ins *i = &fn->ins.data[v];
         for (int k = 0; k < op_info[i->op].nattrs; k++) {
             if (i->attrs[k].kind != AttrFn) continue;
-            uint32_t callee = 0;
-            while (callee < o->p->fns.len && o->p->fns.data[callee]->name != i->attrs[k].s) callee++;
-            if (callee < o->p->fns.len) place(o, callee);
+            uint32_t to = 0;
+            while (to < o->p->fns.len && o->p->fns.data[to]->name != i->attrs[k].s) to++;
+            if (to < o->p->fns.len) place(o, to);
         }
     }
     o->out[o->n++] = fn;

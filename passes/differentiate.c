@@ -9,7 +9,7 @@
  * Every line of the second part has the position of the forward line that it differentiates and
  * the rule that it comes from. An adjoint is summed as its contributions arrive, users last to
  * first. The engine knows no operation: what is not in a rule is call, get, const and param.
- * Tests: tests/passes/reverse_test.c, tests/passes/order2_test.c */
+ * Tests: tests/passes/reverse_test.c, tests/passes/operators_test.c */
 #include "passes/passes.h"
 
 typedef struct Reverse {
@@ -82,7 +82,7 @@ static void pull_operand(Reverse *r, Val v, uint32_t k, const Val *args) {
 static void pull(Reverse *r, Val v) {
     const Ins *i = &r->fn->ins.data[v];
     name_adjoint(r, v);
-    if (!r->a.active[v] || i->op == Op_get) return;
+    if (!r->a.active[v] || v < r->fn->nparams || i->op == Op_get) return;
     Vals results = results_of(r->p, r->fn, v);
     bool reached = false;
     for (uint32_t k = 0; k < results.len; k++) reached |= r->adj[results.data[k]] != NoVal;

@@ -4,7 +4,7 @@
  *   let y: f32 = sq(a);          becomes    let y: f32 = mul(a, a);
  *
  * What is copied keeps its position; the name that the caller gives to a result wins. Before
- * differentiation, functions that have a rule stay calls. Tests: tests/passes/inline_test.c */
+ * differentiation, functions that have a rule stay calls. Tests: tests/passes/rebuild_test.c */
 #include "passes/passes.h"
 
 static bool inline_one(Program *p, Builder *b, const Fn *fn, Val v, Keep keep, Val *map) {

@@ -6,7 +6,7 @@
  *   let t_y: f64[3] = mul(t_x, s);  //@ m.bp:2:11 J[tanh]
  *
  * An operation without a forward rule uses its backward rule transposed in the cotangent: J dx is
- * the derivative of <B(v), dx> in v. Tests: tests/passes/forward_test.c */
+ * the derivative of <B(v), dx> in v. Tests: tests/passes/reverse_test.c (dot products) */
 #include "passes/passes.h"
 
 typedef struct Forward {
@@ -18,14 +18,7 @@ typedef struct Forward {
     uint32_t errors;
 } Forward;
 
-static Val tangent(Forward *f, Val x) {
-    const Ins *i = &f->fn->ins.data[x];
-    if (f->tan[x] != NoVal) return f->tan[x];
-    b_at(f->b, i->loc, sym(f->p->cx, "zero"));
-    return b_float(f->b, i->type, 0);
-}
-
-/* operands, results, (unused cotangents of a transposed rule,) tangents */
+/* operands, results, (unused cotangents of a transposed rule,) tangents, NoVal where they are 0 */
 static Val *rule_args(Forward *f, Val v, const Vals *results, bool transposed) {
     const Ins *i = &f->fn->ins.data[v];
     Val *args = NEW_ARRAY(f->p->cx->scratch, Val, 2 * (i->nargs + results->len));
@@ -38,9 +31,66 @@ static Val *rule_args(Forward *f, Val v, const Vals *results, bool transposed) {
     }
     for (uint32_t k = 0; k < i->nargs; k++) {
         Val x = i->args[k];
-        if (dtype_is_float(f->fn->ins.data[x].type.dt)) args[n++] = tangent(f, x);
+        if (dtype_is_float(f->fn->ins.data[x].type.dt)) args[n++] = f->tan[x];
     }
     return args;
+}
+
+/* ---- copying a rule whose tangents may be absent ---- */
+
+typedef struct Step {
+    Forward *f;
+    const Ins *ins; /* of the rule */
+    Val *map;       /* NoVal: a tangent that is 0 */
+    bool *moves;    /* depends on a tangent */
+} Step;
+
+/* With one term absent, a sum is the other. */
+static Val lone_term(Builder *b, const Ins *i, Val x, Val y) {
+    if (y == NoVal) return x;
+    return i->op == Op_add ? y : b_op(b, Op_neg, &y, 1, NULL, NULL);
+}
+
+static Val with_zeros(Step *s, const Ins *i) {
+    Builder *b = s->f->b;
+    Val *map = s->map;
+    for (uint32_t k = 0; k < i->nargs; k++) {
+        if (map[i->args[k]] == NoVal) map[i->args[k]] = b_float(b, s->ins[i->args[k]].type, 0);
+    }
+    return b_copy(b, i, map);
+}
+
+/* A rule is linear in its tangents, so what it computes from absent ones only is absent too. */
+static Val step(Step *s, Val v) {
+    const Ins *i = &s->ins[v];
+    uint32_t moving = 0, absent = 0;
+    for (uint32_t k = 0; k < i->nargs; k++) {
+        moving += s->moves[i->args[k]];
+        absent += s->map[i->args[k]] == NoVal;
+    }
+    s->moves[v] = moving;
+    if (!absent) return b_copy(s->f->b, i, s->map);
+    b_at(s->f->b, i->loc, i->rule);
+    if (absent < i->nargs && (i->op == Op_add || i->op == Op_sub)) {
+        return lone_term(s->f->b, i, s->map[i->args[0]], s->map[i->args[1]]);
+    }
+    if (moving == absent && i->op != Op_call) return NoVal;
+    return with_zeros(s, i);
+}
+
+/* Parameters from `first` on are tangents. */
+static void splice_linear(Forward *f, const Fn *rule, uint32_t first, const Val *args,
+                          const Splice *as, Val *results) {
+    Arena *a = f->p->cx->scratch;
+    uint32_t n = rule->ins.len;
+    Step s = {f, relabelled(f->p, rule, as), NEW_ARRAY(a, Val, n), NEW_ARRAY(a, bool, n)};
+    bool *live = live_values(f->p, rule, NULL);
+    for (Val v = 0; v < n; v++) {
+        s.map[v] = v < rule->nparams ? args[v] : NoVal;
+        if (v < rule->nparams) s.moves[v] = v >= first;
+        else if (live[v]) s.map[v] = step(&s, v);
+    }
+    for (uint32_t k = 0; k < rule->results.len; k++) results[k] = s.map[rule->results.data[k]];
 }
 
 /* True if v has no tangent; reports the reason if that is an error. */
@@ -72,7 +122,11 @@ static void push_results(Forward *f, Val v, const Vals *results) {
     b_at(f->b, as.loc, as.rule);
     Val *args = rule_args(f, v, results, rule->transposed);
     Val *out = NEW_ARRAY(f->p->cx->scratch, Val, rule->fn->results.len);
-    splice(f->p, f->b, rule->fn, args, NULL, &as, out);
+    uint32_t tangents = 0;
+    for (uint32_t k = 0; k < i->nargs; k++) {
+        tangents += dtype_is_float(f->fn->ins.data[i->args[k]].type.dt);
+    }
+    splice_linear(f, rule->fn, rule->fn->nparams - tangents, args, &as, out);
     for (uint32_t k = 0, n = 0; k < results->len; k++) {
         Val y = results->data[k];
         const Ins *yi = &f->fn->ins.data[y];
@@ -84,11 +138,18 @@ static void push_results(Forward *f, Val v, const Vals *results) {
             report_nodiff(f->p, f->fn, &f->a, v, NoVal);
             f->errors++;
         }
-        if (entry != EntryValue || !f->a.active[y]) continue;
+        if (entry != EntryValue || !f->a.active[y] || t == NoVal) continue;
         b_at(f->b, as.loc, as.rule);
         f->tan[y] = b_broadcast(f->b, t, yi->type.shape);
         if (yi->name) b_name(f->b, f->tan[y], sym_fmt(f->p->cx, "t_%s", yi->name));
     }
+}
+
+static Val tangent_or_zero(Forward *f, Val x) {
+    const Ins *i = &f->fn->ins.data[x];
+    if (f->tan[x] != NoVal) return f->tan[x];
+    b_at(f->b, i->loc, sym(f->p->cx, "zero"));
+    return b_float(f->b, i->type, 0);
 }
 
 static void push(Forward *f, Val v) {
@@ -125,7 +186,7 @@ static Fn *linearized(Program *p, const Fn *fn, Sym name, const uint32_t *wrt, u
     }
     for (uint32_t k = 0; k < fn->results.len; k++) {
         Val y = fn->results.data[k];
-        if (dtype_is_float(fn->ins.data[y].type.dt)) b_result(f.b, tangent(&f, y));
+        if (dtype_is_float(fn->ins.data[y].type.dt)) b_result(f.b, tangent_or_zero(&f, y));
     }
     return drop_dead(p, builder_done(f.b));
 }

@@ -113,7 +113,11 @@ Val mask_pull(const Pull *q, uint32_t k, Val mask, Val *contribution) {
     return m;
 }
 
+static bool is_not(const Builder *b, Val x, Val y) {
+    return b_ins(b, x)->op == Op_not && b_ins(b, x)->args[0] == y;
+}
+
 Val mask_sum(Builder *b, Val x, Val y) {
-    if (x == NoVal || y == NoVal) return NoVal;
+    if (x == NoVal || y == NoVal || is_not(b, x, y) || is_not(b, y, x)) return NoVal;
     return b_op(b, Op_or, (Val[]){x, y}, 2, NULL, NULL);
 }

@@ -5,7 +5,7 @@
  *   fn f_grad(w: f64[3], x: f64[3]) -> f64[3] {  //@ m.bp:9:11 grad[f, wrt=w]
  *
  * A derivative is made once: the rule in its header is what it is found by. Functions that are
- * differentiated stay in the program. Tests: tests/passes/reverse_test.c */
+ * differentiated stay in the program. Tests: tests/passes/operators_test.c */
 #include "passes/passes.h"
 
 /* fn without its first k results. */

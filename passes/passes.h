@@ -57,6 +57,9 @@ typedef struct Splice {
     Loc loc;
     const Sym *names; /* of the results, over those of fn; or NULL */
 } Splice;
+/* The instructions of fn as a splice copies them, with an end behind the last: b_copy looks at the
+ * Op_get's behind an instruction. */
+const Ins *relabelled(Program *p, const Fn *fn, const Splice *as);
 /* Copies what the wanted results of fn (NULL: all) need, parameters bound to args. */
 void splice(Program *p, Builder *b, const Fn *fn, const Val *args, const bool *want,
             const Splice *as, Val *results);

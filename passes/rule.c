@@ -131,14 +131,15 @@ Rule rule_find(Program *p, RuleKind kind, const Fn *fn, Val v) {
     }
     if (!rule) return (Rule){0};
     bool forward = kind == RuleForward;
-    uint32_t cotangents = count_float(forward ? s.args : s.results, forward ? i->nargs : s.nresults);
-    uint32_t values = forward ? count_float(s.results, s.nresults) : i->nargs;
-    if (rule->nparams != i->nargs + s.nresults + cotangents || rule->results.len != values) {
+    uint32_t in = count_float(s.args, i->nargs), out = count_float(s.results, s.nresults);
+    uint32_t values = forward ? out : i->nargs;
+    if (rule->nparams != i->nargs + s.nresults + (forward ? in : out) || rule->results.len != values) {
         bug_at(p->cx, rule->loc, "the rule of '%s' takes %u values and gives %u", rule_name(p, i),
                rule->nparams, rule->results.len);
     }
     const RuleEntry *entry = entries_of(p, rule);
-    return (Rule){.fn = inline_calls(p, rule, forward ? KeepForward : KeepBackward), .entry = entry};
+    rule = inline_calls(p, rule, forward ? KeepForward : KeepBackward);
+    return (Rule){.fn = rule, .entry = entry};
 }
 
 Sym backward_label(Program *p, const Ins *i, uint32_t k) {

@@ -7,7 +7,7 @@
  *   where(not(c), a, b)  where(c, b, a)
  *
  * Rewrites that change bits run at every -O level or not at all, so they do not stand here.
- * Tests: tests/passes/simplify_test.c */
+ * Tests: tests/passes/rebuild_test.c */
 #include "passes/passes.h"
 
 #include <math.h>

@@ -115,7 +115,7 @@ Tensor t_random(T *t, Type type, uint64_t seed, double lo, double hi) {
     for (int64_t e = 0; e < type.shape->size; e++) {
         double u = rng_f64(rng_bits(seed, (uint64_t)e));
         if (dtype_is_float(type.dt)) x.re[e] = lo + u * (hi - lo);
-        else x.i[e] = type.dt == BOOL ? u < 0.5 : (int64_t)(u * (double)(type.range ? type.range : 5));
+        else x.i[e] = type.dt == BOOL ? u < 0.5 : (int64_t)(u * 5);
     }
     return x;
 }
