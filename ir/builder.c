@@ -139,7 +139,6 @@ static Val append_or_merge(Builder *b, const Ins *i) {
 
 /* ---- sources ---- */
 Val b_param(Builder *b, Sym name, Type type) {
-    if (b->fn->nparams != b->fn->ins.len) BUG(b->p->cx, "parameter after another instruction");
     b->fn->nparams++;
     return append(b, &(Ins){.op = Op_param, .type = type, .name = name});
 }

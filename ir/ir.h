@@ -336,7 +336,8 @@ void b_at(Builder *b, Loc loc, Sym rule);
 Loc b_loc(const Builder *b);
 Sym b_rule(const Builder *b);
 Arena *b_arena(const Builder *b); /* of the compilation */
-Val b_param(Builder *b, Sym name, Type type); /* before anything else */
+/* Before anything else; a front end that finds parameters late puts them first when it is done. */
+Val b_param(Builder *b, Sym name, Type type);
 Val b_const(Builder *b, Type type, const Num *data, uint64_t n); /* n == 1: splat */
 Val b_float(Builder *b, Type type, double v);                    /* splat; any dtype, converted */
 Val b_int(Builder *b, Type type, int64_t v);

@@ -1,0 +1,329 @@
+/* Lowering: names, types, dimensions and IR in one walk. A body is evaluated abstractly: compile-
+ * time values are numbers, lists and strings; run-time values are IR tensors whose dimensions carry
+ * the name that they have in the header of the function being lowered. Calls are expanded in place,
+ * but for functions with a derivative rule of their own and for what derivative operators are
+ * applied to: those become IR functions. */
+#ifndef BPC_LOWER_H
+#define BPC_LOWER_H
+
+#include "frontend/frontend.h"
+
+/* ---- dimensions ---- */
+typedef struct DimName DimName;
+/* tag: NULL for a number that no name gave (a literal, keep=true): only such a 1 stretches. */
+typedef struct Dim {
+    int64_t n;
+    const DimName *tag;
+} Dim;
+/* A name of a header; bound is what it stands for in the caller's terms. */
+struct DimName {
+    const void *header; /* NULL: computed, equal to anything of its size */
+    Sym name;
+    Dim bound;
+};
+extern const DimName dim_computed;
+
+/* ---- values ---- */
+typedef struct Instance Instance;
+typedef enum ValueKind {
+    VError, /* already reported */
+    VTensor,
+    VInt,
+    VFloat,
+    VBool,
+    VStr,
+    VList,
+    VTuple,
+    VInstance, /* a model or layer */
+    VLayers,   /* an array of layers */
+    VDataset,
+} ValueKind;
+
+typedef struct Value {
+    ValueKind kind;
+    Val v;            /* VTensor */
+    const Dim *dims;  /* VTensor: one per axis */
+    int64_t i;        /* VInt, VBool */
+    const DimName *tag; /* VInt: as a dimension */
+    double f;         /* VFloat */
+    Sym s;            /* VStr; the name of a VDataset */
+    uint32_t n;       /* VList, VTuple, VLayers */
+    struct Value *elems;
+    Instance *inst;
+} Value;
+
+/* The type that an expression is asked to have, from a declaration. */
+typedef struct Want {
+    DType dt;
+    int64_t range;
+    uint32_t rank;
+    const Dim *dims;
+} Want;
+
+/* A model or layer: a module with settings and a path. */
+struct Instance {
+    const Item *module;
+    Sym path;
+    VEC(struct Setting { Sym name; Value value; }) settings;
+};
+
+/* An evaluated argument of a call. */
+typedef struct CallArg {
+    Sym name; /* NULL: by position */
+    Loc loc;
+    Value value;
+} CallArg;
+
+/* ---- headers: the names in [ ] of a fn or module ---- */
+typedef struct Static {
+    const Bind *bind;
+    Sym name;
+    bool spread, solved;
+    Value value;
+    DimName dim; /* of a solved dimension */
+} Static;
+typedef struct Header {
+    const Item *item;
+    VEC(Static) statics;
+    DType real;
+    bool real_known;
+} Header;
+
+/* ---- an IR function being built ---- */
+typedef struct Capture {
+    Sym path;
+    Type type;
+    Val v;
+} Capture;
+typedef struct Root {
+    Builder *b;
+    VEC(Capture) captures;
+    bool no_state; /* initialisers may not read state */
+} Root;
+
+typedef struct Binding {
+    Sym name;
+    Loc loc;
+    Value value;
+    bool var, used, buffer, quiet;
+    struct StateRef *state; /* buffers of optimizers */
+} Binding;
+typedef struct Scope {
+    struct Scope *up;
+    VEC(Binding) names;
+} Scope;
+
+/* A body being lowered. */
+typedef struct Frame {
+    struct Front *fr;
+    Root *root;
+    Builder *b;
+    const Item *item; /* NULL: top level */
+    Header *hdr;
+    Instance *self;
+    struct Frame *caller;
+    Loc call_loc;
+    Scope *scope;
+    DType real;
+    bool training, in_std;
+    int64_t batch; /* the value of `batch`, 0 outside train */
+    /* randomness: the key is made when first drawn from */
+    bool has_key;
+    Val key;
+    bool own_key; /* key is fold(train.key, key_salt) rather than the caller's folded */
+    int64_t key_salt;
+    uint32_t draws;
+    bool returned;
+    Value result;
+    const Want *want; /* of what `return` gives */
+} Frame;
+
+/* An instantiated IR function of the source: for operators and rules. */
+typedef struct FnInst {
+    Fn *fn;
+    const Item *item;
+    Header *hdr;
+    const Sym *captures; /* fn's params are captures, then tensor formals */
+    uint32_t ncaptures;
+    const Sym *formals;
+    uint32_t nformals;
+    VEC(struct Setting) statics; /* compile-time values by name, for rules */
+    uint32_t nresults;
+    const Dim *const *result_dims;
+    bool training;
+} FnInst;
+
+typedef struct Global {
+    const Item *item;
+    bool in_std;
+    Value value; /* const: number; model: instance */
+    bool ready, busy;
+} Global;
+
+typedef struct RuleKey {
+    Sym key;
+    Fn *fn;
+} RuleKey;
+
+typedef struct Front {
+    Cx *cx;
+    Program *p;
+    const FrontOptions *opt;
+    VEC(Global) globals;
+    VEC(const Item *) order; /* user items in source order */
+    VEC(Sym) imported;
+    VEC(const Item *) lowered; /* items whose body was lowered */
+    VEC(struct { Sym key; FnInst *inst; }) insts;
+    VEC(RuleKey) rules;
+    VEC(FnInst *) ruled; /* by fn->name */
+    VEC(Instance *) instances;
+    Root *init;          /* builds the initial state */
+    VEC(Val) init_vals;
+    VEC(struct { Sym path; bool trainable; }) state_info; /* parallel to p->state */
+    Frame top;
+} Front;
+
+/* ---- values.c ---- */
+Value v_error(void);
+Value v_int(int64_t i, const DimName *tag);
+Value v_float(double f);
+Value v_bool(bool b);
+Value v_str(Sym s);
+Value v_list(Front *fr, ValueKind kind, const Value *elems, uint32_t n);
+Value v_tensor(Frame *f, Val v, const Dim *dims); /* dims NULL: all computed */
+Type v_type(Frame *f, Value v);
+bool v_is_number(Value v);
+bool v_equal(Value a, Value b); /* compile-time values */
+const char *v_describe(Frame *f, Value v); /* for messages: "f32[B, 10]" */
+const char *dims_text(Front *fr, const Dim *dims, uint32_t rank);
+/* Both numbers equal and not two different names of one header. */
+bool dim_same(Dim a, Dim b);
+const Dim *dims_computed(Front *fr, const Shape *s);
+const Shape *dims_shape(Frame *f, Loc loc, const Dim *dims, uint32_t rank); /* NULL: reported */
+/* A tensor of v: numbers and lists become constants of type want, or of dt (< 0: the frame's real
+ * or i32). VError after a report. */
+Value v_materialise(Frame *f, Loc loc, Value v, int dt, const Want *want);
+/* v as declared: converts literals, checks dtype, range and dimensions. what: "'x'" or "result". */
+Value v_coerce(Frame *f, Loc loc, Value v, const Want *want, const char *what);
+
+/* ---- lower_const.c ---- */
+bool eval_int(Frame *f, const Expr *e, int64_t *out, const char *what);
+/* Arithmetic on compile-time values; false: not both compile-time. */
+bool const_binary(Frame *f, const Expr *e, Value a, Value b, Value *out);
+bool const_builtin(Frame *f, const Expr *e, Sym name, Value *out);
+/* An int list of a value: lists, single ints. */
+bool v_ints(Frame *f, Loc loc, Value v, const char *what, int64_t **out, uint32_t *n);
+
+/* ---- lower_types.c ---- */
+bool eval_type(Frame *f, const TypeX *t, Want *out);
+DType type_name_dtype(Frame *f, TypeName n);
+Header *header_new(Front *fr, const Item *item);
+Static *header_static(Header *h, Sym name);
+/* Solves names of the header from a value for a formal of type t; reports mismatches. */
+bool match_type(Frame *callee, const TypeX *t, Value *v, Loc arg_loc, const char *what);
+/* Solves what is left from the wanted result type. */
+void match_result(Frame *callee, const TypeX *t, const Want *want);
+/* Everything solved? Fills defaults of settings. */
+bool header_finish(Frame *callee, Loc loc);
+/* A result of the callee in the caller's terms. */
+Value v_return(Frame *callee, Value v);
+
+/* ---- lower_expr.c ---- */
+Value lower_expr(Frame *f, const Expr *e, const Want *want);
+/* A tensor or the error value. dt < 0: any. */
+Value lower_tensor(Frame *f, const Expr *e, const Want *want);
+/* Broadcasts n operands to one shape; false after a report. */
+bool broadcast_values(Frame *f, const Expr *e, const char *what, Value *v, uint32_t n);
+Value lower_binary_values(Frame *f, const Expr *e, BinOp op, Value a, Value b);
+
+
+/* ---- lower_index.c ---- */
+Value lower_index(Frame *f, const Expr *e);
+
+/* ---- lower_builtin.c ---- */
+/* An operation or a near-primitive by name. */
+bool is_builtin(Sym name);
+Value lower_builtin(Frame *f, const Expr *e, Sym name, const Want *want);
+Value emit_op(Frame *f, Loc loc, Op op, const Value *args, uint32_t n, Attr *attrs,
+              const Type *given, const Dim *dims);
+Val frame_key(Frame *f);
+
+/* ---- lower_call.c ---- */
+Value lower_call(Frame *f, const Expr *e, const Want *want);
+/* Calls a fn or module with evaluated arguments; used for std functions from C too. */
+Value call_item(Frame *f, Loc loc, const Item *item, Instance *self, const Args *settings,
+                CallArg *args, uint32_t n, const Want *want);
+Value call_std(Frame *f, Loc loc, const char *name, const Value *args, uint32_t n);
+/* Opens a frame for the body of item and binds its arguments; NULL after a report. */
+Frame *open_call(Frame *f, Loc loc, const Item *item, Instance *self, const Args *settings,
+                 CallArg *args, uint32_t n, const Want *want);
+Value close_call(Frame *callee, const Want *want);
+bool item_in_std(Front *fr, const Item *item);
+Global *find_item(Front *fr, Sym name, bool from_std, int positional);
+Global *find_global(Front *fr, Sym name, ItemKind kind, bool from_std);
+
+/* ---- lower_stmt.c ---- */
+void lower_block(Frame *f, const Block *b);
+void lower_statement(Frame *f, const Stmt *st);
+void bind_name(Frame *f, Sym name, Loc loc, Value v, bool var);
+Binding *find_binding(Frame *f, Sym name);
+void scope_push(Frame *f);
+void scope_pop(Frame *f);
+
+/* ---- lower_module.c ---- */
+Value lower_model(Front *fr, const Item *item);
+Instance *make_instance(Frame *f, const Expr *e, Sym path);
+void lower_param(Frame *f, const Stmt *st);
+void lower_layer(Frame *f, const Stmt *st);
+/* A formal of the root by its path, made when first asked for. */
+Val capture(Root *r, Front *fr, Sym path, Type type);
+/* Index in p->state, or -1. */
+int64_t state_index(const Front *fr, Sym path);
+void state_add(Front *fr, Sym path, Type type, bool trainable, Val init);
+
+/* ---- lower_deriv.c ---- */
+bool is_operator(Sym name);
+Value lower_operator(Frame *f, const Expr *call, const Want *want);
+
+/* ---- lower_inst.c ---- */
+/* The formal that the i-th argument goes to. */
+const Bind *formal_of(const Item *item, const CallArg *args, uint32_t i);
+/* Appends what identifies a value as an argument. */
+void value_key(Frame *f, Value v, Text *t);
+/* The arguments of a call of inst: captures of this root, then the formals. */
+Val *call_values(Frame *f, const FnInst *inst, const Value *bound, uint32_t *n);
+Value results_value(Frame *f, const Val *vals, const Dim *const *dims, uint32_t n);
+/* Adds fn to the program under a name made of base, or drops it for the equal one of that key. */
+FnInst *keep_instance(Front *fr, Sym key, FnInst *inst, Fn *fn, Sym base);
+/* The IR function of item for these arguments. */
+FnInst *instantiate(Frame *f, Loc loc, const Item *item, Instance *self, const Args *settings,
+                    CallArg *args, uint32_t n, const Want *want, Value *bound);
+bool has_rule(Front *fr, const Item *item);
+Value call_ruled(Frame *f, Loc loc, const Item *item, const Args *settings, CallArg *args,
+                 uint32_t n, const Want *want);
+/* Runs emit with a new root whose captures come first; see lower_deriv.c. */
+Root *root_new(Front *fr, Sym name);
+Fn *root_done(Front *fr, Root *r);
+
+/* ---- lower_rule.c ---- */
+Fn *front_rule(Program *p, RuleKind kind, Sym name, const Ins *site, const Type *args,
+               const Type *results, uint32_t nresults);
+
+/* ---- lower_data.c ---- */
+Dataset *lower_dataset(Front *fr, const Item *item);
+Dataset *find_dataset(Front *fr, Sym name);
+/* digits.x(raw): the field's transform applied to a tensor. */
+Value lower_transform(Frame *f, const Expr *e, Dataset *d, Sym field);
+
+/* ---- lower_train.c, lower_optim.c ---- */
+void lower_train(Front *fr, const Item *item);
+typedef struct Update {
+    Sym path;
+    Value p, g, result;
+} Update;
+/* Applies the optimizer expression to every parameter; new buffer values are appended to out. */
+bool lower_optimizer(Frame *f, const Expr *e, Update *updates, uint32_t n,
+                     void (*buffer)(void *data, Sym path, Val v), void *data);
+bool not_supported(Frame *f, Loc loc, const char *what); /* reports; always false */
+
+#endif

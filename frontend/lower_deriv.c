@@ -1,0 +1,349 @@
+/* Derivative operators of source: which function, with respect to what, as one instruction. */
+#include "frontend/lower.h"
+
+#include <stdlib.h>
+
+static const struct {
+    const char *name;
+    Op op;
+    bool has_results; /* the results of f come first */
+    bool per_wrt;     /* one more result per wrt; else a tangent per float result */
+} operators[] = {
+    {"grad", Op_grad, false, true}, {"value_and_grad", Op_value_and_grad, true, true},
+    {"vjp", Op_vjp, false, true},   {"jvp", Op_jvp, true, false},
+    {"hvp", Op_hvp, false, true},   {"jacobian", OpCount, false, false},
+    {"hessian", OpCount, false, false}, {"checkpoint", OpCount, false, false},
+};
+
+static int operator_index(Sym name) {
+    for (size_t i = 0; i < LEN(operators); i++) {
+        if (!strcmp(operators[i].name, name)) return (int)i;
+    }
+    return -1;
+}
+
+bool is_operator(Sym name) { return operator_index(name) >= 0; }
+
+/* "net.fc1.w" of a member expression, or a name. */
+static Sym path_text(Cx *cx, const Expr *e) {
+    if (e->kind == ExName) return e->name;
+    if (e->kind == ExMember) {
+        Sym up = path_text(cx, e->x);
+        return up ? sym_fmt(cx, "%s.%s", up, e->name) : NULL;
+    }
+    if (e->kind == ExIndex && e->args.len == 1 && e->args.data[0].value->kind == ExInt) {
+        Sym up = path_text(cx, e->x);
+        return up ? sym_fmt(cx, "%s[%lld]", up, (long long)e->args.data[0].value->i) : NULL;
+    }
+    return NULL;
+}
+
+typedef struct OpUse { /* op[f, wrt=...] */
+    int index;
+    const Expr *fn;
+    const Expr *wrt;
+} OpUse;
+
+static bool operator_use(Frame *f, const Expr *head, OpUse *u) {
+    Cx *cx = f->fr->cx;
+    *u = (OpUse){.index = operator_index(head->x->name)};
+    for (uint32_t i = 0; i < head->args.len; i++) {
+        const Arg *a = &head->args.data[i];
+        if (!a->name && !u->fn) u->fn = a->value;
+        else if (a->name && !strcmp(a->name, "wrt")) u->wrt = a->value;
+        else {
+            diag_error(cx, a->loc, "%s takes a function and wrt=", head->x->name);
+            return false;
+        }
+    }
+    if (!u->fn) {
+        diag_error(cx, head->loc, "%s needs a function: %s[f](...)", head->x->name, head->x->name);
+        return false;
+    }
+    return operators[u->index].op != OpCount || not_supported(f, head->loc, head->x->name);
+}
+
+/* wrt as indices of fn's parameters. */
+static bool resolve_wrt(Frame *f, const FnInst *inst, const OpUse *u, Loc loc, Sym *names,
+                        uint32_t *index, uint32_t *n) {
+    Cx *cx = f->fr->cx;
+    const Fn *fn = inst->fn;
+    *n = 0;
+    if (!u->wrt) {
+        for (uint32_t i = inst->ncaptures; i < fn->nparams; i++) {
+            if (!dtype_is_float(fn->ins.data[i].type.dt)) continue;
+            names[0] = fn->ins.data[i].name;
+            index[0] = i;
+            *n = 1;
+            return true;
+        }
+        diag_error(cx, loc, "'%s' has no float argument to differentiate", inst->item ? inst->item->name : fn->name);
+        return false;
+    }
+    uint32_t count = u->wrt->kind == ExTuple ? u->wrt->elems.len : 1;
+    for (uint32_t k = 0; k < count; k++) {
+        const Expr *e = u->wrt->kind == ExTuple ? u->wrt->elems.data[k] : u->wrt;
+        Sym path = path_text(cx, e);
+        uint32_t at = fn->nparams;
+        for (uint32_t i = 0; path && i < fn->nparams; i++) {
+            if (fn->ins.data[i].name == path) at = i;
+        }
+        if (at == fn->nparams) {
+            if (path && find_global(f->fr, path, ItModel, false)) {
+                return not_supported(f, e->loc, "wrt= a whole model");
+            }
+            diag_error(cx, e->loc, "'%s' has no argument or parameter '%s'", inst->item ? inst->item->name : fn->name, path ? path : "?");
+            return false;
+        }
+        if (!dtype_is_float(fn->ins.data[at].type.dt)) {
+            diag_error(cx, e->loc, "no derivative with respect to '%s': it is %s", path, type_text(cx, fn->ins.data[at].type));
+            return false;
+        }
+        names[*n] = path;
+        index[(*n)++] = at;
+    }
+    return true;
+}
+
+static const Type *fn_result(const Fn *fn, uint32_t i) {
+    return &fn->ins.data[fn->results.data[i]].type;
+}
+
+static bool scalar_result(Frame *f, const FnInst *inst, int op, Loc loc) {
+    const Type *t = fn_result(inst->fn, 0);
+    if (op == Op_vjp || op == Op_jvp) return true;
+    if (!t->shape->rank && dtype_is_float(t->dt)) return true;
+    diag_error(f->fr->cx, loc, "%s needs a function with a scalar float result; '%s' gives %s",
+               op_info[op].name, inst->item ? inst->item->name : inst->fn->name, type_text(f->fr->cx, *t));
+    return false;
+}
+
+static FnInst *resolve_fn(Frame *f, Loc loc, const Expr *e, const OpUse *use, CallArg *args, uint32_t n, Value *bound);
+
+/* Extra arguments are checked against what they go with. */
+static bool check_extras(Frame *f, const FnInst *inst, Op op, const uint32_t *index, uint32_t nwrt,
+                         Value *extra, CallArg *from, uint32_t n, Loc loc) {
+    uint32_t want = op == Op_vjp ? 0 : op == Op_jvp || op == Op_hvp ? nwrt : 0;
+    if (op == Op_vjp) {
+        for (uint32_t i = 0; i < inst->fn->results.len; i++) want += dtype_is_float(fn_result(inst->fn, i)->dt);
+    }
+    if (n != want) {
+        diag_error(f->fr->cx, loc, "%s needs %u more argument%s after those of the function, this has %u",
+                   op_info[op].name, want, want == 1 ? "" : "s", n);
+        return false;
+    }
+    uint32_t result = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        Type t;
+        if (op == Op_vjp) {
+            while (!dtype_is_float(fn_result(inst->fn, result)->dt)) result++;
+            t = *fn_result(inst->fn, result++);
+        } else {
+            t = inst->fn->ins.data[index[i]].type;
+        }
+        Want w = {t.dt, 0, t.shape->rank, dims_computed(f->fr, t.shape)};
+        extra[i] = v_coerce(f, from[i].loc, from[i].value, &w, op == Op_vjp ? "the cotangent" : "the tangent");
+        if (extra[i].kind == VError) return false;
+    }
+    return true;
+}
+
+typedef struct Emitted {
+    Val *vals;
+    const Dim **dims;
+    uint32_t n;
+} Emitted;
+
+/* The operator's instruction in root f, for arguments `vals`. */
+static Emitted emit_operator(Frame *f, Loc loc, int which, const FnInst *inst, Val *vals, uint32_t n,
+                             const Sym *names, const uint32_t *index, uint32_t nwrt) {
+    Cx *cx = f->fr->cx;
+    const Fn *fn = inst->fn;
+    uint32_t max = fn->results.len * 2 + nwrt;
+    Type *types = NEW_ARRAY(cx->arena, Type, max);
+    Emitted out = {NEW_ARRAY(cx->arena, Val, max), NEW_ARRAY(cx->arena, const Dim *, max), 0};
+    for (uint32_t i = 0; operators[which].has_results && i < fn->results.len; i++) {
+        out.dims[out.n] = inst->result_dims ? inst->result_dims[i] : NULL;
+        types[out.n++] = *fn_result(fn, i);
+    }
+    for (uint32_t i = 0; operators[which].per_wrt && i < nwrt; i++) {
+        types[out.n++] = fn->ins.data[index[i]].type;
+    }
+    for (uint32_t i = 0; !operators[which].per_wrt && i < fn->results.len; i++) {
+        if (dtype_is_float(fn_result(fn, i)->dt)) types[out.n++] = *fn_result(fn, i);
+    }
+    Attr attrs[2] = {attr_fn(fn->name), attr_names(cx, names, nwrt)};
+    b_at(f->b, loc, NULL);
+    b_multi(f->b, operators[which].op, vals, n, attrs, types, out.n, out.vals);
+    return out;
+}
+
+/* How many positional arguments the function of an operator takes. */
+static int positional_of(Frame *f, const Expr *e) {
+    if (e->kind == ExIndex && e->x->kind == ExName && is_operator(e->x->name)) {
+        OpUse u;
+        if (!operator_use(f, e, &u)) return -1;
+        int inner = positional_of(f, u.fn);
+        Op op = operators[u.index].op;
+        int wrt = u.wrt && u.wrt->kind == ExTuple ? (int)u.wrt->elems.len : 1;
+        if (op == Op_vjp && inner >= 0) return inner + 1;
+        return inner < 0 ? inner : op == Op_jvp || op == Op_hvp ? inner + wrt : inner;
+    }
+    const Expr *name = e->kind == ExIndex ? e->x : e;
+    const Item *item = NULL;
+    if (name->kind == ExName && !find_binding(f, name->name)) {
+        Global *g = find_item(f->fr, name->name, f->in_std, -1);
+        if (g) item = g->item;
+    }
+    if (!item) {
+        Value v = lower_expr(f, e, NULL);
+        if (v.kind == VError) return -1;
+        if (v.kind == VInstance) item = v.inst->module;
+    }
+    if (!item) {
+        diag_error(f->fr->cx, e->loc, "a derivative operator needs a fn, a model or a layer");
+        return -1;
+    }
+    int n = 0;
+    for (uint32_t i = 0; i < item->formals.len; i++) n += !item->formals.data[i].init;
+    return n;
+}
+
+/* Splits arguments into those of the function and the extra ones of the operator. */
+static uint32_t split_extras(CallArg *args, uint32_t n, int positional, CallArg *inner,
+                             CallArg *extra, uint32_t *ninner) {
+    uint32_t nextra = 0;
+    int seen = 0;
+    *ninner = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!args[i].name && seen++ >= positional) extra[nextra++] = args[i];
+        else inner[(*ninner)++] = args[i];
+    }
+    return nextra;
+}
+
+enum { MaxWrt = 64 };
+
+/* One use of an operator on evaluated arguments, its instruction emitted in f. */
+static bool apply_operator(Frame *f, Loc loc, const OpUse *u, CallArg *args, uint32_t n,
+                           Emitted *out, FnInst **inner_out, Value **bound_out) {
+    Cx *cx = f->fr->cx;
+    int positional = positional_of(f, u->fn);
+    if (positional < 0) return false;
+    CallArg *inner = NEW_ARRAY(cx->arena, CallArg, n), *more = NEW_ARRAY(cx->arena, CallArg, n);
+    uint32_t ninner, nmore = split_extras(args, n, positional, inner, more, &ninner);
+    Value *bound = NEW_ARRAY(cx->arena, Value, n + 1), *extra = NEW_ARRAY(cx->arena, Value, n + 1);
+    FnInst *inst = resolve_fn(f, loc, u->fn, u, inner, ninner, bound);
+    if (!inst) return false;
+    Sym names[MaxWrt];
+    uint32_t index[MaxWrt], nwrt, nargs;
+    if (u->wrt && u->wrt->kind == ExTuple && u->wrt->elems.len > MaxWrt) {
+        diag_error(cx, u->wrt->loc, "wrt= takes at most %d names", MaxWrt);
+        return false;
+    }
+    Op op = operators[u->index].op;
+    if (!resolve_wrt(f, inst, u, loc, names, index, &nwrt) || !scalar_result(f, inst, op, loc) ||
+        !check_extras(f, inst, op, index, nwrt, extra, more, nmore, loc)) {
+        return false;
+    }
+    Val *vals = call_values(f, inst, bound, &nargs);
+    Val *all = NEW_ARRAY(cx->arena, Val, nargs + nmore);
+    memcpy(all, vals, nargs * sizeof *all);
+    for (uint32_t i = 0; i < nmore; i++) all[nargs + i] = extra[i].v;
+    *out = emit_operator(f, loc, u->index, inst, all, nargs + nmore, names, index, nwrt);
+    uint32_t first = operators[u->index].has_results ? inst->fn->results.len : 0;
+    for (uint32_t i = first; operators[u->index].per_wrt && i < out->n; i++) {
+        uint32_t p = index[i - first];
+        if (p >= inst->ncaptures) out->dims[i] = bound[p - inst->ncaptures].dims;
+    }
+    *inner_out = inst;
+    *bound_out = bound;
+    return true;
+}
+
+/* An operator as a function: op[f, wrt] with parameters of its own. */
+static FnInst *operator_fn(Frame *f, Loc loc, const Expr *e, CallArg *args, uint32_t n, Value *bound) {
+    Front *fr = f->fr;
+    Cx *cx = fr->cx;
+    OpUse u;
+    if (!operator_use(f, e, &u)) return NULL;
+    Root *root = root_new(fr, e->x->name);
+    Frame top = {.fr = fr, .root = root, .b = root->b, .caller = f, .real = f->real, .scope = f->scope,
+                 .training = f->training, .batch = f->batch, .in_std = f->in_std};
+    FnInst *inst = NEW(cx->arena, FnInst);
+    CallArg *inner = NEW_ARRAY(cx->arena, CallArg, n);
+    Sym *formals = NEW_ARRAY(cx->arena, Sym, n);
+    const Expr *base = u.fn;
+    while (base->kind == ExIndex && base->x->kind == ExName && is_operator(base->x->name)) {
+        base = base->args.data[0].value;
+    }
+    Global *g = base->kind == ExName ? find_item(fr, base->name, f->in_std, -1) : NULL;
+    for (uint32_t i = 0; i < n; i++) {
+        inner[i] = args[i];
+        args[i].value = v_materialise(f, args[i].loc, args[i].value, -1, NULL);
+        if (args[i].value.kind != VTensor) return NULL;
+        const Bind *b = g ? formal_of(g->item, args, i) : NULL;
+        Sym name = b ? b->name : sym_fmt(cx, "a%u", i);
+        inner[i].value = args[i].value;
+        inner[i].value.v = b_param(root->b, name, v_type(f, args[i].value));
+        formals[inst->nformals] = name;
+        bound[inst->nformals++] = args[i].value;
+    }
+    inst->formals = formals;
+    Emitted out;
+    FnInst *callee;
+    Value *inner_bound;
+    if (!apply_operator(&top, e->loc, &u, inner, n, &out, &callee, &inner_bound)) return NULL;
+    for (uint32_t i = 0; i < out.n; i++) b_result(root->b, out.vals[i]);
+    inst->nresults = out.n;
+    inst->result_dims = out.dims;
+    Fn *fn = root_done(fr, root);
+    fn->loc = e->loc;
+    inst->ncaptures = root->captures.len;
+    Sym *captures = NEW_ARRAY(cx->arena, Sym, inst->ncaptures);
+    for (uint32_t i = 0; i < inst->ncaptures; i++) captures[i] = fn->ins.data[i].name;
+    inst->captures = captures;
+    Text key = {0};
+    ast_print_expr(e, &key);
+    for (uint32_t i = 0; i < n; i++) value_key(f, args[i].value, &key);
+    text_add(&key, " %s %d", callee->fn->name, f->training);
+    Sym k = sym_n(cx, key.data, key.len);
+    free(key.data);
+    (void)loc;
+    return keep_instance(fr, k, inst, fn, sym_fmt(cx, "%s_%s", callee->fn->name, e->x->name));
+}
+
+static FnInst *resolve_fn(Frame *f, Loc loc, const Expr *e, const OpUse *use, CallArg *args,
+                          uint32_t n, Value *bound) {
+    (void)use;
+    if (e->kind == ExIndex && e->x->kind == ExName && is_operator(e->x->name)) {
+        return operator_fn(f, loc, e, args, n, bound);
+    }
+    const Expr *name = e->kind == ExIndex ? e->x : e;
+    const Args *settings = e->kind == ExIndex ? &e->args : NULL;
+    if (name->kind == ExName && !find_binding(f, name->name)) {
+        Global *g = find_item(f->fr, name->name, f->in_std, -1);
+        if (g) return instantiate(f, loc, g->item, NULL, settings, args, n, NULL, bound);
+    }
+    Value v = lower_expr(f, e, NULL);
+    if (v.kind != VInstance) return NULL;
+    return instantiate(f, loc, v.inst->module, v.inst, NULL, args, n, NULL, bound);
+}
+
+Value lower_operator(Frame *f, const Expr *call, const Want *want) {
+    (void)want;
+    Cx *cx = f->fr->cx;
+    OpUse u;
+    if (!operator_use(f, call->x, &u)) return v_error();
+    CallArg *args = NEW_ARRAY(cx->arena, CallArg, call->args.len);
+    for (uint32_t i = 0; i < call->args.len; i++) {
+        const Arg *a = &call->args.data[i];
+        args[i] = (CallArg){a->name, a->value->loc, lower_expr(f, a->value, NULL)};
+        if (args[i].value.kind == VError) return v_error();
+    }
+    Emitted out;
+    FnInst *inst;
+    Value *bound;
+    if (!apply_operator(f, call->loc, &u, args, call->args.len, &out, &inst, &bound)) return v_error();
+    return results_value(f, out.vals, out.dims, out.n);
+}

@@ -1,0 +1,131 @@
+/* head[...]: one of a list or an array of layers, slices of tensors. */
+#include "frontend/lower.h"
+
+static Value index_list(Frame *f, const Expr *e, Value x) {
+    Cx *cx = f->fr->cx;
+    const Arg *a = &e->args.data[0];
+    if (e->args.len == 1 && a->value->kind == ExSlice && x.kind == VList) {
+        int64_t lo = 0, hi = x.n;
+        const Expr *s = a->value;
+        if (s->x && !eval_int(f, s->x, &lo, "a bound")) return v_error();
+        if (s->y && !eval_int(f, s->y, &hi, "a bound")) return v_error();
+        if (lo < 0) lo += x.n;
+        if (hi < 0) hi += x.n;
+        if (lo < 0 || hi > x.n || lo > hi || s->z) {
+            diag_error(cx, a->loc, "the slice is out of range for %u elements", x.n);
+            return v_error();
+        }
+        return v_list(f->fr, VList, x.elems + lo, (uint32_t)(hi - lo));
+    }
+    int64_t i;
+    if (e->args.len != 1 || a->name) {
+        diag_error(cx, e->loc, "one integer is needed between the brackets");
+        return v_error();
+    }
+    if (!eval_int(f, a->value, &i, "an index")) return v_error();
+    if (i < 0) i += x.n;
+    if (i < 0 || i >= x.n) {
+        diag_error(cx, a->value->loc, "index %lld is out of range for %u elements", (long long)i, x.n);
+        return v_error();
+    }
+    return x.elems[i];
+}
+
+typedef struct Cut { /* per axis of the tensor */
+    int64_t *lo, *hi, *stride;
+    bool *drop;
+    uint32_t axis;
+} Cut;
+
+static bool cut_axis(Frame *f, const Expr *s, Value x, Cut *c) {
+    Cx *cx = f->fr->cx;
+    uint32_t rank = v_type(f, x).shape->rank;
+    if (c->axis >= rank) {
+        diag_error(cx, s->loc, "more subscripts than the rank, %u", rank);
+        return false;
+    }
+    uint32_t at = c->axis++;
+    int64_t n = x.dims[at].n, lo = 0, hi = n;
+    if (s->kind == ExSlice) {
+        if (s->z && !eval_int(f, s->z, &c->stride[at], "a stride")) return false;
+        if (s->x && !eval_int(f, s->x, &lo, "a bound")) return false;
+        if (s->y && !eval_int(f, s->y, &hi, "a bound")) return false;
+        if (c->stride[at] < 1) {
+            diag_error(cx, s->loc, "a stride is positive; flip(x, axis=%u) reverses", at);
+            return false;
+        }
+    } else {
+        Value v = lower_expr(f, s, NULL);
+        if (v.kind == VError) return false;
+        if (v.kind == VTensor) return not_supported(f, s->loc, "an index known at run time only");
+        if (v.kind != VInt) {
+            diag_error(cx, s->loc, "a subscript is an integer, a slice or '...', this is %s", v_describe(f, v));
+            return false;
+        }
+        lo = v.i < 0 ? v.i + n : v.i;
+        hi = lo + 1;
+        c->drop[at] = true;
+    }
+    if (s->kind == ExSlice && lo < 0) lo += n;
+    if (s->kind == ExSlice && hi < 0) hi += n;
+    if (lo < 0 || hi > n || lo > hi) {
+        diag_error(cx, s->loc, "out of range for an axis of length %lld", (long long)n);
+        return false;
+    }
+    c->lo[at] = lo;
+    c->hi[at] = hi;
+    return true;
+}
+
+static Value index_tensor(Frame *f, const Expr *e, Value x) {
+    Cx *cx = f->fr->cx;
+    uint32_t rank = v_type(f, x).shape->rank;
+    Cut c = {NEW_ARRAY(cx->arena, int64_t, rank), NEW_ARRAY(cx->arena, int64_t, rank),
+             NEW_ARRAY(cx->arena, int64_t, rank), NEW_ARRAY(cx->arena, bool, rank), 0};
+    for (uint32_t i = 0; i < rank; i++) c.hi[i] = x.dims[i].n, c.stride[i] = 1;
+    for (uint32_t i = 0; i < e->args.len; i++) {
+        const Arg *a = &e->args.data[i];
+        if (a->name) {
+            diag_error(cx, a->loc, "a tensor takes integers and slices, no '%s='", a->name);
+            return v_error();
+        }
+        if (a->value->kind == ExDots) {
+            c.axis = rank >= e->args.len - i - 1 ? rank - (e->args.len - i - 1) : 0;
+        } else if (!cut_axis(f, a->value, x, &c)) {
+            return v_error();
+        }
+    }
+    Attr attrs[3] = {attr_ints(cx, c.lo, rank), attr_ints(cx, c.hi, rank), attr_ints(cx, c.stride, rank)};
+    Value cut = emit_op(f, e->loc, Op_slice, &x, 1, attrs, NULL, NULL);
+    if (cut.kind == VError) return cut;
+    VEC(Dim) dims = {0};
+    for (uint32_t i = 0; i < rank; i++) {
+        bool whole = c.lo[i] == 0 && c.hi[i] == x.dims[i].n && c.stride[i] == 1;
+        if (!c.drop[i]) vec_push(cx->arena, &dims, whole ? x.dims[i] : cut.dims[i]);
+    }
+    const Shape *s = dims_shape(f, e->loc, dims.data, dims.len);
+    return s ? v_tensor(f, b_reshape(f->b, cut.v, s), dims.data) : v_error();
+}
+
+Value lower_index(Frame *f, const Expr *e) {
+    if (e->x->kind == ExName && !find_binding(f, e->x->name) && is_operator(e->x->name)) {
+        diag_error(f->fr->cx, e->loc, "%s[...] is a function; call it", e->x->name);
+        return v_error();
+    }
+    Value x = lower_expr(f, e->x, NULL);
+    switch (x.kind) {
+    case VError: return x;
+    case VList:
+    case VTuple:
+    case VLayers: return index_list(f, e, x);
+    case VTensor: return index_tensor(f, e, x);
+    case VInt:
+    case VFloat:
+    case VBool:
+    case VStr:
+    case VInstance:
+    case VDataset: break;
+    }
+    diag_error(f->fr->cx, e->loc, "%s has no subscripts", v_describe(f, x));
+    return v_error();
+}

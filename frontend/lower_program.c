@@ -1,0 +1,404 @@
+/* From a file to a program: imports, the library, declarations in order, the initial state. */
+#include "frontend/lower.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+
+/* ---- units ---- */
+
+static void add_items(Front *fr, const Unit *u, bool in_std) {
+    for (uint32_t i = 0; i < u->items.len; i++) {
+        const Item *item = u->items.data[i];
+        if (!in_std) vec_push(fr->cx->arena, &fr->order, item);
+        if (item->name) vec_push(fr->cx->arena, &fr->globals, (Global){.item = item, .in_std = in_std});
+    }
+}
+
+static const char *find_import(Front *fr, const Item *item) {
+    Arena *a = fr->cx->arena;
+    const char *slash = strrchr(item->loc.file, '/');
+    const char *beside = arena_printf(a, "%.*s%s", slash ? (int)(slash - item->loc.file) + 1 : 0,
+                                      item->loc.file, item->name);
+    FILE *f = fopen(beside, "rb");
+    for (uint32_t i = 0; !f && i < fr->opt->ninclude_dirs; i++) {
+        beside = arena_printf(a, "%s/%s", fr->opt->include_dirs[i], item->name);
+        f = fopen(beside, "rb");
+    }
+    if (f) fclose(f);
+    return f ? beside : NULL;
+}
+
+static void load_imports(Front *fr, const Unit *u) {
+    for (uint32_t i = 0; i < u->items.len; i++) {
+        const Item *item = u->items.data[i];
+        if (item->kind != ItImport || !strncmp(item->name, "std/", 4)) continue;
+        const char *path = find_import(fr, item);
+        if (!path) {
+            diag_error(fr->cx, item->loc, "cannot find '%s'", item->name);
+            continue;
+        }
+        char real[PATH_MAX];
+        Sym key = sym(fr->cx, realpath(path, real) ? real : path);
+        bool seen = false;
+        for (uint32_t k = 0; k < fr->imported.len; k++) seen |= fr->imported.data[k] == key;
+        if (seen) continue;
+        vec_push(fr->cx->arena, &fr->imported, key);
+        const Unit *other = parse_file(fr->cx, path);
+        if (!other) continue;
+        add_items(fr, other, false);
+        load_imports(fr, other);
+    }
+}
+
+static void load_std(Front *fr) {
+    for (uint32_t i = 0; i < std_files_len; i++) {
+        const StdFile *s = &std_files[i];
+        const Unit *u = parse_text(fr->cx, sym(fr->cx, s->name), s->text, s->len);
+        if (!u) {
+            diag_render(fr->cx, stderr, false);
+            BUG(fr->cx, "the standard library does not parse");
+        }
+        add_items(fr, u, true);
+    }
+}
+
+/* ---- names that are defined twice ---- */
+
+static bool is_rule(const Item *item) { return item->kind == ItBackward || item->kind == ItForward; }
+
+static uint32_t by_position(const Item *item) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < item->formals.len; i++) n += !item->formals.data[i].init;
+    return n;
+}
+
+static bool clash(const Item *a, const Item *b) {
+    if (a->name != b->name || !a->name) return false;
+    if (a->kind == ItImport || b->kind == ItImport) return false;
+    if (is_rule(a) || is_rule(b)) return a->kind == b->kind && a->formals.len == b->formals.len;
+    if (a->kind == ItFn && b->kind == ItFn) return by_position(a) == by_position(b);
+    return true;
+}
+
+static void check_twice(Front *fr) {
+    for (uint32_t i = 0; i < fr->order.len; i++) {
+        for (uint32_t k = 0; k < i; k++) {
+            const Item *a = fr->order.data[k], *b = fr->order.data[i];
+            if (!clash(a, b)) continue;
+            diag_error(fr->cx, b->name_loc, "'%s' is defined twice", b->name);
+            diag_note(fr->cx, a->name_loc, "the first definition is here");
+            break;
+        }
+    }
+}
+
+/* ---- const and hyper ---- */
+
+static const char *define_of(const Front *fr, Sym name) {
+    size_t n = strlen(name);
+    for (uint32_t i = 0; i < fr->opt->ndefines; i++) {
+        const char *d = fr->opt->defines[i];
+        if (!strncmp(d, name, n) && d[n] == '=') return d + n + 1;
+    }
+    return NULL;
+}
+
+static bool parse_define(const char *text, Value *out) {
+    char *end;
+    errno = 0;
+    long long i = strtoll(text, &end, 10);
+    if (*text && !*end && !errno) return *out = v_int(i, &dim_computed), true;
+    double d = strtod(text, &end);
+    if (*text && !*end) return *out = v_float(d), true;
+    if (!strcmp(text, "true") || !strcmp(text, "false")) return *out = v_bool(text[0] == 't'), true;
+    return false;
+}
+
+static Global *global_of(Front *fr, const Item *item) {
+    for (uint32_t i = 0; i < fr->globals.len; i++) {
+        if (fr->globals.data[i].item == item) return &fr->globals.data[i];
+    }
+    return NULL;
+}
+
+static void lower_const(Front *fr, const Item *item) {
+    Global *g = global_of(fr, item);
+    const char *text = define_of(fr, item->name);
+    if (text) {
+        g->ready = true;
+        if (!parse_define(text, &g->value)) {
+            diag_error(fr->cx, (Loc){0}, "-D%s=%s: not an integer, a float or a bool", item->name, text);
+        }
+    }
+    Value v = lower_expr(&fr->top, &(Expr){.kind = ExName, .name = item->name, .loc = item->name_loc}, NULL);
+    if (v.kind == VError) return;
+    if (!v_is_number(v) && v.kind != VList) {
+        diag_error(fr->cx, item->init.init->loc, "a const is an integer, a float or a bool known at compile time");
+        return;
+    }
+    Text t = {0};
+    char buf[40];
+    if (v.kind == VFloat) print_f64(buf, v.f);
+    else if (v.kind == VBool) snprintf(buf, sizeof buf, v.i ? "true" : "false");
+    else snprintf(buf, sizeof buf, "%lld", (long long)v.i);
+    if (v.kind == VList) ast_print_expr(item->init.init, &t);
+    else text_add(&t, "%s", buf);
+    vec_push(fr->cx->arena, &fr->p->consts, (ConstDecl){item->name, sym(fr->cx, text_done(&t, fr->cx->arena))});
+}
+
+/* Trainer options that a hyper would hide. */
+static const char *const trainer_options[] = {"data", "epochs", "steps", "seed", "threads", "out", "ckpt", "resume",
+                                              "save", "progress", "dry-run", "help", "split", "in"};
+
+static void lower_hyper(Front *fr, const Item *item) {
+    Cx *cx = fr->cx;
+    for (size_t i = 0; i < LEN(trainer_options); i++) {
+        if (strcmp(item->name, trainer_options[i])) continue;
+        diag_error(cx, item->name_loc, "a hyper cannot be named '%s': the trainer has an option of that name", item->name);
+        return;
+    }
+    Value v = lower_expr(&fr->top, item->init.init, NULL);
+    if (v.kind == VError) return;
+    if (v.kind != VInt && v.kind != VFloat) {
+        diag_error(cx, item->init.init->loc, "a hyper is a number");
+        return;
+    }
+    DType dt = item->init.type ? type_name_dtype(&fr->top, item->init.type->name) : fr->p->real;
+    if (!dtype_is_float(dt)) {
+        not_supported(&fr->top, item->name_loc, "a hyper that is no float");
+        return;
+    }
+    Hyper h = {.name = item->name, .dt = dt, .value = v.kind == VInt ? (double)v.i : v.f,
+               .doc = item->doc, .loc = item->name_loc};
+    vec_push(cx->arena, &fr->p->hypers, h);
+}
+
+static void check_defines(Front *fr) {
+    for (uint32_t i = 0; i < fr->opt->ndefines; i++) {
+        const char *d = fr->opt->defines[i], *eq = strchr(d, '=');
+        Sym name = sym_n(fr->cx, d, eq ? (size_t)(eq - d) : strlen(d));
+        if (!eq) diag_error(fr->cx, (Loc){0}, "-D%s: write -D%s=VALUE", name, name);
+        else if (!find_global(fr, name, ItConst, false)) diag_error(fr->cx, (Loc){0}, "-D%s: the program has no const of that name", name);
+    }
+}
+
+/* ---- functions ---- */
+
+/* Parameters for formals of concrete type; false after a report. */
+static bool concrete_arguments(Frame *f, const Item *item, CallArg *args, uint32_t *n) {
+    *n = 0;
+    Frame here = *f;
+    here.item = item;
+    for (uint32_t i = 0; i < item->formals.len; i++) {
+        const Bind *b = &item->formals.data[i];
+        bool fixed = b->type && (b->type->name == TnInt || b->type->name == TnStr || (b->type->name == TnBool && b->init));
+        if ((b->init && item->kind == ItFn) || fixed) continue;
+        Want want;
+        if (!b->type || b->type->tuple) {
+            diag_error(f->fr->cx, b->loc, "an exported argument needs a tensor type");
+            return false;
+        }
+        if (!eval_type(&here, b->type, &want)) return false;
+        const Shape *s = dims_shape(f, b->loc, want.dims, want.rank);
+        if (!s) return false;
+        Val v = b_param(f->b, b->name, (Type){want.dt, want.range, s});
+        args[(*n)++] = (CallArg){.name = NULL, .loc = b->loc, .value = v_tensor(f, v, want.dims)};
+    }
+    return true;
+}
+
+/* Lowers a fn on its own; keep: it is an entry of the program. */
+static void lower_entry(Front *fr, const Item *item, bool keep) {
+    Cx *cx = fr->cx;
+    if (item->statics.len) {
+        diag_error(cx, item->name_loc, "an export fn has concrete shapes; '%s' has settings", item->name);
+        return;
+    }
+    Root *root = root_new(fr, item->name);
+    Frame f = {.fr = fr, .root = root, .b = root->b, .real = fr->p->real, .training = fr->opt->check};
+    uint32_t n, errors = cx->errors;
+    CallArg *args = NEW_ARRAY(cx->arena, CallArg, item->formals.len + 1);
+    if (!concrete_arguments(&f, item, args, &n)) return;
+    Frame *callee = open_call(&f, (Loc){0}, item, NULL, NULL, args, n, NULL);
+    Value v = callee ? close_call(callee, NULL) : v_error();
+    if (v.kind == VError || cx->errors != errors) return;
+    for (uint32_t i = 0, m = v.kind == VTuple ? v.n : 1; i < m; i++) {
+        Value e = v_materialise(&f, item->loc, v.kind == VTuple ? v.elems[i] : v, -1, NULL);
+        if (e.kind != VTensor) return;
+        b_result(f.b, e.v);
+    }
+    if (!keep) return;
+    Fn *fn = root_done(fr, root);
+    fn->loc = item->name_loc;
+    fn->doc = item->doc;
+    fn->exported = true;
+    if (program_fn(fr->p, item->name)) BUG(cx, "'%s' is lowered twice", item->name);
+    fn->name = item->name;
+    program_add(fr->p, fn);
+}
+
+static bool concrete(const Item *item) {
+    if (item->statics.len) return false;
+    for (uint32_t i = 0; i < item->formals.len; i++) {
+        const TypeX *t = item->formals.data[i].type;
+        if (!t && !item->formals.data[i].init) return false;
+    }
+    return true;
+}
+
+/* ---- the initial state ---- */
+
+static void finish_init(Front *fr) {
+    Program *p = fr->p;
+    if (!p->state.len || p->init) return;
+    for (uint32_t i = 0; i < fr->init_vals.len; i++) b_result(fr->init->b, fr->init_vals.data[i]);
+    for (uint32_t i = 0; i < fr->init->captures.len; i++) {
+        Sym path = fr->init->captures.data[i].path;
+        if (!strcmp(path, "train.key")) continue;
+        diag_error(fr->cx, (Loc){0}, "an initialiser reads '%s'; it sees compile-time values only", path);
+    }
+    capture(fr->init, fr, sym(fr->cx, "train.key"), type_of(I64, shape_scalar(fr->cx)));
+    Fn *fn = root_done(fr, fr->init);
+    fn->name = program_fresh(p, "init_state");
+    program_add(p, fn);
+    p->init = fn->name;
+}
+
+/* IR text: the state is what steps and exports take by dotted names, in order of appearance. */
+static void collect_state(Front *fr, const Fn *fn) {
+    static const char *const other[] = {"data.", "hyper.", "train."};
+    for (uint32_t i = 0; fn && i < fn->nparams; i++) {
+        Sym name = fn->ins.data[i].name;
+        bool state = strchr(name, '.') != NULL;
+        for (size_t k = 0; k < LEN(other); k++) state &= strncmp(name, other[k], strlen(other[k])) != 0;
+        if (!state || state_index(fr, name) >= 0) continue;
+        state_add(fr, name, fn->ins.data[i].type, strncmp(name, "opt.", 4) != 0, NoVal);
+    }
+}
+
+static void ir_state(Front *fr) {
+    Program *p = fr->p;
+    for (uint32_t i = 0; i < p->stages.len; i++) {
+        Fn *step = program_fn(p, p->stages.data[i]->step);
+        collect_state(fr, step);
+        if (step && !step->donated) {
+            step->donated = NEW_ARRAY(fr->cx->arena, int32_t, step->results.len);
+            for (uint32_t k = 0; k < step->results.len; k++) {
+                step->donated[k] = k < step->nparams && state_index(fr, step->ins.data[k].name) >= 0 ? (int32_t)k : -1;
+            }
+        }
+    }
+    for (uint32_t i = 0; i < p->fns.len; i++) {
+        if (p->fns.data[i]->exported) collect_state(fr, p->fns.data[i]);
+    }
+    Fn *init = program_fn(p, sym(fr->cx, "init_state"));
+    if (p->state.len && init) p->init = init->name;
+}
+
+/* ---- the program ---- */
+
+static bool is_ir_text(const Front *fr) {
+    for (uint32_t i = 0; i < fr->order.len; i++) {
+        const Item *item = fr->order.data[i];
+        if (item->kind == ItFn && item_is_ir(item)) return true;
+    }
+    return false;
+}
+
+static void lower_declarations(Front *fr) {
+    check_twice(fr);
+    check_defines(fr);
+    for (uint32_t i = 0; i < fr->order.len; i++) {
+        const Item *item = fr->order.data[i];
+        if (item->kind == ItConst) lower_const(fr, item);
+        if (item->kind == ItHyper) lower_hyper(fr, item);
+    }
+    for (uint32_t i = 0; i < fr->order.len; i++) {
+        const Item *item = fr->order.data[i];
+        if (item->kind == ItDataset) lower_dataset(fr, item);
+        if (item->kind == ItModel) lower_expr(&fr->top, &(Expr){.kind = ExName, .name = item->name, .loc = item->name_loc}, NULL);
+    }
+}
+
+static void lower_ir_text(Front *fr) {
+    for (uint32_t i = 0; i < fr->order.len; i++) {
+        const Item *item = fr->order.data[i];
+        Fn *fn = item->kind == ItFn && item_is_ir(item) ? read_ir_fn(fr->p, item) : NULL;
+        if (fn && !program_fn(fr->p, fn->name)) program_add(fr->p, fn);
+    }
+    if (fr->cx->errors) return;
+    for (uint32_t i = 0; i < fr->order.len; i++) {
+        const Item *item = fr->order.data[i];
+        Stage *s = item->kind == ItTrain && item_is_ir_train(item) ? read_ir_train(fr->p, item) : NULL;
+        if (s) vec_push(fr->cx->arena, &fr->p->stages, s);
+    }
+    ir_state(fr);
+}
+
+static bool used(Front *fr, const Item *item) {
+    for (uint32_t i = 0; i < fr->lowered.len; i++) {
+        if (fr->lowered.data[i] == item) return true;
+    }
+    return false;
+}
+
+static void lower_items(Front *fr) {
+    bool ir = is_ir_text(fr);
+    if (ir) lower_ir_text(fr);
+    for (uint32_t i = 0; i < fr->order.len; i++) {
+        const Item *item = fr->order.data[i];
+        if (item->kind == ItFn && item->exported && !item_is_ir(item)) lower_entry(fr, item, true);
+        if (item->kind == ItTrain && !item_is_ir_train(item)) lower_train(fr, item);
+    }
+    for (uint32_t i = 0; i < fr->order.len; i++) {
+        const Item *item = fr->order.data[i];
+        if (item->kind == ItFn && !item->exported && !item_is_ir(item) && !used(fr, item) && concrete(item)) {
+            lower_entry(fr, item, false);
+        }
+    }
+    if (!ir) finish_init(fr);
+}
+
+static Sym program_name(Cx *cx, const char *path) {
+    const char *base = strrchr(path, '/');
+    base = base ? base + 1 : path;
+    size_t n = strlen(base);
+    if (n > 3 && !strcmp(base + n - 3, ".bp")) n -= 3;
+    return sym_n(cx, base, n);
+}
+
+static Program *load_unit(Cx *cx, const Unit *u, const FrontOptions *o) {
+    Front *fr = NEW(cx->arena, Front);
+    fr->cx = cx;
+    fr->opt = o;
+    Program *p = fr->p = program_new(cx);
+    p->path = u->file;
+    p->name = program_name(cx, u->file);
+    p->real = o->float64 ? F64 : F32;
+    p->rule = front_rule;
+    p->front = fr;
+    Root *constants = root_new(fr, sym(cx, "top"));
+    fr->top = (Frame){.fr = fr, .root = constants, .b = constants->b, .real = p->real, .training = o->check};
+    scope_push(&fr->top);
+    fr->init = root_new(fr, sym(cx, "init_state"));
+    fr->init->no_state = true;
+    add_items(fr, u, false);
+    load_imports(fr, u);
+    load_std(fr);
+    if (u->items.len && u->items.data[0]->doc) p->doc = u->items.data[0]->doc;
+    lower_declarations(fr);
+    lower_items(fr);
+    if (cx->errors) return NULL;
+    return p;
+}
+
+Program *front_load_text(Cx *cx, Sym name, const char *text, size_t len, const FrontOptions *o) {
+    const Unit *u = parse_text(cx, name, text, len);
+    return u ? load_unit(cx, u, o) : NULL;
+}
+
+Program *front_load(Cx *cx, const char *path, const FrontOptions *o) {
+    const Unit *u = parse_file(cx, path);
+    return u ? load_unit(cx, u, o) : NULL;
+}

@@ -1,0 +1,245 @@
+/* Statements: bindings, assignment by renaming, compile-time if and for, return. */
+#include "frontend/lower.h"
+
+void scope_push(Frame *f) {
+    Scope *s = NEW(f->fr->cx->arena, Scope);
+    s->up = f->scope;
+    f->scope = s;
+}
+
+/* The same body may be lowered several times; a warning appears once. */
+static void warn_once(Cx *cx, const char *flag, Loc loc, const char *text, Sym name) {
+    for (uint32_t i = 0; i < cx->diags.len; i++) {
+        const Diag *d = &cx->diags.data[i];
+        if (d->flag && !strcmp(d->flag, flag) && d->loc.line == loc.line && d->loc.col == loc.col) return;
+    }
+    diag_warn(cx, flag, loc, text, name);
+}
+
+void scope_pop(Frame *f) {
+    for (uint32_t i = 0; !f->in_std && i < f->scope->names.len; i++) {
+        const Binding *b = &f->scope->names.data[i];
+        if (b->used || b->quiet || b->name[0] == '_' || b->value.kind == VError) continue;
+        warn_once(f->fr->cx, b->value.kind == VInstance ? "unused-layer" : "unused-let", b->loc,
+                  "'%s' is never used", b->name);
+    }
+    f->scope = f->scope->up;
+}
+
+Binding *find_binding(Frame *f, Sym name) {
+    for (Scope *s = f->scope; s; s = s->up) {
+        for (uint32_t i = s->names.len; i-- > 0;) {
+            if (s->names.data[i].name == name) return &s->names.data[i];
+        }
+    }
+    return NULL;
+}
+
+void bind_name(Frame *f, Sym name, Loc loc, Value v, bool var) {
+    Cx *cx = f->fr->cx;
+    if (!strcmp(name, "_")) return;
+    for (uint32_t i = 0; i < f->scope->names.len; i++) {
+        if (f->scope->names.data[i].name != name) continue;
+        diag_error(cx, loc, "'%s' is defined twice in one block", name);
+        diag_note(cx, f->scope->names.data[i].loc, "the first one is here");
+        return;
+    }
+    vec_push(cx->arena, &f->scope->names,
+             (Binding){.name = name, .loc = loc, .value = v, .var = var});
+}
+
+/* A value as declared; names the IR value. */
+static Value declared(Frame *f, const Bind *b, Value v, const Want *want, Loc loc) {
+    if (want) v = v_coerce(f, loc, v, want, arena_printf(f->fr->cx->arena, "'%s'", b->name));
+    if (v.kind == VTensor && strcmp(b->name, "_")) b_name(f->b, v.v, b->name);
+    return v;
+}
+
+static void lower_let(Frame *f, const Stmt *st) {
+    Cx *cx = f->fr->cx;
+    if (!st->pattern) {
+        const Bind *b = &st->binds.data[0];
+        Want want;
+        bool typed = b->type != NULL;
+        if (typed && !eval_type(f, b->type, &want)) {
+            bind_name(f, b->name, b->loc, v_error(), st->kind == StVar);
+            return;
+        }
+        Value v = lower_expr(f, st->e ? st->e : b->init, typed ? &want : NULL);
+        v = declared(f, b, v, typed ? &want : NULL, (st->e ? st->e : b->init)->loc);
+        bind_name(f, b->name, b->loc, v, st->kind == StVar);
+        return;
+    }
+    Value v = lower_expr(f, st->e, NULL);
+    bool ok = v.kind == VTuple && v.n == st->binds.len;
+    if (!ok && v.kind != VError) {
+        diag_error(cx, st->e->loc, "%u names for %s", st->binds.len, v_describe(f, v));
+    }
+    for (uint32_t i = 0; i < st->binds.len; i++) {
+        const Bind *b = &st->binds.data[i];
+        Value e = ok ? v.elems[i] : v_error();
+        Want want;
+        if (b->type && !eval_type(f, b->type, &want)) e = v_error();
+        e = declared(f, b, e, b->type ? &want : NULL, st->e->loc);
+        bind_name(f, b->name, b->loc, e, false);
+    }
+}
+
+static void lower_assign(Frame *f, const Stmt *st) {
+    Cx *cx = f->fr->cx;
+    Binding *b = find_binding(f, st->name);
+    Value v = lower_expr(f, st->e, NULL);
+    if (!b) {
+        diag_error(cx, st->name_loc.line ? st->name_loc : st->loc, "unknown name '%s'; 'var %s = ...' declares one", st->name, st->name);
+        return;
+    }
+    b = find_binding(f, st->name);
+    if (!b->var && !b->buffer) {
+        diag_error(cx, st->name_loc.line ? st->name_loc : st->loc, "'%s' is bound by let and cannot be assigned; declare it with var", st->name);
+        diag_note(cx, b->loc, "declared here");
+        return;
+    }
+    if (v.kind == VError || b->value.kind == VError) return;
+    if (b->value.kind == VTensor) {
+        Type t = v_type(f, b->value);
+        Want want = {t.dt, t.range, t.shape->rank, b->value.dims};
+        v = v_coerce(f, st->e->loc, v, &want, arena_printf(cx->arena, "'%s'", st->name));
+        if (v.kind == VError) return;
+    } else if (v.kind != b->value.kind) {
+        diag_error(cx, st->e->loc, "'%s' was %s, this is %s; an assignment keeps the type", st->name,
+                   v_describe(f, b->value), v_describe(f, v));
+        return;
+    }
+    b->value = v;
+    b->quiet = true;
+}
+
+static void lower_for(Frame *f, const Stmt *st) {
+    int64_t from, to;
+    if (!eval_int(f, st->x, &from, "the start of a 'for'") ||
+        !eval_int(f, st->y, &to, "the end of a 'for'")) {
+        return;
+    }
+    uint32_t errors = f->fr->cx->errors;
+    for (int64_t i = from; i < to && !f->returned && f->fr->cx->errors == errors; i++) {
+        scope_push(f);
+        bind_name(f, st->name, st->loc, v_int(i, &dim_computed), false);
+        f->scope->names.data[0].quiet = true;
+        lower_block(f, st->body);
+        scope_pop(f);
+    }
+}
+
+static void lower_if(Frame *f, const Stmt *st) {
+    Value c = lower_expr(f, st->e, NULL);
+    if (c.kind == VError) return;
+    if (c.kind == VTensor) {
+        not_supported(f, st->e->loc, "'if' on a run-time condition");
+        return;
+    }
+    if (c.kind != VBool) {
+        diag_error(f->fr->cx, st->e->loc, "a condition is a bool, this is %s", v_describe(f, c));
+        return;
+    }
+    const Block *taken = c.i ? st->body : st->orelse;
+    if (taken) lower_block(f, taken);
+}
+
+/* ---- return ---- */
+
+static bool has_dots(const TypeX *t) {
+    for (uint32_t i = 0; i < t->dims.len; i++) {
+        if (t->dims.data[i].kind == DimDots) return true;
+    }
+    return false;
+}
+
+static Value lower_result(Frame *f, const Expr *e, const TypeX *t) {
+    Want want;
+    if (t && t->name == TnReal && !f->hdr->real_known) {
+        f->hdr->real_known = true;
+        f->hdr->real = f->real;
+    }
+    if (!t) return lower_expr(f, e, f->want);
+    if (has_dots(t)) {
+        DType dt = type_name_dtype(f, t->name);
+        Value v = v_materialise(f, e->loc, lower_expr(f, e, NULL), (int)dt, NULL);
+        if (v.kind == VTensor && v_type(f, v).dt != dt) {
+            diag_error(f->fr->cx, e->loc, "the result is declared %s, this is %s", dtype_name(dt), v_describe(f, v));
+            return v_error();
+        }
+        return v;
+    }
+    if (!eval_type(f, t, &want)) return v_error();
+    return v_coerce(f, e->loc, lower_expr(f, e, &want), &want, "the result");
+}
+
+static void lower_return(Frame *f, const Stmt *st) {
+    Cx *cx = f->fr->cx;
+    const TypeX *t = f->item ? f->item->result : NULL;
+    uint32_t n = st->elems.len, want = t ? t->tuple ? t->elems.len : 1 : n;
+    f->returned = true;
+    bool spread = n == 1 && want > 1; /* return f(x); of several results */
+    if (n != want && !spread) {
+        diag_error(cx, st->loc, "%u results are returned, %u are declared", n, want);
+        f->result = v_error();
+        return;
+    }
+    if (spread) {
+        f->result = lower_expr(f, st->elems.data[0], NULL);
+        if (f->result.kind == VTuple && f->result.n == want) {
+            for (uint32_t i = 0; i < want; i++) {
+                Want w;
+                if (has_dots(t->elems.data[i])) continue;
+                if (!eval_type(f, t->elems.data[i], &w)) return;
+                f->result.elems[i] = v_coerce(f, st->loc, f->result.elems[i], &w, "a result");
+            }
+        } else if (f->result.kind != VError) {
+            diag_error(cx, st->loc, "%s is returned, %u results are declared", v_describe(f, f->result), want);
+            f->result = v_error();
+        }
+        return;
+    }
+    Value *elems = NEW_ARRAY(cx->arena, Value, n);
+    for (uint32_t i = 0; i < n; i++) {
+        elems[i] = lower_result(f, st->elems.data[i], t ? t->tuple ? t->elems.data[i] : t : NULL);
+    }
+    f->result = n == 1 ? elems[0] : v_list(f->fr, VTuple, elems, n);
+}
+
+void lower_statement(Frame *f, const Stmt *st) {
+    switch (st->kind) {
+    case StLet:
+    case StVar: lower_let(f, st); break;
+    case StParam: lower_param(f, st); break;
+    case StBuffer: not_supported(f, st->loc, "'buffer' in a module"); break;
+    case StLayer: lower_layer(f, st); break;
+    case StAssign: lower_assign(f, st); break;
+    case StFor: lower_for(f, st); break;
+    case StScan: not_supported(f, st->loc, "'scan'"); break;
+    case StWhile: not_supported(f, st->loc, "'while'"); break;
+    case StIf: lower_if(f, st); break;
+    case StReturn: lower_return(f, st); break;
+    case StEmit: diag_error(f->fr->cx, st->loc, "'emit' stands only in a scan"); break;
+    case StLoss:
+    case StMetric:
+    case StOptimizer:
+    case StUpdateBlock:
+    case StPrint:
+    case StRuleLine:
+    case StUpdate:
+    case StField: diag_error(f->fr->cx, st->loc, "this does not stand in a function"); break;
+    }
+}
+
+void lower_block(Frame *f, const Block *b) {
+    scope_push(f);
+    for (uint32_t i = 0; i < b->stmts.len; i++) {
+        if (f->returned) {
+            diag_error(f->fr->cx, b->stmts.data[i]->loc, "this is never reached: it follows 'return'");
+            break;
+        }
+        lower_statement(f, b->stmts.data[i]);
+    }
+    scope_pop(f);
+}
