@@ -232,7 +232,7 @@ void print_program(const Program *p, Text *out) {
     }
     for (uint32_t k = 0; k < p->datasets.len; k++) {
         const char *text = p->datasets.data[k]->text;
-        add_doc(out, p->datasets.data[k]->doc);
+        if (strncmp(text, "///", 3) != 0) add_doc(out, p->datasets.data[k]->doc);
         size_t n = strlen(text);
         text_add(out, "%s%s", text, n && text[n - 1] == '\n' ? "" : "\n");
     }
