@@ -1,6 +1,9 @@
 /* inline, simplify, dce and the runner: same values, fewer lines. */
 #include "tests/passes/support.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 static const PassOptions options = {.level = 1, .verify_each = true, .limit = -1};
 
 static void run_until(T *t, const char *last) {
@@ -138,12 +141,48 @@ static void test_runner(void **state) {
     t_free(t);
 }
 
+/* A derivative by a parameter that does not exist: an internal error, which leaves its input. */
+static void test_crash(void **state) {
+    (void)state;
+    char dir[] = "bpc-crash-XXXXXX", text[1024] = "";
+    assert_non_null(mkdtemp(dir));
+    pid_t child = fork();
+    if (!child) {
+        if (chdir(dir) || !freopen("log", "w", stderr)) _exit(1);
+        T *t = t_new();
+        t_fn(t, "f");
+        t_end(t, t_param(t, "x", t_type(t, 0)), NoVal);
+        t_fn(t, "run");
+        Type s = t_type(t, 0);
+        Val x = t_param(t, "x", s), g;
+        t_operator(t, Op_grad, "f", "nothing", 1, &x, &s, 1, &g);
+        t_end(t, g, NoVal);
+        passes_run(t->p, &options);
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(WEXITSTATUS(status), ExitBug);
+    assert_int_equal(chdir(dir), 0);
+    FILE *dump = fopen("bpc-crash.bp", "r"), *log = fopen("log", "r");
+    assert_true(dump && log);
+    assert_true(fread(text, 1, sizeof text - 1, dump) > 0);
+    assert_non_null(strstr(text, "grad[f, wrt=nothing](x);  //@ t.bp:"));
+    memset(text, 0, sizeof text);
+    assert_true(fread(text, 1, sizeof text - 1, log) > 0);
+    assert_non_null(strstr(text, "internal error in pass 'differentiate'"));
+    fclose(dump);
+    fclose(log);
+    assert_int_equal(remove("bpc-crash.bp") | remove("log") | chdir("..") | rmdir(dir), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_inline),
         cmocka_unit_test(test_dce),
         cmocka_unit_test(test_simplify),
         cmocka_unit_test(test_runner),
+        cmocka_unit_test(test_crash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -88,6 +88,15 @@ static Val slice_x(R *r) {
     Val nil = b_float(r->b, type_of(F64, shape_scalar(r->p->cx)), 0);
     return b_op(r->b, Op_pad, (Val[]){r->v, nil}, 2, attrs, NULL);
 }
+static Val pad_x(R *r) {
+    const Shape *s = b_type(r->b, r->x[0]).shape;
+    const int64_t *lo = r->site->attrs[0].is.v;
+    int64_t hi[8];
+    for (uint32_t k = 0; k < s->rank; k++) hi[k] = lo[k] + s->dim[k];
+    Attr attrs[] = {r->site->attrs[0], attr_ints(r->p->cx, hi, s->rank), {AttrNone, {0}}};
+    return b_op(r->b, Op_slice, &r->v, 1, attrs, NULL);
+}
+static Val pad_value(R *r) { return marked(r, r->x[1], "nodiff"); }
 /* Rules of functions, not what their bodies would give. */
 static Val thrice(R *r) { return mul(r, r->v, num(r, r->v, 3)); }
 static Val both(R *r) { return mul(r, b_add(r->b, r->v, r->dx[0]), r->x[0]); }
@@ -110,6 +119,7 @@ static const Row rows[] = {
     {"reduce_sum", {reduce_sum_x}, reduce_sum_forward},
     {"where", {zero, where_a, where_b}, NULL},
     {"slice", {slice_x}, NULL},
+    {"pad", {pad_x, pad_value}, NULL},
     {"stop_gradient", {zero}, NULL},
     {"round", {nodiff}, NULL},
     {"ruled", {thrice}, NULL},
