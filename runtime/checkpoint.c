@@ -96,7 +96,11 @@ const char *ck_latest(Arena *a, const char *dir, Checkpoint *c) {
     for (size_t i = 0; i < LEN(names); i++) {
         const char *path = arena_printf(a, "%s/%s", dir, names[i]);
         errors[i] = ck_read(a, path, c);
-        if (!errors[i] && ck_meta(c, "sha256")) return NULL;
+        if (!errors[i] && ck_meta(c, "sha256")) {
+            /* The next commit would put a damaged one in the place of this. */
+            if (i) unlink(arena_printf(a, "%s/%s", dir, names[0]));
+            return NULL;
+        }
         if (!errors[i]) {
             ck_free(c);
             errors[i] = arena_printf(a, "%s: has no SHA-256", path);

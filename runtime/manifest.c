@@ -274,6 +274,8 @@ static void get_stage(Reader *r, const json_t *o, void *out) {
     s.has_seed = json_is_integer(json_object_get(o, "seed"));
     if (s.has_seed) s.seed = (uint64_t)get_int(r, o, "seed");
     s.fields = get_names(r, o, "fields", &s.nfields);
+    s.binds = get_names(r, o, "binds", &s.nbinds);
+    if (s.nbinds != s.nfields) fail(r, "binds", "list as long as \"fields\"");
     s.metrics = get_names(r, o, "metrics", &s.nmetrics);
     if (s.batch < 1) fail(r, "batch", "positive number");
     *(MfStage *)out = s;

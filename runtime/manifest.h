@@ -108,8 +108,9 @@ typedef struct MfStage {
     const char *name, *doc;
     const char *dataset, *valid_dataset; /* valid_dataset may be NULL */
     MfSplit split, valid_split;
-    uint32_t nfields, nmetrics;
-    const char *const *fields; /* in the order of `as (...)` */
+    uint32_t nfields, nbinds, nmetrics;
+    const char *const *fields; /* of the dataset, in the order of `as (...)` */
+    const char *const *binds;  /* what `as` calls them, which are the functions' argument names */
     const char *const *metrics;
     const char *step, *eval, *eval_row;                               /* functions */
     int64_t batch, epochs, steps, eval_every, save_every, early_stop; /* 0: not given */

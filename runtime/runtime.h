@@ -56,7 +56,7 @@ const char *ck_meta(const Checkpoint *c, const char *key); /* NULL if absent */
 /* Writes dir/name; with keep, the old one becomes dir/previous.safetensors. NULL on success. */
 const char *ck_commit(Arena *a, const char *dir, const char *name, const Slot *tensors, uint32_t n,
                       const Meta *meta, uint32_t nmeta, bool keep);
-/* Reads the newest checkpoint in dir that verifies. */
+/* Reads the newest checkpoint in dir that verifies, and removes a newer one that does not. */
 const char *ck_latest(Arena *a, const char *dir, Checkpoint *c);
 /* Removes what an interrupted commit left in dir. */
 void ck_clear_stale(const char *dir);
@@ -143,9 +143,11 @@ double scalar_value(MfType t, const void *data);
 
 /* Allocates state and scratch, sets the weights by the program's init. */
 Exit state_init(Run *r);
-/* Sets state (without optimizer state unless all) and data statistics from c by name; an unknown
+/* Sets state (without optimizer state unless all) from c by name; an unknown
  * or missing name or another shape is an error that names both. */
 Exit state_load(Run *r, const Checkpoint *c, const char *path, bool all);
+/* The same from a file, without optimizer state. */
+Exit state_load_file(Run *r, const char *path);
 bool is_optimizer_state(const char *path);
 /* A hyperparameter's value as text that reads back to the same bits. buf has 32 bytes. */
 void hyper_text(char *buf, const MfHyper *h, double value);

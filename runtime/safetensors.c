@@ -166,6 +166,19 @@ static bool check_cover(StFile *f, const Checkpoint *c) {
     return covered == f->data_len || bad(f, "cut off, or bytes after the last tensor");
 }
 
+static bool read_meta(StFile *f, json_t *texts, Checkpoint *c) {
+    if (!json_is_object(texts)) return bad(f, "its metadata is no object");
+    c->meta = NEW_ARRAY(f->a, Meta, json_object_size(texts));
+    const char *key;
+    json_t *v;
+    json_object_foreach(texts, key, v) {
+        const char *s = json_string_value(v);
+        if (!s) return bad(f, "its metadata holds something else than text");
+        c->meta[c->nmeta++] = (Meta){arena_printf(f->a, "%s", key), arena_printf(f->a, "%s", s)};
+    }
+    return true;
+}
+
 static bool read_header(StFile *f, const char *text, size_t len, Checkpoint *c) {
     json_error_t e;
     if (text[0] != '{') return bad(f, "no safetensors file: its header is no JSON object");
@@ -175,7 +188,7 @@ static bool read_header(StFile *f, const char *text, size_t len, Checkpoint *c) 
     c->tensors = NEW_ARRAY(f->a, Slot, n);
     f->regions = NEW_ARRAY(f->a, StRegion, n);
     const char *key;
-    json_t *v, *text_value;
+    json_t *v;
     bool ok = true;
     json_object_foreach(root, key, v) {
         if (strcmp(key, "__metadata__")) {
@@ -184,16 +197,7 @@ static bool read_header(StFile *f, const char *text, size_t len, Checkpoint *c) 
             c->n += ok;
             continue;
         }
-        c->meta = NEW_ARRAY(f->a, Meta, json_object_size(v));
-        if (!json_is_object(v)) ok = bad(f, "its metadata is no object");
-        json_object_foreach(v, key, text_value) {
-            const char *s = json_string_value(text_value);
-            if (!s)
-                ok = bad(f, "its metadata holds something else than text");
-            else
-                c->meta[c->nmeta++] =
-                    (Meta){arena_printf(f->a, "%s", key), arena_printf(f->a, "%s", s)};
-        }
+        ok = ok && read_meta(f, v, c);
     }
     json_decref(root);
     return ok && check_cover(f, c);

@@ -1,0 +1,115 @@
+/* The thread pool: every chunk once, every thread takes part, jobs of all sizes, with sleeps. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "runtime/runtime.h"
+
+#include <float.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { Most = 4096 };
+
+typedef struct Counts {
+    _Atomic int seen[Most];
+} Counts;
+
+static void count(void *data, int64_t i) {
+    atomic_fetch_add(&((Counts *)data)->seen[i], 1);
+}
+
+static void check_once(int32_t threads, const int64_t *sizes, size_t n) {
+    BpEnv env;
+    Pool *p = pool_new(threads, &env);
+    Counts *c = malloc(sizeof *c);
+    assert_int_equal(env.threads, threads);
+    for (size_t k = 0; k < n; k++) {
+        memset(c, 0, sizeof *c);
+        env.parallel(&env, count, c, sizes[k]);
+        for (int64_t i = 0; i < Most; i++) assert_int_equal(c->seen[i], i < sizes[k]);
+    }
+    free(c);
+    pool_free(p);
+}
+
+static void every_chunk_once(void **state) {
+    (void)state;
+    int64_t sizes[] = {0, 1, 2, 3, 7, 64, 1000, Most};
+    for (int32_t threads = 1; threads <= 5; threads++) check_once(threads, sizes, LEN(sizes));
+}
+
+static void many_small_jobs(void **state) {
+    (void)state;
+    enum { Jobs = 20000 };
+    BpEnv env;
+    Counts *c = calloc(1, sizeof *c);
+    Pool *p = pool_new(3, &env);
+    for (int k = 0; k < Jobs; k++) {
+        env.parallel(&env, count, c, 1 + k % 7);
+        if (k % 4000 == 0) usleep(2000); /* long enough for the workers to fall asleep */
+    }
+    int64_t total = 0;
+    for (int i = 0; i < 7; i++) total += c->seen[i];
+    int64_t expected = 0;
+    for (int k = 0; k < Jobs; k++) expected += 1 + k % 7;
+    assert_int_equal(total, expected);
+    free(c);
+    pool_free(p);
+}
+
+/* Each chunk waits for all the others, so no thread can take two. */
+static void meet(void *data, int64_t i) {
+    (void)i;
+    pthread_barrier_wait(data);
+}
+
+static void every_thread_gets_work(void **state) {
+    (void)state;
+    for (int32_t threads = 1; threads <= 3; threads++) {
+        BpEnv env;
+        Pool *p = pool_new(threads, &env);
+        Arena *a = arena_new();
+        pthread_barrier_t all;
+        pthread_barrier_init(&all, NULL, (unsigned)threads);
+        for (int k = 0; k < 5; k++) env.parallel(&env, meet, &all, threads);
+        const int64_t *chunks = pool_chunks(p, a);
+        for (int32_t i = 0; i < threads; i++) assert_int_equal(chunks[i], 5);
+        pthread_barrier_destroy(&all);
+        arena_free(a);
+        pool_free(p);
+    }
+}
+
+/* A denormal must survive on every thread, whatever the process had set. */
+static void denormal(void *data, int64_t i) {
+    volatile float tiny = FLT_MIN;
+    tiny /= 4;
+    ((float *)data)[i] = tiny;
+}
+
+static void denormals_are_kept(void **state) {
+    (void)state;
+    BpEnv env;
+    float out[64];
+    uint64_t saved = fp_enter();
+    Pool *p = pool_new(3, &env);
+    env.parallel(&env, denormal, out, 64);
+    for (int i = 0; i < 64; i++) assert_true(out[i] > 0);
+    pool_free(p);
+    fp_leave(saved);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_chunk_once),
+        cmocka_unit_test(many_small_jobs),
+        cmocka_unit_test(every_thread_gets_work),
+        cmocka_unit_test(denormals_are_kept),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
