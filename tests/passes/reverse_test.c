@@ -112,6 +112,26 @@ static void test_calls(void **state) {
     t_free(t);
 }
 
+/* A rule's line that is wider or narrower than its operand. */
+static void test_fitted_lines(void **state) {
+    (void)state;
+    T *t = t_new();
+    t_fn(t, "wide");
+    Val x = t_param(t, "x", t_type(t, 2, 1, 3));
+    t_end(t, t_ints(t, Op_broadcast, x, 3, (int64_t[]){2, 4, 3}), NoVal);
+    t_fn(t, "narrow");
+    x = t_param(t, "x", t_type(t, 2, 1, 3));
+    t_end(t, t_sum(t, x), NoVal);
+    t_fn(t, "f");
+    x = t_param(t, "x", t_type(t, 2, 1, 3));
+    Val y = t_call(t, "wide", 1, &x), z = t_op(t, Op_exp, x);
+    Val s = t_sum(t, t_op(t, Op_tanh, y));
+    Fn *f = t_end(t, t_op2(t, Op_add, s, t_call(t, "narrow", 1, &z)), NoVal);
+    check_gradient(t, f, 19);
+    check_dot(t, f, 20);
+    t_free(t);
+}
+
 /* A ruled function of two results: both cotangents, or zeros for the one that is not used. */
 static void test_several_results(void **state) {
     (void)state;
@@ -193,8 +213,8 @@ int main(void) {
         cmocka_unit_test(test_layer),           cmocka_unit_test(test_uses),
         cmocka_unit_test(test_gram),            cmocka_unit_test(test_parameters),
         cmocka_unit_test(test_movement),        cmocka_unit_test(test_calls),
-        cmocka_unit_test(test_several_results), cmocka_unit_test(test_labels),
-        cmocka_unit_test(test_no_derivative),
+        cmocka_unit_test(test_several_results), cmocka_unit_test(test_fitted_lines),
+        cmocka_unit_test(test_labels),          cmocka_unit_test(test_no_derivative),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -124,6 +124,8 @@ static const Row rows[] = {
     {"round", {nodiff}, NULL},
     {"ruled", {thrice}, NULL},
     {"pair", {both}, NULL},
+    {"wide", {same}, NULL},
+    {"narrow", {same}, NULL},
 };
 
 static const Row *row_named(const char *name) {
