@@ -23,28 +23,8 @@ typedef struct Reverse {
     uint32_t errors;
 } Reverse;
 
-/* A line of a rule broadcasts with its operand: stretched where it is 1, summed where it is wider. */
-static Val fitted(Reverse *r, Val x, const Shape *to) {
-    const Shape *from = b_type(r->b, x).shape;
-    uint32_t rank = from->rank > to->rank ? from->rank : to->rank;
-    int64_t *dim = NEW_ARRAY(r->p->cx->scratch, int64_t, rank);
-    for (uint32_t k = 1; k <= rank; k++) { /* from the last dimension */
-        int64_t have = k <= from->rank ? from->dim[from->rank - k] : 1;
-        dim[rank - k] = have == 1 && k <= to->rank ? to->dim[to->rank - k] : have;
-    }
-    x = b_broadcast(r->b, x, shape_of(r->p->cx, dim, rank));
-    return b_sum_to(r->b, x, to);
-}
-
 static void add_adjoint(Reverse *r, Val x, Val contribution, Val mask, Sym rule) {
     const Ins *i = &r->fn->ins.data[x];
-    if (b_type(r->b, contribution).shape != i->type.shape) {
-        contribution = fitted(r, contribution, i->type.shape);
-        mask = NoVal;
-    }
-    if (b_type(r->b, contribution).dt != i->type.dt) {
-        bug_at(r->p->cx, i->loc, "%s gives a cotangent of another type", rule);
-    }
     if (r->adj[x] != NoVal) {
         b_at(r->b, i->loc, rule);
         contribution = b_add(r->b, r->adj[x], contribution);

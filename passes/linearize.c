@@ -140,7 +140,7 @@ static void push_results(Forward *f, Val v, const Vals *results) {
         }
         if (entry != EntryValue || !f->a.active[y] || t == NoVal) continue;
         b_at(f->b, as.loc, as.rule);
-        f->tan[y] = b_broadcast(f->b, t, yi->type.shape);
+        f->tan[y] = t;
         if (yi->name) b_name(f->b, f->tan[y], sym_fmt(f->p->cx, "t_%s", yi->name));
     }
 }

@@ -99,6 +99,14 @@ static uint32_t count_float(const Type *t, uint32_t n) {
     return found;
 }
 
+static Type *float_types(Program *p, const Signature *s) {
+    Type *t = NEW_ARRAY(p->cx->scratch, Type, s->nresults);
+    for (uint32_t k = 0, n = 0; k < s->nresults; k++) {
+        if (dtype_is_float(s->results[k].dt)) t[n++] = s->results[k];
+    }
+    return t;
+}
+
 /* How each result of a rule is to be read; to be asked before the rule is rebuilt, since equal
  * constants merge. */
 static const RuleEntry *entries_of(Program *p, const Fn *rule) {
@@ -110,6 +118,38 @@ static const RuleEntry *entries_of(Program *p, const Fn *rule) {
         if (!strcmp(i->rule, "nodiff")) e[k] = EntryNoDiff;
     }
     return e;
+}
+
+/* A line of a rule broadcasts with what it stands for: stretched where it is 1, summed where it is
+ * wider. */
+static Val fitted(Program *p, Builder *b, Val x, Type type) {
+    const Shape *from = b_type(b, x).shape, *to = type.shape;
+    uint32_t rank = from->rank > to->rank ? from->rank : to->rank;
+    int64_t *dim = NEW_ARRAY(p->cx->scratch, int64_t, rank);
+    for (uint32_t k = 1; k <= rank; k++) { /* from the last dimension */
+        int64_t have = k <= from->rank ? from->dim[from->rank - k] : 1;
+        dim[rank - k] = have == 1 && k <= to->rank ? to->dim[to->rank - k] : have;
+    }
+    x = b_broadcast(b, x, shape_of(p->cx, dim, rank));
+    return b_sum_to(b, x, to);
+}
+
+/* The rule with results of these types. */
+static const Fn *fit_results(Program *p, const Fn *rule, const Type *types) {
+    bool fits = true;
+    for (uint32_t k = 0; k < rule->results.len; k++) {
+        Type have = rule->ins.data[rule->results.data[k]].type;
+        if (have.dt != types[k].dt) bug_at(p->cx, rule->loc, "%s: result %u", rule->name, k);
+        fits &= have.shape == types[k].shape;
+    }
+    if (fits) return rule;
+    Arena *a = p->cx->scratch;
+    Val *map, *out = NEW_ARRAY(a, Val, rule->results.len);
+    Builder *b = copy_begin(p, rule, rule->name, &map);
+    splice(p, b, rule, map, NULL, &(Splice){0}, out);
+    b_at(b, rule->loc, NULL);
+    for (uint32_t k = 0; k < rule->results.len; k++) b_result(b, fitted(p, b, out[k], types[k]));
+    return builder_done(b);
 }
 
 static Rule transposed(Program *p, const Rule *backward, const Ins *i, const Signature *s) {
@@ -139,6 +179,7 @@ Rule rule_find(Program *p, RuleKind kind, const Fn *fn, Val v) {
     }
     const RuleEntry *entry = entries_of(p, rule);
     rule = inline_calls(p, rule, forward ? KeepForward : KeepBackward);
+    if (rule) rule = fit_results(p, rule, forward ? float_types(p, &s) : s.args);
     return (Rule){.fn = rule, .entry = entry};
 }
 
