@@ -1,0 +1,45 @@
+/* What the verbs share: source to passes to code, and the report of diagnostics. */
+#include "driver/driver.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+Program *compile_front(Options *o, bool check) {
+    if (!o->file) {
+        diag_error(o->cx, (Loc){0}, "no input file; 'bpc --help' shows the commands");
+        return NULL;
+    }
+    FrontOptions *f = NEW(o->cx->arena, FrontOptions);
+    *f = (FrontOptions){.defines = o->defines.data, .ndefines = o->defines.len,
+                        .include_dirs = o->includes.data, .ninclude_dirs = o->includes.len,
+                        .float64 = o->float64 || check, .check = check};
+    return front_load(o->cx, o->file, f);
+}
+
+bool compile_passes(const Options *o, Program *p, const char *stop) {
+    PassOptions po = {.level = (int)o->level, .verify_each = o->verify_each, .time = o->time,
+                      .emit_after = o->emit_after, .stop_after = stop ? stop : o->stop_after,
+                      .limit = o->limit, .out = stdout};
+    return passes_run(p, &po) && !o->cx->errors;
+}
+
+Cg *compile_code(const Options *o, Program *p, bool library) {
+    CgOptions c = {.level = (int)o->level, .cpu = o->cpu, .triple = o->triple, .debug = o->debug, .library = library};
+    return cg_build(p, &c);
+}
+
+int compile_report(Options *o) {
+    bool color = o->color ? !strcmp(o->color, "always") : isatty(STDERR_FILENO);
+    if (o->color && !strcmp(o->color, "auto")) color = isatty(STDERR_FILENO);
+    diag_render(o->cx, stderr, color);
+    return o->cx->errors ? ExitError : ExitOk;
+}
+
+bool write_output(const Options *o, const char *path, const char *text, size_t len) {
+    bool named = path && strcmp(path, "-");
+    FILE *f = named ? fopen(path, "wb") : stdout;
+    bool ok = f && fwrite(text, 1, len, f) == len;
+    if (f) ok &= (named ? fclose(f) : fflush(f)) == 0;
+    if (!ok) diag_error(o->cx, (Loc){0}, "cannot write '%s'", named ? path : "standard output");
+    return ok;
+}

@@ -1,0 +1,49 @@
+/* driver: the bpc command. One option table, one file per verb. */
+#ifndef BPC_DRIVER_H
+#define BPC_DRIVER_H
+
+#include "codegen/codegen.h"
+#include "frontend/frontend.h"
+#include "passes/passes.h"
+
+typedef enum Output { OutTrainer, OutObject, OutShared, OutAssembly, OutLlvm, OutStage } Output;
+
+typedef struct Options {
+    Cx *cx;
+    const char *verb; /* "run" "call" "check" ..., NULL: compile */
+    const char *file, *out, *stage, *fn; /* stage: of --emit; fn: of call */
+    Output output;
+    int64_t level, limit, memory;
+    const char *cpu, *triple, *libdir, *color, *format;
+    const char *emit_after, *stop_after;
+    VEC(const char *) defines, includes, rest; /* rest: arguments for the program */
+    bool debug, float64, verify_each, time, verbose, save_temps, tune, help, version, list_ops,
+        list_passes, rules, check_only;
+} Options;
+
+enum { ExitOk = 0, ExitError = 1 };
+
+/* ---- options.c ---- */
+/* Fills o from the command line; errors go to o->cx. */
+void options_parse(Options *o, int argc, char **argv);
+void options_help(FILE *out);
+
+/* ---- compile.c ---- */
+/* The program of o->file; NULL after errors. check: training mode, f64. */
+Program *compile_front(Options *o, bool check);
+/* Passes up to stop (NULL: all); false after errors. */
+bool compile_passes(const Options *o, Program *p, const char *stop);
+Cg *compile_code(const Options *o, Program *p, bool library);
+/* Renders diagnostics; ExitOk without errors. */
+int compile_report(Options *o);
+/* Writes text to -o or standard output. */
+bool write_output(const Options *o, const char *path, const char *text, size_t len);
+
+/* ---- one file per verb ---- */
+int verb_compile(Options *o); /* build.c */
+int verb_emit(Options *o);    /* emit.c */
+int verb_run(Options *o);     /* run.c */
+int verb_call(Options *o);    /* run.c */
+int verb_check(Options *o);   /* check.c */
+
+#endif

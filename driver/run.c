@@ -1,0 +1,35 @@
+/* run and call: the program compiled into this process, then the trainer's own command line. */
+#include "driver/driver.h"
+#include "runtime/bprt.h"
+
+#include <stdlib.h>
+
+static int run_program(Options *o, const char *const *head, uint32_t nhead) {
+    Arena *a = o->cx->arena;
+    Program *p = compile_front(o, false);
+    Cg *cg = p && compile_passes(o, p, NULL) ? compile_code(o, p, false) : NULL;
+    Jit *jit = cg ? jit_new(cg) : NULL;
+    const BpProgram *program = jit ? jit_symbol(jit, "bp_program") : NULL;
+    int status = compile_report(o);
+    if (!program) return status ? status : ExitError;
+    char **argv = NEW_ARRAY(a, char *, nhead + o->rest.len + 2);
+    int argc = 0;
+    argv[argc++] = arena_strndup(a, p->name, strlen(p->name));
+    for (uint32_t i = 0; i < nhead; i++) argv[argc++] = (char *)head[i];
+    for (uint32_t i = 0; i < o->rest.len; i++) argv[argc++] = (char *)o->rest.data[i];
+    status = bprt_main(program, argc, argv);
+    jit_free(jit);
+    cg_free(cg);
+    return status;
+}
+
+int verb_run(Options *o) { return run_program(o, NULL, 0); }
+
+int verb_call(Options *o) {
+    if (!o->fn) {
+        diag_error(o->cx, (Loc){0}, "bpc call FILE.bp FN: the function is missing");
+        return compile_report(o);
+    }
+    const char *head[] = {"call", o->fn};
+    return run_program(o, head, LEN(head));
+}
