@@ -174,10 +174,10 @@ static bool unknown(const Options *o, Arena *a, const Manifest *m, const char *n
     size_t n = 0;
     for (size_t i = 0; i < LEN(rows); i++) {
         if (!strcmp(rows[i].name, name)) {
-            return usage(o, "--%s has no meaning for '%s'", name,
-                         o->verb == VerbCall   ? "call"
-                         : o->verb == VerbEval ? "eval"
-                                               : "training");
+            const char *verb = o->verb == VerbCall   ? "call"
+                               : o->verb == VerbEval ? "eval"
+                                                     : "training";
+            return usage(o, "--%s has no meaning for %s", name, verb);
         }
         if (rows[i].verbs & o->verb) names[n++] = rows[i].name;
     }

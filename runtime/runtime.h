@@ -152,4 +152,8 @@ bool is_optimizer_state(const char *path);
 /* A hyperparameter's value as text that reads back to the same bits. buf has 32 bytes. */
 void hyper_text(char *buf, const MfHyper *h, double value);
 
+/* ---- print.c ---- */
+/* "NAME: TYPE = VALUE", large arrays without their value. */
+void print_array(Text *t, Arena *a, const char *name, MfType type, const void *data);
+
 #endif

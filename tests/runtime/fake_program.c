@@ -11,6 +11,7 @@
 
 enum { Batch = 4, D = 3 };
 
+/* clang-format off */
 #define STATE                                                                                      \
     "{\"name\":\"net.b\",\"dtype\":\"f32\",\"shape\":[]},"                                         \
     "{\"name\":\"net.w\",\"dtype\":\"f32\",\"shape\":[3]},"
@@ -29,7 +30,8 @@ enum { Batch = 4, D = 3 };
     "{\"name\":\"" name "\",\"arena\":256,\"exported\":false,\"args\":[" args "],\"results\":["    \
     results "]}"
 #define STAGE(name, more)                                                                          \
-    "{\"name\":\"" name "\",\"doc\":\"Fits it.\",\"dataset\":\"points\",\"split\":\"train\","       \
+    "{\"name\":\"" name "\",\"doc\":\"Fits it.\",\"dataset\":\"points\","                             \
+    "\"split\":\"train\","                                                                         \
     "\"valid_dataset\":\"points\",\"valid_split\":\"valid\",\"fields\":[\"x\",\"y\"],"             \
     "\"binds\":[\"x\",\"target\"],\"step\":\"fit_step\",\"eval\":\"fit_eval\","                    \
     "\"eval_row\":\"fit_eval_row\",\"metrics\":[\"mae\"],\"batch\":4,\"steps\":0," more            \
@@ -40,7 +42,8 @@ static const char manifest[] =
     "\"source_hash\":\"00\",\"compiler\":\"by hand\",\"float\":\"f32\",\"consts\":{\"D\":\"3\"},"
     "\"hypers\":[{\"name\":\"lr\",\"dtype\":\"f32\",\"default\":0.05,\"doc\":\"Learning rate.\"}],"
     "\"datasets\":[{\"name\":\"points\",\"doc\":\"Points.\",\"kind\":\"csv\","
-    "\"files\":[\"points.csv\"],\"header\":0,\"skip\":0,\"sep\":\",\",\"split\":{\"mode\":\"random\",\"valid\":0.25,\"test\":0,"
+    "\"files\":[\"points.csv\"],\"header\":0,\"skip\":0,\"sep\":\",\","
+    "\"split\":{\"mode\":\"random\",\"valid\":0.25,\"test\":0,"
     "\"seed\":0},\"split_files\":{},\"fields\":["
     "{\"name\":\"x\",\"dtype\":\"f32\",\"range\":0,\"shape\":[3],"
     "\"expr\":[\"standardize\",[\"cols\",0,3]],\"line\":4,\"col\":3},"
@@ -74,6 +77,7 @@ static const char manifest[] =
     STAGE("fit", "\"epochs\":4,\"seed\":7,\"eval_every\":0,\"save_every\":3,\"early_stop\":0") ","
     STAGE("tune", "\"epochs\":2,\"seed\":null,\"eval_every\":5,\"save_every\":0,\"early_stop\":3")
     "]}";
+/* clang-format on */
 
 /* The number that an environment variable holds, or -1. */
 static long setting(const char *name) {
@@ -102,9 +106,12 @@ static void one_row(void *data, int64_t i) {
     float v = *r->b;
     for (int d = 0; d < D; d++) v += r->w[d] * r->x[i * D + d];
     r->error[i] = v - r->y[i];
+    if (setting("FAKE_PAUSE") > 0) usleep((useconds_t)setting("FAKE_PAUSE"));
 }
 
-static void errors(Rows *r, const BpEnv *env, int n) { env->parallel(env, one_row, r, n); }
+static void errors(Rows *r, const BpEnv *env, int n) {
+    env->parallel(env, one_row, r, n);
+}
 
 static void measure(const Rows *r, int n, float *loss, float *mae) {
     *loss = *mae = 0;
@@ -115,7 +122,6 @@ static void measure(const Rows *r, int n, float *loss, float *mae) {
 }
 
 static void disturb(int64_t update) {
-    if (setting("FAKE_PAUSE") > 0) usleep((useconds_t)setting("FAKE_PAUSE"));
     if (setting("FAKE_INT") == update) kill(getpid(), SIGINT);
     if (setting("FAKE_KILL") == update) kill(getpid(), SIGKILL);
 }

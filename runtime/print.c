@@ -1,0 +1,65 @@
+/* Arrays as text in NumPy's layout, with the shortest decimals that read back to the same bits.
+ *
+ *   out0: f32[2, 2] =
+ *   [[1.0, 2.0],
+ *    [3.0, 4.0]] */
+#include "runtime/runtime.h"
+
+static void print_element(Text *t, MfType type, const void *data, int64_t i) {
+    char buf[32];
+    const char *at = (const char *)data + (size_t)i * mf_dtype_size(type.dt);
+    const MfType scalar = {.dt = type.dt, .size = 1};
+    int64_t whole = 0;
+    switch (type.dt) {
+    case MfF32:
+    case MfBF16:
+        print_f32(buf, (float)scalar_value(scalar, at));
+        break;
+    case MfF64:
+        print_f64(buf, scalar_value(scalar, at));
+        break;
+    case MfI64:
+        memcpy(&whole, at, sizeof whole);
+        snprintf(buf, sizeof buf, "%lld", (long long)whole);
+        break;
+    case MfI32:
+        snprintf(buf, sizeof buf, "%d", (int)scalar_value(scalar, at));
+        break;
+    case MfBool:
+        strcpy(buf, *at ? "true" : "false");
+        break;
+    case MfDTypeCount:
+        return;
+    }
+    text_add(t, "%s", buf);
+}
+
+/* The part of the array whose first `depth` indices are fixed; `first` is its first element. */
+static void print_part(Text *t, MfType type, const void *data, uint32_t depth, int64_t first) {
+    if (depth == type.rank) {
+        print_element(t, type, data, first);
+        return;
+    }
+    int64_t stride = 1;
+    for (uint32_t i = depth + 1; i < type.rank; i++) stride *= type.dim[i];
+    text_add(t, "[");
+    for (int64_t i = 0; i < type.dim[depth]; i++) {
+        if (i && depth + 1 == type.rank)
+            text_add(t, ", ");
+        else if (i)
+            text_add(t, ",\n%*s", (int)depth + 1, "");
+        print_part(t, type, data, depth + 1, first + i * stride);
+    }
+    text_add(t, "]");
+}
+
+enum { SmallSize = 1000 };
+
+void print_array(Text *t, Arena *a, const char *name, MfType type, const void *data) {
+    text_add(t, "%s: %s", name, mf_type_text(a, type));
+    if (type.size <= SmallSize) {
+        text_add(t, type.rank > 1 ? " =\n" : " = ");
+        print_part(t, type, data, 0, 0);
+    }
+    text_add(t, "\n");
+}
