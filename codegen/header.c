@@ -75,39 +75,49 @@ static const char *state_member(const Header *h, Sym path) {
     return NULL;
 }
 
-/* How the wrapper passes one argument or result on. */
+/* How the wrapper passes one argument or result on. Scalars go through an aligned local. */
 typedef struct Pass {
-    const char *parameter; /* declaration in the wrapper, or NULL */
-    const char *local;     /* an aligned copy of a scalar, or NULL */
+    const char *name;      /* in the wrapper; NULL: it is a part of the state */
+    const char *parameter; /* its declaration */
+    const char *before;    /* the declaration of the local, or NULL */
+    const char *after;     /* where the local goes at the end, or NULL */
     const char *pointer;   /* what goes into args */
 } Pass;
 
-static Pass pass_arg(Header *h, const Ins *ins) {
+static Pass pass_value(Header *h, const char *name, Type t, bool in) {
     Arena *a = h->p->cx->arena;
-    const char *member = state_member(h, ins->name), *type = c_types[ins->type.dt];
-    if (member) return (Pass){.pointer = arena_printf(a, "state->%s", member)};
-    const char *name = strncmp(ins->name, "hyper.", 6) ? ins->name : ins->name + 6;
-    const char *id = identifier(h, strncmp(name, "train.", 6) ? name : name + 6);
-    if (ins->type.shape->rank) {
-        return (Pass){arena_printf(a, "const %s *%s", type, id), NULL,
-                      arena_printf(a, "(void *)%s", id)};
+    const char *type = c_types[t.dt];
+    Pass pass = {.name = name};
+    if (t.shape->rank) {
+        pass.parameter = arena_printf(a, "%s%s *%s", in ? "const " : "", type, name);
+        pass.pointer = arena_printf(a, in ? "(void *)%s" : "%s", name);
+        return pass;
     }
-    const char *at = identifier(h, arena_printf(a, "%s_at", id));
-    return (Pass){arena_printf(a, "%s %s", type, id),
-                  arena_printf(a, "%s %s __attribute__((aligned(64))) = %s;", type, at, id),
-                  arena_printf(a, "&%s", at)};
+    const char *local = identifier(h, arena_printf(a, "%s_at", name));
+    const char *aligned = "__attribute__((aligned(64)))";
+    pass.parameter = arena_printf(a, "%s %s%s", type, in ? "" : "*", name);
+    pass.before = in ? arena_printf(a, "%s %s %s = %s;", type, local, aligned, name)
+                     : arena_printf(a, "%s %s %s;", type, local, aligned);
+    if (!in) pass.after = arena_printf(a, "*%s = %s;", name, local);
+    pass.pointer = arena_printf(a, "&%s", local);
+    return pass;
+}
+
+static Pass pass_arg(Header *h, const Ins *ins) {
+    const char *member = state_member(h, ins->name), *name = ins->name;
+    if (member) return (Pass){.pointer = arena_printf(h->p->cx->arena, "state->%s", member)};
+    if (!strncmp(name, "hyper.", 6) || !strncmp(name, "train.", 6)) name += 6;
+    return pass_value(h, identifier(h, name), ins->type, true);
 }
 
 static Pass pass_result(Header *h, const Fn *f, uint32_t i, const Pass *args) {
     Arena *a = h->p->cx->arena;
-    const Program *p = h->p;
     if (f->donated && f->donated[i] >= 0) return (Pass){.pointer = args[f->donated[i]].pointer};
-    if (f->name == p->init && i < p->state.len) {
+    if (f->name == h->p->init && i < h->p->state.len) {
         return (Pass){.pointer = arena_printf(a, "state->%s", h->state[i])};
     }
-    const Ins *ins = &f->ins.data[f->results.data[i]];
-    const char *id = identifier(h, arena_printf(a, "out%u", i));
-    return (Pass){arena_printf(a, "%s *%s", c_types[ins->type.dt], id), NULL, id};
+    Type t = f->ins.data[f->results.data[i]].type;
+    return pass_value(h, identifier(h, arena_printf(a, "out%u", i)), t, false);
 }
 
 /* Text inside a C comment: its end must not occur. */
@@ -117,44 +127,46 @@ static const char *comment_text(Header *h, const char *s) {
     return copy;
 }
 
-static void write_comment(Header *h, const Fn *f, const Pass *args, const Pass *results) {
-    Cx *cx = h->p->cx;
-    text_add(&h->t, "/* %s%s", comment_text(h, f->doc ? f->doc : f->name), f->nparams ? "\n" : "");
-    for (uint32_t i = 0; i < f->nparams; i++) {
-        const Ins *ins = &f->ins.data[i];
-        if (!args[i].parameter) continue;
-        text_add(&h->t, " * %s: %s\n", ins->name, type_text(cx, ins->type));
-    }
-    for (uint32_t i = 0; i < f->results.len; i++) {
-        if (!results[i].parameter) continue;
-        text_add(&h->t, " * out%u: %s\n", i, type_text(cx, f->ins.data[f->results.data[i]].type));
+static void write_comment(Header *h, const Fn *f, const Pass *all) {
+    text_add(&h->t, "/* %s\n", comment_text(h, f->doc ? f->doc : f->name));
+    for (uint32_t i = 0; i < f->nparams + f->results.len; i++) {
+        Val v = i < f->nparams ? i : f->results.data[i - f->nparams];
+        if (!all[i].name) continue;
+        text_add(&h->t, " * %s: %s\n", all[i].name, type_text(h->p->cx, f->ins.data[v].type));
     }
     text_add(&h->t, " */\n");
 }
 
+static void write_body(Header *h, const Fn *f, const Pass *all, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) {
+        if (all[i].before) text_add(&h->t, "    %s\n", all[i].before);
+    }
+    text_add(&h->t, "    void *args[%u];\n", n ? n : 1);
+    if (h->p->state.len) text_add(&h->t, "    (void)state;\n");
+    for (uint32_t i = 0; i < n; i++) text_add(&h->t, "    args[%u] = %s;\n", i, all[i].pointer);
+    text_add(&h->t, "    bp_%s(args, arena, 0);\n", f->name);
+    for (uint32_t i = 0; i < n; i++) {
+        if (all[i].after) text_add(&h->t, "    %s\n", all[i].after);
+    }
+}
+
 static void write_wrapper(Header *h, const Fn *f, const char *name) {
-    Arena *a = h->p->cx->arena;
     uint32_t n = f->nparams + f->results.len;
-    Pass *all = NEW_ARRAY(a, Pass, n);
+    Pass *all = NEW_ARRAY(h->p->cx->arena, Pass, n);
     forget_names(h);
     for (uint32_t i = 0; i < f->nparams; i++) all[i] = pass_arg(h, &f->ins.data[i]);
     for (uint32_t i = 0; i < f->results.len; i++) all[f->nparams + i] = pass_result(h, f, i, all);
     text_add(&h->t, "#define %s_ARENA %lluu\n", name,
              f->plan ? (unsigned long long)f->plan->arena_bytes : 0ull);
-    write_comment(h, f, all, all + f->nparams);
+    write_comment(h, f, all);
     text_add(&h->t, "static inline void %s(", name);
     if (h->p->state.len) text_add(&h->t, "const %s_state *state, ", h->prefix);
     for (uint32_t i = 0; i < n; i++) {
         if (all[i].parameter) text_add(&h->t, "%s, ", all[i].parameter);
     }
     text_add(&h->t, "unsigned char *arena) {\n");
-    for (uint32_t i = 0; i < n; i++) {
-        if (all[i].local) text_add(&h->t, "    %s\n", all[i].local);
-    }
-    text_add(&h->t, "    void *args[%u];\n", n ? n : 1);
-    if (h->p->state.len) text_add(&h->t, "    (void)state;\n");
-    for (uint32_t i = 0; i < n; i++) text_add(&h->t, "    args[%u] = %s;\n", i, all[i].pointer);
-    text_add(&h->t, "    bp_%s(args, arena, 0);\n}\n\n", f->name);
+    write_body(h, f, all, n);
+    text_add(&h->t, "}\n\n");
 }
 
 /* NAME_init, NAME_step (NAME_STAGE_step where there are several stages), NAME_EXPORT. */
@@ -185,7 +197,7 @@ char *cg_header(Program *p) {
     for (char *c = guard; *c; c++) *c = (char)toupper((unsigned char)*c);
     text_add(
         &h.t,
-        "/* %s: written by bpc %s. Arrays are dense and row-major; arrays and arenas are\n"
+        "/* %s (written by bpc %s)\n *\n * Arrays are dense and row-major; arrays and arenas are\n"
         " * 64-byte aligned and the caller's. An arena has NAME_ARENA bytes (0: NULL will do)\n"
         " * and holds nothing between calls. */\n",
         comment_text(&h, p->doc ? p->doc : p->name), BPC_VERSION);
