@@ -34,10 +34,24 @@ const char *source_line(const Cx *cx, Sym name, uint32_t line, size_t *len) {
     return NULL;
 }
 
+/* A body that is lowered several times says the same several times; it is shown once. */
+static bool said(const Cx *cx, Loc loc, const char *text) {
+    for (uint32_t i = 0; loc.line && i < cx->diags.len; i++) {
+        const Diag *d = &cx->diags.data[i];
+        if (d->loc.file == loc.file && d->loc.line == loc.line && d->loc.col == loc.col &&
+            !strcmp(d->text, text)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void add(Cx *cx, Severity sev, const char *flag, Loc loc, const char *fmt, va_list ap) {
-    vec_push(cx->arena, &cx->diags,
-             (Diag){.sev = sev, .loc = loc, .flag = flag, .text = arena_vprintf(cx->arena, fmt, ap)});
+    const char *text = arena_vprintf(cx->arena, fmt, ap);
     if (sev == SevError) cx->errors++;
+    if (sev != SevNote) cx->repeated = said(cx, loc, text);
+    if (cx->repeated) return;
+    vec_push(cx->arena, &cx->diags, (Diag){.sev = sev, .loc = loc, .flag = flag, .text = text});
 }
 
 void diag_error(Cx *cx, Loc loc, const char *fmt, ...) {
@@ -65,7 +79,7 @@ void diag_note(Cx *cx, Loc loc, const char *fmt, ...) {
 }
 
 void diag_fixit(Cx *cx, const char *fmt, ...) {
-    if (!cx->diags.len) return;
+    if (!cx->diags.len || cx->repeated) return;
     va_list ap;
     va_start(ap, fmt);
     cx->diags.data[cx->diags.len - 1].fixit = arena_vprintf(cx->arena, fmt, ap);

@@ -193,6 +193,7 @@ static const Dim *result_dims(Frame *f, const OpCall *c) {
 static Value op_call(Frame *f, const Expr *e, Op op) {
     OpCall c = {.info = &op_info[op], .op = op};
     if (!bind_operands(f, e, &c) || !bind_attrs(f, e, &c)) return v_error();
+    b_at(f->b, e->loc, NULL);
     if (op == Op_matmul) return lower_binary_values(f, e, BinMatmul, c.args[0], c.args[1]);
     if (c.info->cls == ClsElem && c.n > 1 && !broadcast_values(f, e, c.info->name, c.args, c.n)) {
         return v_error();

@@ -277,6 +277,7 @@ Value lower_binary_values(Frame *f, const Expr *e, BinOp op, Value a, Value b) {
     if (a.kind == VError || b.kind == VError) return v_error();
     if (op == BinMatmul) return lower_matmul(f, e, a, b);
     const char *what = op_info[binop_ops[op]].name;
+    b_at(f->b, e->loc, NULL);
     Type ta = v_type(f, a), tb = v_type(f, b);
     if (ta.dt != tb.dt) {
         diag_error(fr->cx, e->op_loc.line ? e->op_loc : e->loc,

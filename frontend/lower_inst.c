@@ -22,10 +22,27 @@ static int64_t param_rank(const Front *fr, Sym name, uint32_t at) {
     return big * 4 + at;
 }
 
-/* Parameters first, ordered; every other instruction keeps its place. */
+/* What results need; an instruction with several results lives with all its gets. */
+static bool *live_values(Cx *cx, const Fn *fn) {
+    bool *live = NEW_ARRAY(cx->arena, bool, fn->ins.len);
+    for (uint32_t i = 0; i < fn->results.len; i++) live[fn->results.data[i]] = true;
+    for (Val v = fn->ins.len; v-- > 0;) {
+        const Ins *ins = &fn->ins.data[v];
+        if (!live[v]) continue;
+        for (uint32_t k = 0; k < ins->nargs; k++) live[ins->args[k]] = true;
+    }
+    for (Val v = 0; v < fn->ins.len; v++) {
+        const Ins *ins = &fn->ins.data[v];
+        if (ins->op == Op_get && live[ins->args[0]]) live[v] = true;
+    }
+    return live;
+}
+
+/* Parameters first, ordered; every other live instruction keeps its place. */
 static void hoist_params(Front *fr, Fn *fn) {
     Cx *cx = fr->cx;
     uint32_t n = fn->ins.len, nparams = 0;
+    const bool *live = live_values(cx, fn);
     Val *order = NEW_ARRAY(cx->arena, Val, n), *map = NEW_ARRAY(cx->arena, Val, n);
     for (Val v = 0; v < n; v++) {
         if (fn->ins.data[v].op == Op_param) order[nparams++] = v;
@@ -41,8 +58,9 @@ static void hoist_params(Front *fr, Fn *fn) {
     }
     uint32_t at = nparams;
     for (Val v = 0; v < n; v++) {
-        if (fn->ins.data[v].op != Op_param) order[at++] = v;
+        if (fn->ins.data[v].op != Op_param && live[v]) order[at++] = v;
     }
+    n = at;
     Ins *ins = NEW_ARRAY(cx->arena, Ins, n);
     for (uint32_t i = 0; i < n; i++) map[order[i]] = i;
     for (uint32_t i = 0; i < n; i++) {
@@ -52,6 +70,7 @@ static void hoist_params(Front *fr, Fn *fn) {
         ins[i].args = args;
     }
     fn->ins.data = ins;
+    fn->ins.len = fn->ins.cap = n;
     fn->nparams = nparams;
     for (uint32_t i = 0; i < fn->results.len; i++) fn->results.data[i] = map[fn->results.data[i]];
 }

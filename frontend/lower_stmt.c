@@ -7,20 +7,11 @@ void scope_push(Frame *f) {
     f->scope = s;
 }
 
-/* The same body may be lowered several times; a warning appears once. */
-static void warn_once(Cx *cx, const char *flag, Loc loc, const char *text, Sym name) {
-    for (uint32_t i = 0; i < cx->diags.len; i++) {
-        const Diag *d = &cx->diags.data[i];
-        if (d->flag && !strcmp(d->flag, flag) && d->loc.line == loc.line && d->loc.col == loc.col) return;
-    }
-    diag_warn(cx, flag, loc, text, name);
-}
-
 void scope_pop(Frame *f) {
     for (uint32_t i = 0; !f->in_std && i < f->scope->names.len; i++) {
         const Binding *b = &f->scope->names.data[i];
         if (b->used || b->quiet || b->name[0] == '_' || b->value.kind == VError) continue;
-        warn_once(f->fr->cx, b->value.kind == VInstance ? "unused-layer" : "unused-let", b->loc,
+        diag_warn(f->fr->cx, b->value.kind == VInstance ? "unused-layer" : "unused-let", b->loc,
                   "'%s' is never used", b->name);
     }
     f->scope = f->scope->up;
