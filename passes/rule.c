@@ -172,8 +172,8 @@ Rule rule_find(Program *p, RuleKind kind, const Fn *fn, Val v) {
     if (!rule) return (Rule){0};
     bool forward = kind == RuleForward;
     uint32_t in = count_float(s.args, i->nargs), out = count_float(s.results, s.nresults);
-    uint32_t values = forward ? out : i->nargs;
-    if (rule->nparams != i->nargs + s.nresults + (forward ? in : out) || rule->results.len != values) {
+    uint32_t takes = i->nargs + s.nresults + (forward ? in : out), gives = forward ? out : i->nargs;
+    if (rule->nparams != takes || rule->results.len != gives) {
         bug_at(p->cx, rule->loc, "the rule of '%s' takes %u values and gives %u", rule_name(p, i),
                rule->nparams, rule->results.len);
     }
