@@ -1,0 +1,114 @@
+/* The polynomials of math_*.c, lowest coefficient first: written by scripts/polyfit.py. */
+#ifndef BPC_MATH_TABLES_H
+#define BPC_MATH_TABLES_H
+
+/* error 2^-31.0 */
+static const double exp_core_f32[] = {
+    0x1.0000000000000p-1,
+    0x1.5555560000000p-3,
+    0x1.5554ee0000000p-5,
+    0x1.110fe20000000p-7,
+    0x1.6d463a0000000p-10,
+    0x1.a28eac0000000p-13,
+};
+/* error 2^-61.7 */
+static const double exp_core_f64[] = {
+    0x1.0000000000000p-1,
+    0x1.5555555555559p-3,
+    0x1.5555555555557p-5,
+    0x1.111111110f634p-7,
+    0x1.6c16c16c1576bp-10,
+    0x1.a01a01b019644p-13,
+    0x1.a01a01ab1f438p-16,
+    0x1.71ddf7c72818fp-19,
+    0x1.27e4d11f7f0a9p-22,
+    0x1.af5fc2a044125p-26,
+    0x1.1f842c405852bp-29,
+};
+/* error 2^-30.2 */
+static const double log_core_f32[] = {
+    0x1.5555460000000p-2,
+    -0x1.0000000000000p-2,
+    0x1.99a54e0000000p-3,
+    -0x1.555f240000000p-3,
+    0x1.232ee80000000p-3,
+    -0x1.fbbd660000000p-4,
+    0x1.e703080000000p-4,
+    -0x1.e073580000000p-4,
+    0x1.16cc820000000p-4,
+};
+/* error 2^-58.4 */
+static const double log_core_f64[] = {
+    0x1.5555555555595p-1,
+    0x1.999999997f26fp-2,
+    0x1.249249427c051p-2,
+    0x1.c71c51a2ab9e4p-3,
+    0x1.746652a1abb6fp-3,
+    0x1.399fd52cde488p-3,
+    0x1.2f17dd6eda335p-3,
+};
+/* error 2^-72.3 */
+static const double pow_core_f64[] = {
+    0x1.9999999999995p-2,
+    0x1.2492492493152p-2,
+    0x1.c71c71c563dd2p-3,
+    0x1.745d183e2d92cp-3,
+    0x1.3b135feaf375bp-3,
+    0x1.112116224c278p-3,
+    0x1.de25871370b58p-4,
+    0x1.eb7b8360d79ccp-4,
+};
+/* error 2^-29.5 */
+static const double erf_core_f32[] = {
+    0x1.06eba80000000p-3,
+    -0x1.8127400000000p-2,
+    0x1.ce2d500000000p-4,
+    -0x1.b7fe8a0000000p-6,
+    0x1.542da40000000p-8,
+    -0x1.a506380000000p-11,
+    0x1.4c227c0000000p-14,
+};
+/* error 2^-32.0 */
+static const double erf_tail_f32[] = {
+    0x1.e0df100000000p-10,
+    0x1.09d4580000000p-3,
+    0x1.96add80000000p-4,
+    -0x1.0a6e500000000p-7,
+    0x1.463be00000000p-5,
+    -0x1.d906300000000p-8,
+};
+/* error 2^-56.2 */
+static const double erf_core_f64[] = {
+    0x1.06eba8214db69p-3,
+    -0x1.812746b037a02p-2,
+    0x1.ce2f21a043b38p-4,
+    -0x1.b82ce312c8fadp-6,
+    0x1.565bcd17e56c6p-8,
+    -0x1.c02db5bebc0cdp-11,
+    0x1.f9a35d4c5e156p-14,
+    -0x1.f4d6e180f342fp-17,
+    0x1.ba29abd1ce380p-20,
+    -0x1.6222b59451540p-23,
+    0x1.111b4834faa86p-26,
+    -0x1.fb23ffd3e3fa4p-30,
+    0x1.460e802bfde6dp-32,
+    -0x1.361963392e873p-35,
+};
+/* error 2^-60.6 */
+static const double erf_tail_f64[] = {
+    -0x1.a6354b75f7976p-19,
+    0x1.20f62b02abc78p-3,
+    0x1.1f8d564ba8115p-4,
+    0x1.0782f49588a0cp-5,
+    0x1.e556d4ec4f289p-8,
+    0x1.3cb9c11021c4dp-7,
+    -0x1.49499147a500fp-7,
+    0x1.42baa66e59e4cp-7,
+    -0x1.ff25df711ca9cp-8,
+    0x1.f1a987fb4bf56p-9,
+    -0x1.2068133ceb8acp-10,
+    0x1.763555f99f14cp-13,
+    -0x1.a8831d94a8249p-17,
+};
+
+#endif

@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+"""Makes codegen/math_tables.h: the polynomials of exp, log, erf, ...
+
+    scripts/polyfit.py > codegen/math_tables.h
+
+Weighted least squares on Chebyshev points in 60 digits, which is within a factor of two of the
+minimax error. Coefficients are rounded to the type one by one from the lowest, each time refitting
+the rest. Needs mpmath.
+"""
+import struct
+import sys
+
+from mpmath import mp, mpf
+
+mp.dps = 60
+
+
+def rounded(x, bits):
+    """x rounded to f32 (bits == 32) or f64."""
+    if bits == 32:
+        return mpf(struct.unpack("f", struct.pack("f", float(x)))[0])
+    return mpf(float(x))
+
+
+def grid(lo, hi, n):
+    """Chebyshev points, which crowd towards the ends."""
+    return [(lo + hi) / 2 - (hi - lo) / 2 * mp.cos(mp.pi * k / (n - 1)) for k in range(n)]
+
+
+def solve(xs, fs, ws, n, first):
+    """The n coefficients of x^first ... with the least sum of squared weighted errors."""
+    rows = [[w * x ** (k + first) for k in range(n)] for x, w in zip(xs, ws)]
+    fs = [f * w for f, w in zip(fs, ws)]
+    normal = mp.matrix(n, n)
+    right = mp.matrix(n, 1)
+    for i in range(n):
+        right[i] = mp.fdot((row[i], f) for row, f in zip(rows, fs))
+        for j in range(n):
+            normal[i, j] = mp.fdot((row[i], row[j]) for row in rows)
+    return list(mp.lu_solve(normal, right))
+
+
+def fit(f, weight, lo, hi, n, bits):
+    """Coefficients, lowest first, in the type, and the largest weighted error."""
+    xs = [x for x in grid(mpf(lo), mpf(hi), 8 * n + 1) if x != 0]
+    fs, ws = [f(x) for x in xs], [weight(x) for x in xs]
+    c, rest = [], fs
+    for k in range(n):
+        low = rounded(solve(xs, rest, ws, n - k, k)[0], bits)
+        c.append(low)
+        rest = [r - low * x ** k for r, x in zip(rest, xs)]
+    return c, max(abs(r * w) for r, w in zip(rest, ws))
+
+
+def table(name, bits, f, weight, lo, hi, n):
+    c, err = fit(f, weight, lo, hi, n, bits)
+    print(f"/* error 2^{float(mp.log(err, 2)):.1f} */")
+    print(f"static const double {name}_f{bits}[] = {{")
+    for k in c:
+        print(f"    {float(k).hex()},")
+    print("};")
+
+
+def small(x, f, terms):
+    """f(x), or near 0 its series: the quotients below lose digits there."""
+    return f(x) if abs(x) > mpf(10) ** -8 else sum(t * x ** k for k, t in enumerate(terms))
+
+
+def exp_core(x):
+    return small(x, lambda r: (mp.expm1(r) - r) / r ** 2,
+                 [mpf(1) / mp.factorial(k + 2) for k in range(8)])
+
+
+def log_core(x):
+    return small(x, lambda r: (mp.log1p(r) - r + r * r / 2) / r ** 3,
+                 [mpf((-1) ** k) / (k + 3) for k in range(8)])
+
+
+def atanh_core(z):
+    """log(1 + f) = 2s + s^3 * this, s = f / (2 + f), z = s^2."""
+    return small(z, lambda y: (mp.log((1 + mp.sqrt(y)) / (1 - mp.sqrt(y))) / mp.sqrt(y) - 2) / y,
+                 [mpf(2) / (2 * k + 3) for k in range(8)])
+
+
+def pow_core(z):
+    """The terms of log after the cubic one: s^5 * this."""
+    return small(z, lambda y: (atanh_core(y) - mpf(2) / 3) / y,
+                 [mpf(2) / (2 * k + 5) for k in range(8)])
+
+
+def erf_core(z):
+    """erf(x) = x + x * this, z = x^2."""
+    return small(z, lambda y: mp.erf(mp.sqrt(y)) / mp.sqrt(y) - 1,
+                 [2 / mp.sqrt(mp.pi) * (-1) ** k / (mp.factorial(k) * (2 * k + 1)) - (k == 0)
+                  for k in range(8)])
+
+
+def erf_tail(t):
+    """erfc(x) = exp(-x^2) * this, x = 4 / t - 2."""
+    x = 4 / t - 2
+    return mp.erfc(x) * mp.exp(x * x)
+
+
+def tail_weight(t):
+    x = 4 / t - 2
+    return mp.exp(-x * x)
+
+
+def tables():
+    half = mp.log(2) / 2 * (1 + mpf(2) ** -10)
+    lo, hi = mp.sqrt(mpf(1) / 2) - 1, mp.sqrt(2) - 1
+    zmax = (hi / (2 + hi)) ** 2
+    one = lambda x: 1
+    terms = lambda bits, a, b: a if bits == 32 else b
+    for bits in (32, 64):
+        table("exp_core", bits, exp_core, lambda x: abs(x), -half, half, terms(bits, 6, 11))
+    table("log_core", 32, log_core, lambda x: x * x, lo, hi, 9)
+    table("log_core", 64, atanh_core, lambda z: z, 0, zmax, 7)
+    table("pow_core", 64, pow_core, lambda z: z * z, 0, zmax, 8)
+    for bits in (32, 64):
+        table("erf_core", bits, erf_core, one, 0, 1, terms(bits, 7, 14))
+        table("erf_tail", bits, erf_tail, tail_weight, mpf(4) / terms(bits, 6, 8), mpf(4) / 3,
+              terms(bits, 6, 13))
+
+
+def main():
+    print("/* The polynomials of math_*.c, lowest coefficient first: written by scripts/polyfit.py. */")
+    print("#ifndef BPC_MATH_TABLES_H\n#define BPC_MATH_TABLES_H\n")
+    tables()
+    print("\n#endif")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
