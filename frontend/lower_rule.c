@@ -277,6 +277,7 @@ static Fn *build_rule(Front *fr, RuleKind kind, const Item *rule, const FnInst *
     }
     Fn *fn = root_done(fr, root);
     fn->loc = rule->name_loc;
+    fn->surrogate = rule->surrogate;
     return fn;
 }
 

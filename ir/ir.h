@@ -171,6 +171,7 @@ typedef struct Fn {
     Sym rule; /* of a derivative: "value_and_grad[f, wrt=w]", else NULL */
     const char *doc;
     bool exported;
+    bool surrogate;   /* a rule that is not meant to be the derivative */
     uint32_t nparams; /* ins[0 .. nparams) are Op_param, in order */
     VEC(Ins) ins;
     VEC(Val) results;

@@ -35,6 +35,13 @@ static const struct {
     {Op_jvp, linearize},    {Op_hvp, hessian_vector},
 };
 
+Fn *derive(Program *p, Op op, const Fn *f, Sym name, const uint32_t *wrt, uint32_t n) {
+    for (size_t k = 0; k < LEN(operators); k++) {
+        if (operators[k].op == op) return operators[k].derive(p, f, name, wrt, n);
+    }
+    BUG(p->cx, "no derivative is known for operator %s", op_info[op].name);
+}
+
 typedef struct Request {
     const Fn *f;
     uint32_t *wrt, n; /* parameters of f */
@@ -82,14 +89,9 @@ static const Fn *derivative(Program *p, const Ins *i) {
         if (p->fns.data[k]->rule == r.header) return p->fns.data[k];
     }
     const char *op = op_info[i->op].name;
-    Fn *(*derive)(Program *, const Fn *, Sym, const uint32_t *, uint32_t) = NULL;
-    for (size_t k = 0; k < LEN(operators); k++) {
-        if (operators[k].op == i->op) derive = operators[k].derive;
-    }
-    if (!derive) bug_at(p->cx, i->loc, "no derivative is known for operator %s", op);
     Sym name = program_fresh(p, sym_fmt(p->cx, "%s_%s", r.f->name, op));
     uint32_t before = p->cx->diags.len;
-    Fn *d = derive(p, r.f, name, r.wrt, r.n);
+    Fn *d = derive(p, (Op)i->op, r.f, name, r.wrt, r.n);
     if (!d) {
         if (p->cx->diags.len > before) {
             diag_note(p->cx, i->loc, "%s of '%s' is asked for here", op, r.f->name);

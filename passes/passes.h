@@ -87,6 +87,8 @@ const Fn *inline_calls(Program *p, const Fn *fn, Keep keep);
 /* fn without operators; the derivatives that it calls instead are added to p. NULL after a user
  * error. */
 const Fn *expand_operators(Program *p, const Fn *fn);
+/* The function that operator op applied to f means; NULL after a user error. */
+Fn *derive(Program *p, Op op, const Fn *f, Sym name, const uint32_t *wrt, uint32_t n);
 
 /* ---- rule.c: the rules of operations and functions ---- */
 typedef enum RuleEntry { EntryValue, EntryZero, EntryNoDiff } RuleEntry;
