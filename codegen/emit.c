@@ -1,0 +1,123 @@
+/* LLVM in short: types, constants, loads and stores by dtype, loops. */
+#include "codegen/internal.h"
+
+V cg_i64(Cg *cg, int64_t n) { return LLVMConstInt(cg->i64, (unsigned long long)n, true); }
+V cg_int(T t, int64_t n) { return LLVMConstInt(t, (unsigned long long)n, true); }
+
+V cg_call(Cg *cg, const char *name, const T *overload, unsigned nover, const V *args, unsigned n) {
+    unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
+    if (!id) BUG(cg->cx, "no LLVM intrinsic %s", name);
+    V f = LLVMGetIntrinsicDeclaration(cg->m, id, (T *)overload, nover);
+    T type = LLVMIntrinsicGetType(cg->c, id, (T *)overload, nover);
+    return LLVMBuildCall2(cg->b, type, f, (V *)args, n, "");
+}
+
+T cg_vec(T scalar, unsigned lanes) { return lanes == 1 ? scalar : LLVMVectorType(scalar, lanes); }
+
+unsigned cg_lanes_of(V v) {
+    T t = LLVMTypeOf(v);
+    return LLVMGetTypeKind(t) == LLVMVectorTypeKind ? LLVMGetVectorSize(t) : 1;
+}
+
+T cg_scalar_of(T t) { return LLVMGetTypeKind(t) == LLVMVectorTypeKind ? LLVMGetElementType(t) : t; }
+
+V cg_splat(Cg *cg, V scalar, unsigned lanes) {
+    if (lanes == 1 || cg_lanes_of(scalar) > 1) return scalar;
+    T type = cg_vec(LLVMTypeOf(scalar), lanes);
+    V v = LLVMBuildInsertElement(cg->b, LLVMGetPoison(type), scalar, cg_int(cg->i32, 0), "");
+    return LLVMBuildShuffleVector(cg->b, v, LLVMGetPoison(type), LLVMConstNull(cg_vec(cg->i32, lanes)), "");
+}
+
+T cg_reg_type(Cg *cg, DType dt) {
+    T types[DTypeCount] = {[F32] = cg->f32, [F64] = cg->f64, [BF16] = cg->f32,
+                           [I32] = cg->i32, [I64] = cg->i64, [BOOL] = cg->i1};
+    return types[dt];
+}
+
+T cg_mem_type(Cg *cg, DType dt) {
+    T types[DTypeCount] = {[F32] = cg->f32, [F64] = cg->f64, [BF16] = cg->i16,
+                           [I32] = cg->i32, [I64] = cg->i64, [BOOL] = cg->i8};
+    return types[dt];
+}
+
+unsigned cg_lanes(const Cg *cg, DType dt) {
+    return cg->target.vector_bytes / (dt == F64 || dt == I64 ? 8 : 4);
+}
+
+static V element_pointer(Cg *cg, DType dt, V base, V offset) {
+    return LLVMBuildInBoundsGEP2(cg->b, cg_mem_type(cg, dt), base, &offset, 1, "");
+}
+
+V cg_load(Cg *cg, DType dt, V base, V offset, unsigned lanes) {
+    V v = LLVMBuildLoad2(cg->b, cg_vec(cg_mem_type(cg, dt), lanes), element_pointer(cg, dt, base, offset), "");
+    LLVMSetAlignment(v, (unsigned)dtype_size(dt));
+    if (dt == BOOL) return LLVMBuildICmp(cg->b, LLVMIntNE, v, LLVMConstNull(LLVMTypeOf(v)), "");
+    if (dt != BF16) return v;
+    T wide = cg_vec(cg->i32, lanes);
+    V bits = LLVMBuildZExt(cg->b, v, wide, "");
+    bits = LLVMBuildShl(cg->b, bits, cg_splat(cg, cg_int(cg->i32, 16), lanes), "");
+    return LLVMBuildBitCast(cg->b, bits, cg_vec(cg->f32, lanes), "");
+}
+
+void cg_store(Cg *cg, DType dt, V v, V base, V offset) {
+    unsigned lanes = cg_lanes_of(v);
+    if (dt == BOOL) v = LLVMBuildZExt(cg->b, v, cg_vec(cg->i8, lanes), "");
+    if (dt == BF16) {
+        v = LLVMBuildBitCast(cg->b, v, cg_vec(cg->i32, lanes), "");
+        v = LLVMBuildLShr(cg->b, v, cg_splat(cg, cg_int(cg->i32, 16), lanes), "");
+        v = LLVMBuildTrunc(cg->b, v, cg_vec(cg->i16, lanes), "");
+    }
+    V st = LLVMBuildStore(cg->b, v, element_pointer(cg, dt, base, offset));
+    LLVMSetAlignment(st, (unsigned)dtype_size(dt));
+}
+
+static bool constant(V v, int64_t *n) {
+    if (!LLVMIsAConstantInt(v)) return false;
+    *n = LLVMConstIntGetSExtValue(v);
+    return true;
+}
+
+V cg_add(Cg *cg, V a, V b) {
+    int64_t n;
+    if (constant(a, &n) && !n) return b;
+    if (constant(b, &n) && !n) return a;
+    return LLVMBuildAdd(cg->b, a, b, "");
+}
+
+V cg_add_imm(Cg *cg, V a, int64_t n) { return n ? LLVMBuildAdd(cg->b, a, cg_i64(cg, n), "") : a; }
+
+V cg_mul_imm(Cg *cg, V a, int64_t n) {
+    if (n == 1) return a;
+    return n ? LLVMBuildMul(cg->b, a, cg_i64(cg, n), "") : cg_i64(cg, 0);
+}
+
+Bb cg_block(Cg *cg, const char *name) { return LLVMAppendBasicBlockInContext(cg->c, cg->fn, name); }
+void cg_at(Cg *cg, Bb bb) { LLVMPositionBuilderAtEnd(cg->b, bb); }
+
+V loop_open(Cg *cg, Loop *l, V from, V to, int64_t step, const V *init, unsigned n) {
+    if (n > MaxCarried) BUG(cg->cx, "a loop carries too many values");
+    Bb before = LLVMGetInsertBlock(cg->b);
+    *l = (Loop){.head = cg_block(cg, "loop"), .body = cg_block(cg, "body"), .done = cg_block(cg, "done"),
+                .n = n, .to = to, .step = step};
+    LLVMBuildBr(cg->b, l->head);
+    cg_at(cg, l->head);
+    l->i = LLVMBuildPhi(cg->b, cg->i64, "i");
+    LLVMAddIncoming(l->i, &from, &before, 1);
+    for (unsigned k = 0; k < n; k++) {
+        l->phi[k] = LLVMBuildPhi(cg->b, LLVMTypeOf(init[k]), "");
+        LLVMAddIncoming(l->phi[k], (V *)&init[k], &before, 1);
+    }
+    V more = LLVMBuildICmp(cg->b, LLVMIntSLT, l->i, to, "");
+    LLVMBuildCondBr(cg->b, more, l->body, l->done);
+    cg_at(cg, l->body);
+    return l->i;
+}
+
+void loop_close(Cg *cg, Loop *l, const V *next) {
+    V i = LLVMBuildNSWAdd(cg->b, l->i, cg_i64(cg, l->step), "");
+    Bb here = LLVMGetInsertBlock(cg->b);
+    LLVMAddIncoming(l->i, &i, &here, 1);
+    for (unsigned k = 0; k < l->n; k++) LLVMAddIncoming(l->phi[k], (V *)&next[k], &here, 1);
+    LLVMBuildBr(cg->b, l->head);
+    cg_at(cg, l->done);
+}

@@ -1,0 +1,153 @@
+/* What the files of codegen share. A kernel is emitted as one function
+ *
+ *   void kN(ptr frame, i64 chunk)
+ *
+ * frame is the entry's table of buffer pointers, one per stored value; chunk says which part of the
+ * outermost loop to do. Inside, values are evaluated by pull: cg_eval gives a value at an index,
+ * for one lane or for several neighbouring ones. */
+#ifndef BPC_CG_INTERNAL_H
+#define BPC_CG_INTERNAL_H
+
+#include "codegen/codegen.h"
+#include "codegen/math.h"
+
+#include <llvm-c/Core.h>
+#include <llvm-c/TargetMachine.h>
+
+typedef LLVMValueRef V;
+typedef LLVMTypeRef T;
+typedef LLVMBasicBlockRef Bb;
+
+enum {
+    MaxRank = 16,
+    MaxLanes = 16,
+    SumBlock = 4096,      /* of the order of sums: docs/numerics.md */
+    MapChunk = 16384,     /* elements of one chunk of a parallel map */
+    MapGrain = 2 * MapChunk, /* fewer elements are not split */
+};
+
+typedef struct Target {
+    unsigned vector_bytes; /* of one register */
+    unsigned registers;
+    bool x86;
+} Target;
+
+struct Cg {
+    Program *p;
+    Cx *cx;
+    CgOptions o;
+    LLVMContextRef c;
+    LLVMModuleRef m;
+    LLVMBuilderRef b;
+    LLVMTargetMachineRef tm;
+    Target target;
+    char *cpu, *features;
+    T i1, i8, i16, i32, i64, f32, f64, ptr, void_;
+    V fn; /* being emitted */
+    uint32_t kernels; /* emitted so far, for names */
+    bool optimised;
+};
+
+/* ---- target.c ---- */
+bool target_open(Cg *cg);                 /* fills tm, target, cpu; reports what is refused */
+void target_attributes(Cg *cg, V fn);     /* target-cpu, target-features, nounwind */
+void target_optimise(Cg *cg);             /* the pipeline of the level */
+
+/* ---- emit.c: LLVM in short ---- */
+V cg_i64(Cg *cg, int64_t n);
+V cg_int(T t, int64_t n);
+V cg_call(Cg *cg, const char *intrinsic, const T *overload, unsigned nover, const V *args, unsigned n);
+V cg_splat(Cg *cg, V scalar, unsigned lanes);
+T cg_vec(T scalar, unsigned lanes);       /* scalar itself for one lane */
+unsigned cg_lanes_of(V v);
+T cg_scalar_of(T t);
+/* The type of a value in a register (bf16 as float, bool as i1) and in memory (bool as i8). */
+T cg_reg_type(Cg *cg, DType dt);
+T cg_mem_type(Cg *cg, DType dt);
+/* Lanes of dt in one vector register (bf16 counts as f32). */
+unsigned cg_lanes(const Cg *cg, DType dt);
+/* Elements [offset, offset + lanes) of dtype dt at base, aligned to one element. */
+V cg_load(Cg *cg, DType dt, V base, V offset, unsigned lanes);
+void cg_store(Cg *cg, DType dt, V value, V base, V offset);
+V cg_add(Cg *cg, V a, V b);
+V cg_mul_imm(Cg *cg, V a, int64_t n);
+V cg_add_imm(Cg *cg, V a, int64_t n);
+Bb cg_block(Cg *cg, const char *name);
+void cg_at(Cg *cg, Bb bb);
+/* for (i = from; i < to; i += step) { ... }: open gives i; values may be carried. */
+enum { MaxCarried = 64 };
+typedef struct Loop {
+    Bb head, body, done;
+    V i, phi[MaxCarried];
+    unsigned n;
+    V to;
+    int64_t step;
+} Loop;
+V loop_open(Cg *cg, Loop *l, V from, V to, int64_t step, const V *init, unsigned n);
+/* next: the carried values after the body. After this, l->phi[] are the final values. */
+void loop_close(Cg *cg, Loop *l, const V *next);
+
+/* ---- eval.c ---- */
+/* at[d] + step[d] * lane for each dimension. */
+typedef struct Index {
+    uint32_t rank;
+    V at[MaxRank];
+    int64_t step[MaxRank];
+} Index;
+
+typedef struct Memo {
+    Val v;
+    unsigned lanes;
+    Index idx;
+    V value;
+} Memo;
+
+typedef struct KernelCtx {
+    Cg *cg;
+    const Fn *fn;
+    const Kernel *k;
+    V frame, chunk;
+    V *base;        /* per Val: pointer to its buffer, or NULL */
+    bool *member;
+    VEC(Memo) memo; /* of the current block of code */
+    V root;         /* the value of k->root where it is known, else NULL */
+    bool flat;      /* indices are linear: one dimension over the whole space */
+    uint32_t chunks;
+} KernelCtx;
+
+/* Slot of a value in the frame. */
+uint32_t cg_slot(const Fn *fn, Val v);
+const Ins *k_ins(const KernelCtx *k, Val v);
+const Shape *k_shape(const KernelCtx *k, Val v);
+/* Forget memoised values: a new block of code begins. */
+void k_forget(KernelCtx *k);
+V cg_eval(KernelCtx *k, Val v, const Index *idx, unsigned lanes);
+/* Stores the kernel's outputs at an index of its space; k->root must be set where there is one. */
+void k_store_outputs(KernelCtx *k, const Index *idx, unsigned lanes);
+/* Whether every access is to the same linear index (or to a single element). */
+bool k_is_flat(const KernelCtx *k, Val root_operand, const Shape *space);
+/* The row-major offset of an index in a shape: at + step * lane. */
+void index_linear(Cg *cg, const Index *idx, const Shape *s, V *at, int64_t *step);
+Index index_flat(V at, int64_t step);
+
+/* ---- elem.c ---- */
+/* Operands in registers to the result in a register (bf16 rounded). */
+V cg_elem(Cg *cg, const Ins *ins, DType operand, V *args);
+V cg_identity(Cg *cg, Op reduce, DType dt); /* of a reduction, scalar */
+V cg_combine(Cg *cg, Op reduce, DType dt, V a, V b);
+V cg_round_bf16(Cg *cg, V x);
+V cg_const(Cg *cg, Type t, Num n, unsigned lanes);
+V cg_random(Cg *cg, DType dt, V key, int64_t stream, V index);
+
+/* ---- kernels: each emits the body of kN and sets k->chunks ---- */
+void cg_map(KernelCtx *k);
+void cg_reduce(KernelCtx *k);
+void cg_contract(KernelCtx *k);
+void cg_move(KernelCtx *k);
+/* fold of 64 (f64: 32) logical lanes held in n vectors, by halves */
+V cg_fold_lanes(Cg *cg, Op op, DType dt, V *acc, unsigned n);
+unsigned cg_sum_lanes(DType dt); /* 64, or 32 for 8-byte types */
+/* How many chunks an outer dimension of n steps is cut into, and [lo, hi) of this chunk. */
+void k_chunk_rows(KernelCtx *k, int64_t n, int64_t work_per_row, V *lo, V *hi);
+
+#endif

@@ -1,0 +1,244 @@
+/* A program as one LLVM module: a function per kernel, a function per entry that calls them in
+ * order, and the table of entries for the runtime. */
+#include "codegen/internal.h"
+
+#include <llvm-c/Analysis.h>
+
+/* ---- constants ---- */
+
+static V number_constant(Cg *cg, DType dt, Num n) {
+    T t = cg_mem_type(cg, dt);
+    switch (dt) {
+    case F32:
+    case F64: return LLVMConstReal(t, n.f);
+    case BF16: {
+        float f = (float)n.f;
+        uint32_t bits;
+        memcpy(&bits, &f, sizeof bits);
+        return cg_int(t, (int64_t)(bits >> 16));
+    }
+    case I32:
+    case I64:
+    case BOOL:
+    case DTypeCount: break;
+    }
+    return cg_int(t, n.i);
+}
+
+/* A constant list as private data. */
+static V constant_data(Cg *cg, const Ins *ins) {
+    uint64_t n = (uint64_t)ins->type.shape->size;
+    V *nums = NEW_ARRAY(cg->cx->scratch, V, n);
+    for (uint64_t i = 0; i < n; i++) {
+        nums[i] = number_constant(cg, ins->type.dt, ins->data[ins->ndata == 1 ? 0 : i]);
+    }
+    T t = cg_mem_type(cg, ins->type.dt);
+    V data = LLVMConstArray2(t, nums, n);
+    V global = LLVMAddGlobal(cg->m, LLVMTypeOf(data), "const");
+    LLVMSetInitializer(global, data);
+    LLVMSetLinkage(global, LLVMPrivateLinkage);
+    LLVMSetGlobalConstant(global, true);
+    LLVMSetAlignment(global, 64);
+    return global;
+}
+
+/* ---- kernels ---- */
+
+static V new_function(Cg *cg, const char *name, T *params, unsigned n, bool external) {
+    V f = LLVMAddFunction(cg->m, name, LLVMFunctionType(cg->void_, params, n, false));
+    if (!external) LLVMSetLinkage(f, LLVMInternalLinkage);
+    target_attributes(cg, f);
+    return f;
+}
+
+static void load_base(KernelCtx *k, Val v) {
+    Cg *cg = k->cg;
+    if (k->base[v]) return;
+    V slot = cg_i64(cg, cg_slot(k->fn, v));
+    V at = LLVMBuildInBoundsGEP2(cg->b, cg->ptr, k->frame, &slot, 1, "");
+    k->base[v] = LLVMBuildLoad2(cg->b, cg->ptr, at, "");
+}
+
+/* Kernels of one function share no state but the frame. */
+static V emit_kernel(Cg *cg, const Fn *fn, const Kernel *kernel, uint32_t *chunks) {
+    static void (*const emit[])(KernelCtx *) = {
+        [KernMap] = cg_map, [KernReduce] = cg_reduce, [KernContract] = cg_contract, [KernMove] = cg_move};
+    char name[32];
+    snprintf(name, sizeof name, "k%u", cg->kernels++);
+    T params[] = {cg->ptr, cg->i64};
+    V outer = cg->fn, f = cg->fn = new_function(cg, name, params, 2, false);
+    Bb resume = LLVMGetInsertBlock(cg->b);
+    Arena *a = cg->cx->scratch;
+    KernelCtx k = {.cg = cg, .fn = fn, .k = kernel, .frame = LLVMGetParam(f, 0), .chunk = LLVMGetParam(f, 1),
+                   .base = NEW_ARRAY(a, V, fn->ins.len), .member = NEW_ARRAY(a, bool, fn->ins.len), .chunks = 1};
+    for (uint32_t i = 0; i < kernel->members.len; i++) k.member[kernel->members.data[i]] = true;
+    cg_at(cg, cg_block(cg, "entry"));
+    for (uint32_t i = 0; i < kernel->inputs.len; i++) load_base(&k, kernel->inputs.data[i]);
+    for (uint32_t i = 0; i < kernel->outputs.len; i++) load_base(&k, kernel->outputs.data[i]);
+    Bb body = cg_block(cg, "start");
+    LLVMBuildBr(cg->b, body);
+    cg_at(cg, body);
+    emit[kernel->kind](&k);
+    LLVMBuildRetVoid(cg->b);
+    *chunks = k.chunks;
+    cg->fn = outer;
+    cg_at(cg, resume);
+    return f;
+}
+
+/* ---- entries ---- */
+
+bool cg_is_entry(const Program *p, const Fn *fn) {
+    if (fn->exported || fn->name == p->init) return true;
+    for (uint32_t i = 0; i < p->stages.len; i++) {
+        const Stage *s = p->stages.data[i];
+        if (fn->name == s->step || fn->name == s->eval || fn->name == s->eval_row) return true;
+    }
+    return false;
+}
+
+/* Floating point as IEEE says, whatever the caller set: rounding to nearest, denormals kept. */
+static V save_float_state(Cg *cg) {
+    if (!cg->target.x86) {
+        V old = cg_call(cg, "llvm.aarch64.get.fpcr", NULL, 0, NULL, 0), zero = cg_i64(cg, 0);
+        cg_call(cg, "llvm.aarch64.set.fpcr", NULL, 0, &zero, 1);
+        return old;
+    }
+    V state = LLVMBuildAlloca(cg->b, LLVMArrayType2(cg->i32, 2), "mxcsr");
+    V one = cg_i64(cg, 1), fresh = LLVMBuildInBoundsGEP2(cg->b, cg->i32, state, &one, 1, "");
+    cg_call(cg, "llvm.x86.sse.stmxcsr", NULL, 0, &state, 1);
+    LLVMBuildStore(cg->b, cg_int(cg->i32, 0x1F80), fresh);
+    cg_call(cg, "llvm.x86.sse.ldmxcsr", NULL, 0, &fresh, 1);
+    return state;
+}
+
+static void restore_float_state(Cg *cg, V saved) {
+    cg_call(cg, cg->target.x86 ? "llvm.x86.sse.ldmxcsr" : "llvm.aarch64.set.fpcr", NULL, 0, &saved, 1);
+}
+
+static V pointer_at(Cg *cg, V table, int64_t i) {
+    V at = cg_i64(cg, i);
+    return LLVMBuildInBoundsGEP2(cg->b, cg->ptr, table, &at, 1, "");
+}
+
+/* The address of a value's buffer in an entry, or NULL where it has none. */
+static V buffer_address(Cg *cg, const Fn *fn, Val v, V args, V arena) {
+    const Buf *buf = &fn->plan->bufs[v];
+    V at = cg_i64(cg, (int64_t)buf->offset);
+    switch (buf->kind) {
+    case BufNone: return NULL;
+    case BufArg: return LLVMBuildLoad2(cg->b, cg->ptr, pointer_at(cg, args, buf->index), "");
+    case BufResult: return LLVMBuildLoad2(cg->b, cg->ptr, pointer_at(cg, args, (int64_t)fn->nparams + buf->index), "");
+    case BufArena: return LLVMBuildInBoundsGEP2(cg->b, cg->i8, arena, &at, 1, "");
+    case BufConst: return constant_data(cg, &fn->ins.data[v]);
+    }
+    return NULL;
+}
+
+static void call_serial(Cg *cg, V kernel, V frame, uint32_t chunks) {
+    T params[] = {cg->ptr, cg->i64}, type = LLVMFunctionType(cg->void_, params, 2, false);
+    Loop l;
+    V chunk = cg_i64(cg, 0);
+    if (chunks > 1) chunk = loop_open(cg, &l, chunk, cg_i64(cg, chunks), 1, NULL, 0);
+    LLVMBuildCall2(cg->b, type, kernel, (V[]){frame, chunk}, 2, "");
+    if (chunks > 1) loop_close(cg, &l, NULL);
+}
+
+/* env->parallel(env, kernel, frame, chunks), or a plain loop without an env. */
+static void call_kernel(Cg *cg, V kernel, V frame, V env, uint32_t chunks) {
+    if (chunks == 1 || cg->o.library) {
+        call_serial(cg, kernel, frame, chunks);
+        return;
+    }
+    Bb serial = cg_block(cg, "serial"), parallel = cg_block(cg, "parallel"), done = cg_block(cg, "next");
+    LLVMBuildCondBr(cg->b, LLVMBuildIsNull(cg->b, env, ""), serial, parallel);
+    cg_at(cg, parallel);
+    T params[] = {cg->ptr, cg->ptr, cg->ptr, cg->i64};
+    V run = LLVMBuildLoad2(cg->b, cg->ptr, env, "");
+    LLVMBuildCall2(cg->b, LLVMFunctionType(cg->void_, params, 4, false), run,
+                   (V[]){env, kernel, frame, cg_i64(cg, chunks)}, 4, "");
+    LLVMBuildBr(cg->b, done);
+    cg_at(cg, serial);
+    call_serial(cg, kernel, frame, chunks);
+    LLVMBuildBr(cg->b, done);
+    cg_at(cg, done);
+}
+
+static V emit_entry(Cg *cg, const Fn *fn) {
+    T params[] = {cg->ptr, cg->ptr, cg->ptr};
+    V f = cg->fn = new_function(cg, arena_printf(cg->cx->scratch, "bp_%s", fn->name), params, 3, true);
+    cg_at(cg, cg_block(cg, "entry"));
+    V frame = LLVMBuildAlloca(cg->b, LLVMArrayType2(cg->ptr, fn->ins.len ? fn->ins.len : 1), "frame");
+    V saved = save_float_state(cg);
+    for (Val v = 0; v < fn->ins.len; v++) {
+        V address = buffer_address(cg, fn, v, LLVMGetParam(f, 0), LLVMGetParam(f, 1));
+        if (address) LLVMBuildStore(cg->b, address, pointer_at(cg, frame, cg_slot(fn, v)));
+    }
+    for (uint32_t i = 0; i < fn->kernels.len; i++) {
+        uint32_t chunks;
+        V kernel = emit_kernel(cg, fn, fn->kernels.data[i], &chunks);
+        call_kernel(cg, kernel, frame, LLVMGetParam(f, 2), chunks);
+    }
+    restore_float_state(cg, saved);
+    LLVMBuildRetVoid(cg->b);
+    return f;
+}
+
+static void emit_program(Cg *cg, const V *entries, uint32_t n) {
+    const char *text = cg_manifest(cg->p);
+    size_t len = strlen(text);
+    V string = LLVMAddGlobal(cg->m, LLVMArrayType2(cg->i8, len + 1), "bp_manifest");
+    LLVMSetInitializer(string, LLVMConstStringInContext2(cg->c, text, len, false));
+    V table = LLVMAddGlobal(cg->m, LLVMArrayType2(cg->ptr, n), "bp_entries");
+    LLVMSetInitializer(table, LLVMConstArray2(cg->ptr, (V *)entries, n));
+    V fields[] = {string, table}, program = LLVMConstStructInContext(cg->c, fields, 2, false);
+    V global = LLVMAddGlobal(cg->m, LLVMTypeOf(program), "bp_program");
+    LLVMSetInitializer(global, program);
+    V all[] = {string, table, global};
+    for (size_t i = 0; i < LEN(all); i++) {
+        LLVMSetGlobalConstant(all[i], true);
+        if (all[i] != global) LLVMSetLinkage(all[i], LLVMPrivateLinkage);
+    }
+}
+
+/* ---- the module ---- */
+
+static void make_types(Cg *cg) {
+    LLVMContextRef c = cg->c;
+    cg->i1 = LLVMInt1TypeInContext(c);
+    cg->i8 = LLVMInt8TypeInContext(c);
+    cg->i16 = LLVMInt16TypeInContext(c);
+    cg->i32 = LLVMInt32TypeInContext(c);
+    cg->i64 = LLVMInt64TypeInContext(c);
+    cg->f32 = LLVMFloatTypeInContext(c);
+    cg->f64 = LLVMDoubleTypeInContext(c);
+    cg->ptr = LLVMPointerTypeInContext(c, 0);
+    cg->void_ = LLVMVoidTypeInContext(c);
+}
+
+Cg *cg_build(Program *p, const CgOptions *o) {
+    Cg *cg = NEW(p->cx->arena, Cg);
+    *cg = (Cg){.p = p, .cx = p->cx, .o = *o, .c = LLVMContextCreate()};
+    cg->m = LLVMModuleCreateWithNameInContext(p->name, cg->c);
+    cg->b = LLVMCreateBuilderInContext(cg->c);
+    make_types(cg);
+    if (!target_open(cg)) {
+        cg_free(cg);
+        return NULL;
+    }
+    V *entries = NEW_ARRAY(p->cx->arena, V, p->fns.len + 1);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < p->fns.len; i++) {
+        if (cg_is_entry(p, p->fns.data[i])) entries[n++] = emit_entry(cg, p->fns.data[i]);
+    }
+    if (!o->library) emit_program(cg, entries, n);
+    target_optimise(cg);
+    return cg;
+}
+
+void cg_free(Cg *cg) {
+    LLVMDisposeBuilder(cg->b);
+    LLVMDisposeModule(cg->m);
+    if (cg->tm) LLVMDisposeTargetMachine(cg->tm);
+    LLVMContextDispose(cg->c);
+}
