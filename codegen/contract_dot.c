@@ -1,0 +1,256 @@
+/* M = 1 or N = 1: outputs are dot products of the rows of a matrix with one vector, in the order of
+ * reductions: element i of a block of SumBlock goes to lane i mod L (L = 64, f64: 32) by a fused
+ * multiply-add, lanes fold by halves, block sums are added up by the same rule. */
+#include "codegen/contract_internal.h"
+
+enum { Groups = 8, MaxSums = 64, ItemWork = 1 << 17 };
+
+/* out[o] = sum over k of matrix(o, k) * vector(k) */
+typedef struct Dot {
+    const Contract *c;
+    int64_t outputs;
+    bool along_outputs;  /* vectors hold neighbouring outputs, else neighbouring k */
+    unsigned lanes, sum_lanes;
+    unsigned n;          /* values (scalars, or vectors of outputs) at a time */
+    unsigned valid;      /* outputs of the last value */
+} Dot;
+
+static unsigned least(int64_t a, int64_t b) { return (unsigned)(a < b ? a : b); }
+
+static Dot dot_of(const Contract *c) {
+    Dot d = {.c = c, .outputs = c->m == 1 ? c->n : c->m, .sum_lanes = cg_sum_lanes(c->dt)};
+    const Matrix *m = c->m == 1 ? &c->y : &c->x;
+    int64_t by_output = c->m == 1 ? m->col : m->row, by_k = c->m == 1 ? m->row : m->col;
+    d.lanes = cg_lanes(c->cg, c->dt);
+    unsigned most = c->cg->target.registers == 32 ? 24 : 8;
+    d.along_outputs = d.outputs > 1 && m->base && by_output == 1 && by_k != 1;
+    if (d.along_outputs) {
+        while (d.lanes > 1 && (int64_t)d.lanes / 2 >= d.outputs) d.lanes /= 2;
+        unsigned per = d.sum_lanes / Groups;
+        d.n = least(most / per ? most / per : 1, (d.outputs + d.lanes - 1) / d.lanes);
+    } else {
+        unsigned per = d.sum_lanes / d.lanes;
+        d.n = least(most / per ? most / per : 1, d.outputs);
+    }
+    return d;
+}
+
+/* Outputs of one step. */
+static int64_t width(const Dot *d) { return (int64_t)d->n * (d->along_outputs ? d->lanes : 1); }
+
+static V matrix_vector(const Dot *d, V o, V k, unsigned count) {
+    const Contract *c = d->c;
+    bool down = c->m == 1 ? !d->along_outputs : d->along_outputs;
+    const Matrix *m = c->m == 1 ? &c->y : &c->x;
+    V i = c->m == 1 ? k : o, j = c->m == 1 ? o : k;
+    return contract_vector(c, m, i, j, down ? 0 : 1, d->lanes, count);
+}
+
+static V vector_at(const Dot *d, V k, unsigned lanes, unsigned count) {
+    const Contract *c = d->c;
+    V zero = cg_i64(c->cg, 0);
+    if (c->m == 1) return contract_vector(c, &c->x, zero, k, 1, lanes, count);
+    return contract_vector(c, &c->y, k, zero, 0, lanes, count);
+}
+
+/* ---- vectors along k ---- */
+
+/* `sums` vectors per output; `count` elements from k on, at most sum_lanes. */
+static void step_along_k(const Dot *d, V o, V k, unsigned count, V *acc) {
+    Cg *cg = d->c->cg;
+    unsigned sums = d->sum_lanes / d->lanes;
+    for (unsigned s = 0; s < sums && s * d->lanes < count; s++) {
+        unsigned valid = least(d->lanes, count - s * d->lanes);
+        V at = cg_add_imm(cg, k, s * d->lanes), y = vector_at(d, at, d->lanes, valid);
+        for (unsigned i = 0; i < d->n; i++) {
+            V x = matrix_vector(d, cg_add_imm(cg, o, i), at, valid);
+            V *a = &acc[i * sums + s], next = contract_fma(d->c, x, y, *a);
+            *a = valid == d->lanes ? next : contract_first(d->c, valid, next, *a);
+        }
+    }
+}
+
+static void block_along_k(const Dot *d, V o, V from, int64_t n, V *result) {
+    Cg *cg = d->c->cg;
+    unsigned sums = d->sum_lanes / d->lanes, all = d->n * sums;
+    int64_t whole = n - n % d->sum_lanes;
+    V acc[MaxSums];
+    for (unsigned i = 0; i < all; i++) acc[i] = contract_zero(d->c, d->lanes);
+    if (whole) {
+        Loop l;
+        V end = cg_add_imm(cg, from, whole), k = loop_open(cg, &l, from, end, d->sum_lanes, acc, all);
+        memcpy(acc, l.phi, all * sizeof *acc);
+        step_along_k(d, o, k, d->sum_lanes, acc);
+        loop_close(cg, &l, acc);
+        memcpy(acc, l.phi, all * sizeof *acc);
+    }
+    if (n > whole) step_along_k(d, o, cg_add_imm(cg, from, whole), (unsigned)(n - whole), acc);
+    for (unsigned i = 0; i < d->n; i++)
+        result[i] = cg_fold_lanes(cg, Op_reduce_sum, d->c->dt == F64 ? F64 : F32, &acc[i * sums],
+                                  sums);
+}
+
+/* ---- vectors along the outputs ---- */
+
+static unsigned valid_of(const Dot *d, unsigned i) { return i + 1 < d->n ? d->lanes : d->valid; }
+
+/* Elements k + Groups q of the reduction for q in [0, per); beyond `left` nothing is added. */
+static void step_along_outputs(const Dot *d, V o, V k, V left, V *acc) {
+    Cg *cg = d->c->cg;
+    unsigned per = d->sum_lanes / Groups;
+    for (unsigned q = 0; q < per; q++) {
+        V at = cg_add_imm(cg, k, q * Groups), there = NULL;
+        if (left) {
+            there = index_less(d->c, cg_i64(cg, q * Groups), left);
+            at = LLVMBuildSelect(cg->b, there, at, cg_i64(cg, 0), "");
+        }
+        V y = cg_splat(cg, vector_at(d, at, 1, 1), d->lanes);
+        for (unsigned i = 0; i < d->n; i++) {
+            V x = matrix_vector(d, cg_add_imm(cg, o, i * d->lanes), at, valid_of(d, i));
+            V *a = &acc[i * per + q], next = contract_fma(d->c, x, y, *a);
+            *a = there ? LLVMBuildSelect(cg->b, there, next, *a, "") : next;
+        }
+    }
+}
+
+/* sums[0 .. n) by halves */
+static V fold(const Dot *d, V *sums, unsigned n) {
+    for (n /= 2; n; n /= 2)
+        for (unsigned i = 0; i < n; i++)
+            sums[i] = LLVMBuildFAdd(d->c->cg->b, sums[i], sums[i + n], "");
+    return sums[0];
+}
+
+/* Lanes g, g + Groups, ... of the sum are one turn of a loop, so that all fit in registers. */
+static void block_along_outputs(const Dot *d, V o, V from, int64_t n, V *result) {
+    Cg *cg = d->c->cg;
+    unsigned per = d->sum_lanes / Groups, all = d->n * per;
+    int64_t whole = n - n % d->sum_lanes;
+    V acc[MaxSums], part = contract_scratch(d->c, (int64_t)d->n * Groups * d->lanes);
+    Loop groups;
+    V g = loop_open(cg, &groups, cg_i64(cg, 0), cg_i64(cg, Groups), 1, NULL, 0);
+    for (unsigned i = 0; i < all; i++) acc[i] = contract_zero(d->c, d->lanes);
+    V first = cg_add(cg, from, g);
+    if (whole) {
+        Loop l;
+        V k = loop_open(cg, &l, first, cg_add_imm(cg, from, whole), d->sum_lanes, acc, all);
+        memcpy(acc, l.phi, all * sizeof *acc);
+        step_along_outputs(d, o, k, NULL, acc);
+        loop_close(cg, &l, acc);
+        memcpy(acc, l.phi, all * sizeof *acc);
+    }
+    if (n > whole) {
+        V left = LLVMBuildSub(cg->b, cg_i64(cg, n - whole), g, "");
+        step_along_outputs(d, o, cg_add_imm(cg, first, whole), left, acc);
+    }
+    for (unsigned i = 0; i < d->n; i++)
+        contract_put(d->c, part, cg_add_imm(cg, g, i * Groups), fold(d, &acc[i * per], per));
+    loop_close(cg, &groups, NULL);
+    for (unsigned i = 0; i < d->n; i++) {
+        V sums[Groups];
+        for (unsigned q = 0; q < Groups; q++)
+            sums[q] = contract_get(d->c, part, cg_i64(cg, i * Groups + q), d->lanes);
+        result[i] = fold(d, sums, Groups);
+    }
+}
+
+/* ---- blocks of blocks ---- */
+
+static unsigned value_lanes(const Dot *d) { return d->along_outputs ? d->lanes : 1; }
+
+static void sum(const Dot *d, V o, V from, int64_t n, V *result);
+
+/* lane[s mod L] += the sum of the elements from on */
+static void sum_to_lane(const Dot *d, V o, V from, int64_t n, V lanes, V s) {
+    Cg *cg = d->c->cg;
+    V values[MaxSums], lane = LLVMBuildURem(cg->b, s, cg_i64(cg, d->sum_lanes), "");
+    sum(d, o, from, n, values);
+    for (unsigned i = 0; i < d->n; i++) {
+        V at = cg_add_imm(cg, lane, i * d->sum_lanes);
+        V old = contract_get(d->c, lanes, at, value_lanes(d));
+        contract_put(d->c, lanes, at, LLVMBuildFAdd(cg->b, old, values[i], ""));
+    }
+}
+
+static void sum(const Dot *d, V o, V from, int64_t n, V *result) {
+    Cg *cg = d->c->cg;
+    if (n <= SumBlock) {
+        (d->along_outputs ? block_along_outputs : block_along_k)(d, o, from, n, result);
+        return;
+    }
+    int64_t unit = SumBlock, all = (int64_t)d->n * d->sum_lanes;
+    while (n / unit > SumBlock || (n / unit == SumBlock && n % unit)) unit *= SumBlock;
+    V lanes = contract_scratch(d->c, all * value_lanes(d));
+    Loop l;
+    V i = loop_open(cg, &l, cg_i64(cg, 0), cg_i64(cg, all), 1, NULL, 0);
+    contract_put(d->c, lanes, i, contract_zero(d->c, value_lanes(d)));
+    loop_close(cg, &l, NULL);
+    V s = loop_open(cg, &l, cg_i64(cg, 0), cg_i64(cg, n / unit), 1, NULL, 0);
+    sum_to_lane(d, o, cg_add(cg, from, cg_mul_imm(cg, s, unit)), unit, lanes, s);
+    loop_close(cg, &l, NULL);
+    int64_t rest = n % unit;
+    if (rest) sum_to_lane(d, o, cg_add_imm(cg, from, n - rest), rest, lanes, cg_i64(cg, n / unit));
+    for (unsigned v = 0; v < d->n; v++) {
+        V sums[MaxSums];
+        for (unsigned q = 0; q < d->sum_lanes; q++)
+            sums[q] = contract_get(d->c, lanes, cg_i64(cg, v * d->sum_lanes + q), value_lanes(d));
+        result[v] = fold(d, sums, d->sum_lanes);
+    }
+}
+
+/* ---- items ---- */
+
+static void store(const Dot *d, V o, V value, unsigned count) {
+    const Contract *c = d->c;
+    V zero = cg_i64(c->cg, 0);
+    if (c->m == 1) {
+        c->store(c->data, zero, o, value, count);
+        return;
+    }
+    for (unsigned l = 0; l < count; l++) {
+        V one = cg_lanes_of(value) == 1
+                    ? value
+                    : LLVMBuildExtractElement(c->cg->b, value, cg_int(c->cg->i32, l), "");
+        c->store(c->data, cg_add_imm(c->cg, o, l), zero, one, 1);
+    }
+}
+
+static void outputs(const Dot *d, V o) {
+    V values[MaxSums];
+    sum(d, o, cg_i64(d->c->cg, 0), d->c->k, values);
+    for (unsigned i = 0; i < d->n; i++) {
+        V at = cg_add_imm(d->c->cg, o, (int64_t)i * value_lanes(d));
+        store(d, at, values[i], d->along_outputs ? valid_of(d, i) : 1);
+    }
+}
+
+/* Outputs of an item: a multiple of the step. */
+static int64_t per_item(const Dot *d) {
+    int64_t steps = ItemWork / (width(d) * (d->c->k + 1)) + 1;
+    return steps * width(d);
+}
+
+int64_t dot_items(const Contract *c) {
+    Dot d = dot_of(c);
+    return (d.outputs + per_item(&d) - 1) / per_item(&d);
+}
+
+void dot_item(const Contract *c, V item) {
+    Cg *cg = c->cg;
+    Dot d = dot_of(c);
+    int64_t step = width(&d), rest = d.outputs % step, whole = d.outputs - rest;
+    V from = cg_mul_imm(cg, item, per_item(&d)), next = cg_add_imm(cg, from, per_item(&d));
+    d.valid = d.lanes;
+    if (whole) {
+        V end = cg_i64(cg, whole), to = LLVMBuildSelect(cg->b, index_less(c, next, end), next, end, "");
+        Loop l;
+        outputs(&d, loop_open(cg, &l, from, to, step, NULL, 0));
+        loop_close(cg, &l, NULL);
+    }
+    if (!rest) return;
+    Bb after = when_open(c, index_less(c, cg_i64(cg, d.outputs - 1), next));
+    d.n = (unsigned)(d.along_outputs ? (rest + d.lanes - 1) / d.lanes : rest);
+    d.valid = (unsigned)(rest - (int64_t)(d.n - 1) * d.lanes);
+    outputs(&d, cg_i64(cg, whole));
+    when_close(c, after);
+}

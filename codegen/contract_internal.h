@@ -1,0 +1,82 @@
+/* Contractions [M, K] x [K, N] of static sizes, one batch element at a time, as LLVM IR.
+ *
+ * The order of every sum depends on M, N, K and the type alone. M, N > 1: per output an ascending
+ * chain of fused multiply-adds from +0 in chunks of SumBlock along K, chunk sums added in order
+ * (contract_tile.c). M = 1 or N = 1: the rule of reductions, with fused multiply-adds
+ * (contract_dot.c). Tiles, packing and threads are free within that.
+ *
+ * The work is cut into items that write disjoint outputs, by shape alone. */
+#ifndef BPC_CONTRACT_INTERNAL_H
+#define BPC_CONTRACT_INTERNAL_H
+
+#include "codegen/internal.h"
+
+enum { MaxTileRows = 14, MaxTileVecs = 4 };
+
+/* Element (i, j) is base[i * row + j * col]; any strides, 0 and negative ones too. Without a base
+ * the element is asked for one by one. */
+typedef struct Matrix {
+    V base;
+    int64_t row, col;
+    Val v; /* what it is, for ContractElement */
+} Matrix;
+
+typedef struct Tile {
+    unsigned lanes;     /* of a vector along N */
+    int64_t rows, vecs; /* of accumulators */
+    int64_t mblock;     /* rows of an item: a multiple of `rows`, or at least M */
+    int64_t kblock;     /* K, or a divisor of SumBlock: how far a tile goes at a time */
+    bool pack;          /* B's columns of a tile are copied, so that its rows follow each other */
+} Tile;
+
+typedef V ContractElement(void *data, const Matrix *m, V i, V j);
+/* Takes `count` results, the first lanes of `value`, at row i and columns j, j + 1, ... In the
+ * type of the accumulator: of a bf16 contraction not yet rounded. */
+typedef void ContractStore(void *data, V i, V j, V value, unsigned count);
+
+typedef struct Contract {
+    Cg *cg;
+    DType dt; /* F32, F64, BF16 */
+    int64_t m, n, k;
+    Matrix x, y; /* [M, K], [K, N] */
+    ContractElement *element;
+    ContractStore *store;
+    void *data; /* of both */
+    Tile tile;  /* filled by contract_plan */
+} Contract;
+
+void contract_plan(Contract *c);
+int64_t contract_items(const Contract *c);
+/* Emits the code of an item in [0, contract_items). */
+void contract_item(const Contract *c, V item);
+
+/* ---- contract_dot.c: M = 1 or N = 1 ---- */
+int64_t dot_items(const Contract *c);
+void dot_item(const Contract *c, V item);
+
+/* ---- contract_pack.c ---- */
+/* panel[k - k0][0 .. vecs * lanes) = y[k][j ..] for k in [k0, k1); the first `valid` columns
+ * exist, the others become 0. */
+void contract_pack(const Contract *c, V panel, V k0, V k1, V j, int64_t vecs, int64_t valid);
+
+/* ---- contract_load.c: building blocks ---- */
+V contract_zero(const Contract *c, unsigned lanes);
+/* The element of m at (i, j) as the accumulator's type. */
+V contract_element(const Contract *c, const Matrix *m, V i, V j);
+/* `count` elements from (i, j) on along a column (axis 0) or a row (axis 1); other lanes are 0. */
+V contract_vector(const Contract *c, const Matrix *m, V i, V j, int axis, unsigned lanes,
+                  unsigned count);
+/* Lanes [0, count) of a, the others of b. */
+V contract_first(const Contract *c, unsigned count, V a, V b);
+V contract_fma(const Contract *c, V x, V y, V z);
+/* Room for n scalars, 64-byte aligned, in the frame of the function. */
+V contract_scratch(const Contract *c, int64_t n);
+/* Vector i of scratch memory. */
+V contract_get(const Contract *c, V scratch, V i, unsigned lanes);
+void contract_put(const Contract *c, V scratch, V i, V value);
+/* if (cond) { ... }: open gives what close needs. */
+Bb when_open(const Contract *c, V cond);
+void when_close(const Contract *c, Bb after);
+V index_less(const Contract *c, V a, V b);
+
+#endif

@@ -1,0 +1,91 @@
+/* Copies columns of B to a panel [k][vecs * lanes], from any strides. Where B is stored by columns,
+ * lanes x lanes blocks are transposed in registers. */
+#include "codegen/contract_internal.h"
+
+typedef struct Packing {
+    const Contract *c;
+    V panel, k0, j;
+    int64_t vecs, valid;
+} Packing;
+
+static unsigned valid_lanes(const Packing *p, int64_t vec) {
+    int64_t lanes = p->c->tile.lanes, left = p->valid - vec * lanes;
+    return (unsigned)(left < lanes ? left : lanes);
+}
+
+static void put_row(const Packing *p, V k, int64_t vec, V value) {
+    Cg *cg = p->c->cg;
+    V row = LLVMBuildSub(cg->b, k, p->k0, "");
+    contract_put(p->c, p->panel, cg_add_imm(cg, cg_mul_imm(cg, row, p->vecs), vec), value);
+}
+
+static V column(const Packing *p, int64_t vec) {
+    return cg_add_imm(p->c->cg, p->j, vec * p->c->tile.lanes);
+}
+
+/* Rows k in [from, to), each by loads along N. */
+static void by_rows(const Packing *p, V from, V to) {
+    Cg *cg = p->c->cg;
+    Loop l;
+    V k = loop_open(cg, &l, from, to, 1, NULL, 0);
+    for (int64_t v = 0; v < p->vecs; v++) {
+        put_row(p, k, v, contract_vector(p->c, &p->c->y, k, column(p, v), 1, p->c->tile.lanes,
+                                         valid_lanes(p, v)));
+    }
+    loop_close(cg, &l, NULL);
+}
+
+/* Exchanges, in rows a and b, the off-diagonal blocks of size d. */
+static void exchange(Cg *cg, V *a, V *b, unsigned lanes, unsigned d) {
+    V low[MaxLanes], high[MaxLanes];
+    for (unsigned l = 0; l < lanes; l++) {
+        bool second = l & d;
+        low[l] = cg_int(cg->i32, second ? lanes + l - d : l);
+        high[l] = cg_int(cg->i32, second ? lanes + l : l + d);
+    }
+    V x = *a, y = *b;
+    *a = LLVMBuildShuffleVector(cg->b, x, y, LLVMConstVector(low, lanes), "");
+    *b = LLVMBuildShuffleVector(cg->b, x, y, LLVMConstVector(high, lanes), "");
+}
+
+static void transpose(Cg *cg, V *rows, unsigned lanes) {
+    for (unsigned d = lanes / 2; d; d /= 2) {
+        for (unsigned i = 0; i < lanes; i++) {
+            if (!(i & d)) exchange(cg, &rows[i], &rows[i + d], lanes, d);
+        }
+    }
+}
+
+/* Rows from, from + lanes, ... < to, `lanes` at a time, by loads along K. */
+static void by_columns(const Packing *p, V from, V to) {
+    const Contract *c = p->c;
+    Cg *cg = c->cg;
+    unsigned lanes = c->tile.lanes;
+    V rows[MaxLanes];
+    Loop l;
+    V k = loop_open(cg, &l, from, to, lanes, NULL, 0);
+    for (int64_t v = 0; v < p->vecs; v++) {
+        unsigned valid = valid_lanes(p, v);
+        for (unsigned i = 0; i < lanes; i++) {
+            V j = cg_add_imm(cg, column(p, v), i);
+            rows[i] = i < valid ? contract_vector(c, &c->y, k, j, 0, lanes, lanes)
+                                : contract_zero(c, lanes);
+        }
+        transpose(cg, rows, lanes);
+        for (unsigned i = 0; i < lanes; i++) put_row(p, cg_add_imm(cg, k, i), v, rows[i]);
+    }
+    loop_close(cg, &l, NULL);
+}
+
+void contract_pack(const Contract *c, V panel, V k0, V k1, V j, int64_t vecs, int64_t valid) {
+    Cg *cg = c->cg;
+    Packing p = {c, panel, k0, j, vecs, valid};
+    if (!c->y.base || c->y.row != 1 || c->y.col == 1) {
+        by_rows(&p, k0, k1);
+        return;
+    }
+    V rest = LLVMBuildURem(cg->b, LLVMBuildSub(cg->b, k1, k0, ""), cg_i64(cg, c->tile.lanes), "");
+    V whole = LLVMBuildSub(cg->b, k1, rest, "");
+    by_columns(&p, k0, whole);
+    by_rows(&p, whole, k1);
+}
