@@ -1,0 +1,113 @@
+/* The reference meaning of the IR, one instruction after the other, element by element. It shares
+ * nothing with codegen. Three modes: every float in f64; every operation rounded to its type and
+ * sums in the order of docs/numerics.md; complex f64 for derivatives by complex step.
+ * Tests: tests/ir/interp_test.c */
+#include "ir/interp.h"
+
+Tensor tensor_new(Arena *a, Type type, bool complex_) {
+    Tensor t = {.type = type};
+    size_t n = (size_t)type.shape->size;
+    if (dtype_is_float(type.dt)) {
+        t.re = NEW_ARRAY(a, double, n ? n : 1);
+        if (complex_) t.im = NEW_ARRAY(a, double, n ? n : 1);
+    } else {
+        t.i = NEW_ARRAY(a, int64_t, n ? n : 1);
+    }
+    return t;
+}
+
+double interp_round(const Interp *in, DType dt, double x) {
+    if (in->mode != InterpRound || dt == F64) return x;
+    return dt == BF16 ? (double)round_bf16((float)x) : (double)(float)x;
+}
+
+void tensor_copy(Tensor *r, int64_t j, const Tensor *x, int64_t i) {
+    if (r->i) {
+        r->i[j] = x->i[i];
+        return;
+    }
+    r->re[j] = x->re[i];
+    if (r->im) r->im[j] = x->im ? x->im[i] : 0;
+}
+
+void coords_of(const Shape *s, int64_t i, int64_t *at) {
+    for (uint32_t d = s->rank; d-- > 0;) {
+        at[d] = i % s->dim[d];
+        i /= s->dim[d];
+    }
+}
+
+int64_t offset_of(const Shape *s, const int64_t *at) {
+    int64_t o = 0;
+    for (uint32_t d = 0; d < s->rank; d++) o = o * s->dim[d] + at[d];
+    return o;
+}
+
+static void interp_const(const Ins *ins, Tensor *r) {
+    for (int64_t i = 0; i < ins->type.shape->size; i++) {
+        Num n = ins->data[ins->ndata == 1 ? 0 : i];
+        if (r->i) r->i[i] = n.i;
+        else r->re[i] = n.f;
+    }
+}
+
+static void run(Interp *in, const Tensor *args);
+
+/* The results of a call stand in the gets that follow it, or in its own value if there is one. */
+static void interp_call(Interp *in, Val v) {
+    const Ins *ins = &in->fn->ins.data[v];
+    const Fn *callee = program_fn(in->p, ins->attrs[0].s);
+    if (!callee) bug_at(in->p->cx, ins->loc, "call of unknown function %s", ins->attrs[0].s);
+    if (in->depth > 200) bug_at(in->p->cx, ins->loc, "calls nest too deeply");
+    Tensor *args = NEW_ARRAY(in->a, Tensor, ins->nargs);
+    for (uint32_t i = 0; i < ins->nargs; i++) args[i] = in->vals[ins->args[i]];
+    Interp inner = {in->p, callee, in->mode, in->a, NEW_ARRAY(in->a, Tensor, callee->ins.len), in->depth + 1};
+    run(&inner, args);
+    if (ins->type.shape) {
+        in->vals[v] = inner.vals[callee->results.data[0]];
+        return;
+    }
+    for (Val g = v + 1; g < in->fn->ins.len; g++) {
+        const Ins *get = &in->fn->ins.data[g];
+        if (get->op != Op_get || get->args[0] != v) break;
+        in->vals[g] = inner.vals[callee->results.data[get->attrs[0].i]];
+    }
+}
+
+static void run(Interp *in, const Tensor *args) {
+    for (Val v = 0; v < in->fn->ins.len; v++) {
+        const Ins *ins = &in->fn->ins.data[v];
+        if (ins->op == Op_call) {
+            interp_call(in, v);
+            continue;
+        }
+        if (ins->op == Op_get) continue;
+        if (ins->op == Op_param) {
+            in->vals[v] = args[v];
+            continue;
+        }
+        Tensor *r = &in->vals[v];
+        *r = tensor_new(in->a, ins->type, in->mode == InterpComplex);
+        switch (op_info[ins->op].cls) {
+        case ClsSource:
+            if (ins->op == Op_const) interp_const(ins, r);
+            else interp_source(in, ins, r);
+            break;
+        case ClsElem: interp_elem(in, ins, r); break;
+        case ClsView: interp_view(in, ins, r); break;
+        case ClsReduce: interp_reduce(in, ins, r); break;
+        case ClsContract: interp_matmul(in, ins, r); break;
+        case ClsMove: interp_move(in, ins, r); break;
+        case ClsCall:
+        case ClsOperator: bug_at(in->p->cx, ins->loc, "%s cannot be interpreted", op_info[ins->op].name);
+        }
+    }
+}
+
+void interp_run(const Program *p, const Fn *fn, InterpMode mode, Arena *a, const Tensor *args,
+                Tensor *results, Tensor **values) {
+    Interp in = {p, fn, mode, a, NEW_ARRAY(a, Tensor, fn->ins.len), 0};
+    run(&in, args);
+    for (uint32_t i = 0; i < fn->results.len; i++) results[i] = in.vals[fn->results.data[i]];
+    for (Val v = 0; values && v < fn->ins.len; v++) values[v] = &in.vals[v];
+}

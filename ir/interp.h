@@ -1,0 +1,36 @@
+/* What the files of the interpreter share. */
+#ifndef BPC_INTERP_H
+#define BPC_INTERP_H
+
+#include "ir/ir.h"
+
+typedef struct Interp {
+    const Program *p;
+    const Fn *fn;
+    InterpMode mode;
+    Arena *a;
+    Tensor *vals; /* per Val */
+    uint32_t depth;
+} Interp;
+
+/* x rounded to the type under InterpRound, else x. */
+double interp_round(const Interp *in, DType dt, double x);
+
+/* ---- interp_elem.c ---- */
+void interp_elem(Interp *in, const Ins *ins, Tensor *r);
+/* ---- interp_sum.c ---- */
+void interp_reduce(Interp *in, const Ins *ins, Tensor *r);
+void interp_matmul(Interp *in, const Ins *ins, Tensor *r);
+/* ---- interp_move.c ---- */
+void interp_view(Interp *in, const Ins *ins, Tensor *r);
+void interp_move(Interp *in, const Ins *ins, Tensor *r);
+void interp_source(Interp *in, const Ins *ins, Tensor *r);
+
+/* Element i of x to element j of r. */
+void tensor_copy(Tensor *r, int64_t j, const Tensor *x, int64_t i);
+/* Row-major coordinates of element i, and back. */
+void coords_of(const Shape *s, int64_t i, int64_t *at);
+int64_t offset_of(const Shape *s, const int64_t *at);
+enum { InterpMaxRank = 64 };
+
+#endif

@@ -1,0 +1,169 @@
+/* Reductions and contractions. Under InterpRound sums follow docs/numerics.md to the bit: lanes,
+ * blocks, chains; in the other modes the same order is used without rounding. */
+#include "ir/interp.h"
+#include "ir/scalar.h"
+
+enum { Block = 4096 };
+
+typedef struct Cell { /* a number while it is being summed */
+    double re, im;
+    int64_t i;
+} Cell;
+
+typedef struct Sum {
+    const Interp *in;
+    Op op;
+    DType dt; /* of the accumulator */
+} Sum;
+
+static Cell identity(const Sum *s) {
+    switch (s->op) {
+    case Op_reduce_prod: return (Cell){1, 0, 1};
+    case Op_reduce_max: return (Cell){-INFINITY, 0, s->dt == I64 ? INT64_MIN : INT32_MIN};
+    case Op_reduce_min: return (Cell){INFINITY, 0, s->dt == I64 ? INT64_MAX : INT32_MAX};
+    default: return (Cell){0, 0, 0};
+    }
+}
+
+static Cell combine_int(const Sum *s, Cell a, Cell b) {
+    int64_t r = s->op == Op_reduce_sum    ? int_add(a.i, b.i)
+                : s->op == Op_reduce_prod ? int_mul(a.i, b.i)
+                : s->op == Op_reduce_max  ? (a.i > b.i ? a.i : b.i)
+                                          : (a.i < b.i ? a.i : b.i);
+    return (Cell){.i = s->dt == I32 ? (int32_t)(uint32_t)(uint64_t)r : r};
+}
+
+static Cell combine(const Sum *s, Cell a, Cell b) {
+    if (!dtype_is_float(s->dt)) return combine_int(s, a, b);
+    Cell r = {0};
+    switch (s->op) {
+    case Op_reduce_prod:
+        r.re = a.re * b.re;
+        r.im = a.re * b.im + a.im * b.re;
+        break;
+    case Op_reduce_max: r = above(a.re, b.re) ? a : b; break;
+    case Op_reduce_min: r = below(a.re, b.re) ? a : b; break;
+    default:
+        r.re = a.re + b.re;
+        r.im = a.im + b.im;
+        break;
+    }
+    r.re = interp_round(s->in, s->dt, r.re);
+    return r;
+}
+
+/* acc + a * b, fused. */
+static Cell fused(const Sum *s, Cell acc, Cell a, Cell b) {
+    Cell r;
+    if (s->in->mode == InterpRound && s->dt == F32) r.re = (double)fmaf((float)a.re, (float)b.re, (float)acc.re);
+    else r.re = fma(a.re, b.re, acc.re);
+    r.im = acc.im + a.re * b.im + a.im * b.re;
+    r.i = 0;
+    return r;
+}
+
+/* Element k of what is summed, or of the first and second factor. */
+typedef struct Terms {
+    const Tensor *x, *y;
+    const int64_t *xi, *yi; /* offsets of the elements; NULL: 0, 1, ... */
+    const Cell *cells;      /* instead of tensors: block sums */
+} Terms;
+
+static Cell cell_at(const Tensor *x, int64_t i) {
+    if (x->i) return (Cell){.i = x->i[i]};
+    return (Cell){x->re[i], x->im ? x->im[i] : 0, 0};
+}
+
+static Cell add_element(const Sum *s, Cell acc, const Terms *f, int64_t k) {
+    if (f->cells) return combine(s, acc, f->cells[k]);
+    Cell a = cell_at(f->x, f->xi ? f->xi[k] : k);
+    if (!f->y) return combine(s, acc, a);
+    return fused(s, acc, a, cell_at(f->y, f->yi ? f->yi[k] : k));
+}
+
+/* Element i goes to lane i mod lanes; lanes fold by halves. */
+static Cell lanes_block(const Sum *s, const Terms *f, int64_t from, int64_t n) {
+    Cell lane[64];
+    int lanes = s->dt == F64 || s->dt == I64 ? 32 : 64;
+    for (int l = 0; l < lanes; l++) lane[l] = identity(s);
+    for (int64_t k = 0; k < n; k++) lane[k % lanes] = add_element(s, lane[k % lanes], f, from + k);
+    for (int half = lanes / 2; half; half /= 2) {
+        for (int l = 0; l < half; l++) lane[l] = combine(s, lane[l], lane[l + half]);
+    }
+    return lane[0];
+}
+
+static Cell lanes_rule(const Sum *s, const Terms *f, int64_t n) {
+    if (n <= Block) return lanes_block(s, f, 0, n);
+    int64_t blocks = (n + Block - 1) / Block;
+    Cell *sums = NEW_ARRAY(s->in->a, Cell, blocks);
+    for (int64_t b = 0; b < blocks; b++) {
+        int64_t left = n - b * Block;
+        sums[b] = lanes_block(s, f, b * Block, left < Block ? left : Block);
+    }
+    return lanes_rule(s, &(Terms){.cells = sums}, blocks);
+}
+
+/* An ascending chain in blocks, block sums added in order. */
+static Cell chain_rule(const Sum *s, const Terms *f, int64_t n) {
+    Cell total = identity(s);
+    for (int64_t from = 0; from < n; from += Block) {
+        Cell acc = identity(s);
+        for (int64_t k = from; k < n && k < from + Block; k++) acc = add_element(s, acc, f, k);
+        total = n <= Block ? acc : combine(s, total, acc);
+    }
+    return total;
+}
+
+static void put(const Interp *in, Tensor *r, int64_t i, Cell c) {
+    if (r->i) {
+        r->i[i] = c.i;
+        return;
+    }
+    r->re[i] = interp_round(in, r->type.dt, c.re);
+    if (r->im) r->im[i] = c.im;
+}
+
+static DType accumulator(DType dt) { return dt == BF16 ? F32 : dt; }
+
+void interp_reduce(Interp *in, const Ins *ins, Tensor *r) {
+    const Tensor *x = &in->vals[ins->args[0]];
+    const Shape *s = x->type.shape;
+    bool reduced[InterpMaxRank] = {false};
+    int64_t count = 1, at[InterpMaxRank];
+    for (uint32_t i = 0; i < ins->attrs[0].is.n; i++) reduced[ins->attrs[0].is.v[i]] = true;
+    for (uint32_t d = 0; d < s->rank; d++) count *= reduced[d] ? s->dim[d] : 1;
+    bool last = s->rank && reduced[s->rank - 1];
+    int64_t n = ins->type.shape->size, *offsets = NEW_ARRAY(in->a, int64_t, s->size + 1);
+    int64_t *filled = NEW_ARRAY(in->a, int64_t, n ? n : 1);
+    for (int64_t i = 0; i < s->size; i++) { /* row-major: per output, elements come in their order */
+        coords_of(s, i, at);
+        int64_t out = 0;
+        for (uint32_t d = 0; d < s->rank; d++) {
+            if (!reduced[d]) out = out * s->dim[d] + at[d];
+        }
+        offsets[out * count + filled[out]++] = i;
+    }
+    Sum sum = {in, (Op)ins->op, accumulator(x->type.dt)};
+    for (int64_t i = 0; i < n; i++) {
+        Terms f = {.x = x, .xi = offsets + i * count};
+        put(in, r, i, last ? lanes_rule(&sum, &f, count) : chain_rule(&sum, &f, count));
+    }
+}
+
+void interp_matmul(Interp *in, const Ins *ins, Tensor *r) {
+    const Tensor *x = &in->vals[ins->args[0]], *y = &in->vals[ins->args[1]];
+    const Shape *s = ins->type.shape;
+    int64_t m = s->dim[s->rank - 2], n = s->dim[s->rank - 1], k = x->type.shape->dim[s->rank - 1];
+    Sum sum = {in, Op_reduce_sum, accumulator(ins->type.dt)};
+    int64_t *xi = NEW_ARRAY(in->a, int64_t, k ? k : 1), *yi = NEW_ARRAY(in->a, int64_t, k ? k : 1);
+    for (int64_t i = 0; i < s->size; i++) {
+        int64_t col = i % n, row = i / n % m, batch = i / (n * m);
+        for (int64_t l = 0; l < k; l++) {
+            xi[l] = (batch * m + row) * k + l;
+            yi[l] = (batch * k + l) * n + col;
+        }
+        Terms f = {.x = x, .y = y, .xi = xi, .yi = yi};
+        put(in, r, i, m == 1 || n == 1 ? lanes_rule(&sum, &f, k) : chain_rule(&sum, &f, k));
+    }
+}
