@@ -3,7 +3,7 @@
  * multiply-add, lanes fold by halves, block sums are added up by the same rule. */
 #include "codegen/contract_internal.h"
 
-enum { Groups = 8, MaxSums = 64, ItemWork = 1 << 17 };
+enum { Group = 8, MaxSums = 64, ItemWork = 1 << 17 };
 
 /* out[o] = sum over k of matrix(o, k) * vector(k) */
 typedef struct Dot {
@@ -26,8 +26,7 @@ static Dot dot_of(const Contract *c) {
     d.along_outputs = d.outputs > 1 && m->base && by_output == 1 && by_k != 1;
     if (d.along_outputs) {
         while (d.lanes > 1 && (int64_t)d.lanes / 2 >= d.outputs) d.lanes /= 2;
-        unsigned per = d.sum_lanes / Groups;
-        d.n = least(most / per ? most / per : 1, (d.outputs + d.lanes - 1) / d.lanes);
+        d.n = least(most / Group, (d.outputs + d.lanes - 1) / d.lanes);
     } else {
         unsigned per = d.sum_lanes / d.lanes;
         d.n = least(most / per ? most / per : 1, d.outputs);
@@ -78,7 +77,8 @@ static void block_along_k(const Dot *d, V o, V from, int64_t n, V *result) {
     for (unsigned i = 0; i < all; i++) acc[i] = contract_zero(d->c, d->lanes);
     if (whole) {
         Loop l;
-        V end = cg_add_imm(cg, from, whole), k = loop_open(cg, &l, from, end, d->sum_lanes, acc, all);
+        V end = cg_add_imm(cg, from, whole);
+        V k = loop_open(cg, &l, from, end, d->sum_lanes, acc, all);
         memcpy(acc, l.phi, all * sizeof *acc);
         step_along_k(d, o, k, d->sum_lanes, acc);
         loop_close(cg, &l, acc);
@@ -94,20 +94,20 @@ static void block_along_k(const Dot *d, V o, V from, int64_t n, V *result) {
 
 static unsigned valid_of(const Dot *d, unsigned i) { return i + 1 < d->n ? d->lanes : d->valid; }
 
-/* Elements k + Groups q of the reduction for q in [0, per); beyond `left` nothing is added. */
+/* Elements k, k + 1, ... of the reduction, one per lane of the group; from `left` on nothing is
+ * added. */
 static void step_along_outputs(const Dot *d, V o, V k, V left, V *acc) {
     Cg *cg = d->c->cg;
-    unsigned per = d->sum_lanes / Groups;
-    for (unsigned q = 0; q < per; q++) {
-        V at = cg_add_imm(cg, k, q * Groups), there = NULL;
+    for (unsigned q = 0; q < Group; q++) {
+        V at = cg_add_imm(cg, k, q), there = NULL;
         if (left) {
-            there = index_less(d->c, cg_i64(cg, q * Groups), left);
+            there = index_less(d->c, cg_i64(cg, q), left);
             at = LLVMBuildSelect(cg->b, there, at, cg_i64(cg, 0), "");
         }
         V y = cg_splat(cg, vector_at(d, at, 1, 1), d->lanes);
         for (unsigned i = 0; i < d->n; i++) {
             V x = matrix_vector(d, cg_add_imm(cg, o, i * d->lanes), at, valid_of(d, i));
-            V *a = &acc[i * per + q], next = contract_fma(d->c, x, y, *a);
+            V *a = &acc[i * Group + q], next = contract_fma(d->c, x, y, *a);
             *a = there ? LLVMBuildSelect(cg->b, there, next, *a, "") : next;
         }
     }
@@ -121,19 +121,27 @@ static V fold(const Dot *d, V *sums, unsigned n) {
     return sums[0];
 }
 
-/* Lanes g, g + Groups, ... of the sum are one turn of a loop, so that all fit in registers. */
+static V fold_scratch(const Dot *d, V lanes, unsigned value, unsigned width) {
+    V sums[MaxSums];
+    for (unsigned q = 0; q < d->sum_lanes; q++)
+        sums[q] = contract_get(d->c, lanes, cg_i64(d->c->cg, value * d->sum_lanes + q), width);
+    return fold(d, sums, d->sum_lanes);
+}
+
+/* A group of neighbouring lanes of the sum is one turn of a loop, so that it fits in registers. */
 static void block_along_outputs(const Dot *d, V o, V from, int64_t n, V *result) {
     Cg *cg = d->c->cg;
-    unsigned per = d->sum_lanes / Groups, all = d->n * per;
+    unsigned all = d->n * Group;
     int64_t whole = n - n % d->sum_lanes;
-    V acc[MaxSums], part = contract_scratch(d->c, (int64_t)d->n * Groups * d->lanes);
+    V acc[MaxSums], lanes = contract_scratch(d->c, (int64_t)d->n * d->sum_lanes * d->lanes);
     Loop groups;
-    V g = loop_open(cg, &groups, cg_i64(cg, 0), cg_i64(cg, Groups), 1, NULL, 0);
+    V g = loop_open(cg, &groups, cg_i64(cg, 0), cg_i64(cg, d->sum_lanes), Group, NULL, 0);
     for (unsigned i = 0; i < all; i++) acc[i] = contract_zero(d->c, d->lanes);
     V first = cg_add(cg, from, g);
     if (whole) {
         Loop l;
-        V k = loop_open(cg, &l, first, cg_add_imm(cg, from, whole), d->sum_lanes, acc, all);
+        V end = cg_add_imm(cg, from, whole);
+        V k = loop_open(cg, &l, first, end, d->sum_lanes, acc, all);
         memcpy(acc, l.phi, all * sizeof *acc);
         step_along_outputs(d, o, k, NULL, acc);
         loop_close(cg, &l, acc);
@@ -143,15 +151,10 @@ static void block_along_outputs(const Dot *d, V o, V from, int64_t n, V *result)
         V left = LLVMBuildSub(cg->b, cg_i64(cg, n - whole), g, "");
         step_along_outputs(d, o, cg_add_imm(cg, first, whole), left, acc);
     }
-    for (unsigned i = 0; i < d->n; i++)
-        contract_put(d->c, part, cg_add_imm(cg, g, i * Groups), fold(d, &acc[i * per], per));
+    for (unsigned i = 0; i < all; i++)
+        contract_put(d->c, lanes, cg_add_imm(cg, g, i / Group * d->sum_lanes + i % Group), acc[i]);
     loop_close(cg, &groups, NULL);
-    for (unsigned i = 0; i < d->n; i++) {
-        V sums[Groups];
-        for (unsigned q = 0; q < Groups; q++)
-            sums[q] = contract_get(d->c, part, cg_i64(cg, i * Groups + q), d->lanes);
-        result[i] = fold(d, sums, Groups);
-    }
+    for (unsigned i = 0; i < d->n; i++) result[i] = fold_scratch(d, lanes, i, d->lanes);
 }
 
 /* ---- blocks of blocks ---- */
@@ -190,12 +193,7 @@ static void sum(const Dot *d, V o, V from, int64_t n, V *result) {
     loop_close(cg, &l, NULL);
     int64_t rest = n % unit;
     if (rest) sum_to_lane(d, o, cg_add_imm(cg, from, n - rest), rest, lanes, cg_i64(cg, n / unit));
-    for (unsigned v = 0; v < d->n; v++) {
-        V sums[MaxSums];
-        for (unsigned q = 0; q < d->sum_lanes; q++)
-            sums[q] = contract_get(d->c, lanes, cg_i64(cg, v * d->sum_lanes + q), value_lanes(d));
-        result[v] = fold(d, sums, d->sum_lanes);
-    }
+    for (unsigned v = 0; v < d->n; v++) result[v] = fold_scratch(d, lanes, v, value_lanes(d));
 }
 
 /* ---- items ---- */
@@ -242,7 +240,8 @@ void dot_item(const Contract *c, V item) {
     V from = cg_mul_imm(cg, item, per_item(&d)), next = cg_add_imm(cg, from, per_item(&d));
     d.valid = d.lanes;
     if (whole) {
-        V end = cg_i64(cg, whole), to = LLVMBuildSelect(cg->b, index_less(c, next, end), next, end, "");
+        V end = cg_i64(cg, whole);
+        V to = LLVMBuildSelect(cg->b, index_less(c, next, end), next, end, "");
         Loop l;
         outputs(&d, loop_open(cg, &l, from, to, step, NULL, 0));
         loop_close(cg, &l, NULL);

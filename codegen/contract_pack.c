@@ -56,36 +56,68 @@ static void transpose(Cg *cg, V *rows, unsigned lanes) {
     }
 }
 
-/* Rows from, from + lanes, ... < to, `lanes` at a time, by loads along K. */
-static void by_columns(const Packing *p, V from, V to) {
+/* A block of lanes x lanes from k and vector `vec` on, by loads along K. */
+static void block(const Packing *p, V k, V vec, unsigned valid) {
     const Contract *c = p->c;
     Cg *cg = c->cg;
     unsigned lanes = c->tile.lanes;
-    V rows[MaxLanes];
-    Loop l;
-    V k = loop_open(cg, &l, from, to, lanes, NULL, 0);
-    for (int64_t v = 0; v < p->vecs; v++) {
-        unsigned valid = valid_lanes(p, v);
-        for (unsigned i = 0; i < lanes; i++) {
-            V j = cg_add_imm(cg, column(p, v), i);
-            rows[i] = i < valid ? contract_vector(c, &c->y, k, j, 0, lanes, lanes)
-                                : contract_zero(c, lanes);
-        }
-        transpose(cg, rows, lanes);
-        for (unsigned i = 0; i < lanes; i++) put_row(p, cg_add_imm(cg, k, i), v, rows[i]);
+    V rows[MaxLanes], j = cg_add(cg, p->j, cg_mul_imm(cg, vec, lanes));
+    V row = LLVMBuildSub(cg->b, k, p->k0, "");
+    V slot = cg_add(cg, cg_mul_imm(cg, row, p->vecs), vec);
+    for (unsigned i = 0; i < lanes; i++) {
+        rows[i] = i < valid ? contract_vector(c, &c->y, k, cg_add_imm(cg, j, i), 0, lanes, lanes)
+                            : contract_zero(c, lanes);
     }
+    transpose(cg, rows, lanes);
+    for (unsigned i = 0; i < lanes; i++)
+        contract_put(c, p->panel, cg_add_imm(cg, slot, (int64_t)i * p->vecs), rows[i]);
+}
+
+/* Rows k in [from, to), a multiple of `lanes`. */
+static void by_columns(const Packing *p, V from, V to) {
+    Cg *cg = p->c->cg;
+    int64_t lanes = p->c->tile.lanes, whole = p->valid / lanes;
+    Loop l, vecs;
+    V k = loop_open(cg, &l, from, to, lanes, NULL, 0);
+    if (whole) {
+        V v = loop_open(cg, &vecs, cg_i64(cg, 0), cg_i64(cg, whole), 1, NULL, 0);
+        block(p, k, v, (unsigned)lanes);
+        loop_close(cg, &vecs, NULL);
+    }
+    if (p->valid % lanes) block(p, k, cg_i64(cg, whole), (unsigned)(p->valid % lanes));
     loop_close(cg, &l, NULL);
+}
+
+/* Rows k in [from, to), element by element. */
+static void by_elements(const Packing *p, V from, V to) {
+    const Contract *c = p->c;
+    Cg *cg = c->cg;
+    int64_t width = p->vecs * c->tile.lanes;
+    Loop rows, columns;
+    V k = loop_open(cg, &rows, from, to, 1, NULL, 0);
+    V start = cg_mul_imm(cg, LLVMBuildSub(cg->b, k, p->k0, ""), width);
+    V j = loop_open(cg, &columns, cg_i64(cg, 0), cg_i64(cg, p->valid), 1, NULL, 0);
+    V x = contract_element(c, &c->y, k, cg_add(cg, p->j, j));
+    contract_put(c, p->panel, cg_add(cg, start, j), x);
+    loop_close(cg, &columns, NULL);
+    for (int64_t i = p->valid; i < width; i++)
+        contract_put(c, p->panel, cg_add_imm(cg, start, i), contract_zero(c, 1));
+    loop_close(cg, &rows, NULL);
 }
 
 void contract_pack(const Contract *c, V panel, V k0, V k1, V j, int64_t vecs, int64_t valid) {
     Cg *cg = c->cg;
     Packing p = {c, panel, k0, j, vecs, valid};
-    if (!c->y.base || c->y.row != 1 || c->y.col == 1) {
+    if (c->y.base && c->y.col == 1) {
         by_rows(&p, k0, k1);
         return;
     }
-    V rest = LLVMBuildURem(cg->b, LLVMBuildSub(cg->b, k1, k0, ""), cg_i64(cg, c->tile.lanes), "");
-    V whole = LLVMBuildSub(cg->b, k1, rest, "");
-    by_columns(&p, k0, whole);
-    by_rows(&p, whole, k1);
+    if (c->y.base && c->y.row == 1) {
+        V length = LLVMBuildSub(cg->b, k1, k0, "");
+        V rest = LLVMBuildURem(cg->b, length, cg_i64(cg, c->tile.lanes), "");
+        V whole = LLVMBuildSub(cg->b, k1, rest, "");
+        by_columns(&p, k0, whole);
+        k0 = whole;
+    }
+    by_elements(&p, k0, k1);
 }

@@ -65,7 +65,8 @@ static V slot(const Contract *c, const Panel *p, V i, unsigned at) {
     return cg_add_imm(c->cg, cg_mul_imm(c->cg, row, p->vecs), at);
 }
 
-/* One block of K of a tile that takes several: sums wait in scratch memory. */
+/* One block of K of a tile that takes several: sums wait in scratch memory. Chunks of SumBlock are
+ * added only where there are several, as x + 0 is not x for -0. */
 static void tile_block(const Contract *c, const Panel *p, V i, int64_t rows) {
     Cg *cg = c->cg;
     unsigned n = (unsigned)(rows * p->vecs), lanes = c->tile.lanes;
@@ -84,8 +85,8 @@ static void tile_block(const Contract *c, const Panel *p, V i, int64_t rows) {
     Bb after = when_open(c, LLVMBuildOr(cg->b, full, last, ""));
     for (unsigned a = 0; a < n; a++) {
         V old = contract_get(c, p->total, slot(c, p, i, a), lanes);
-        V sum = LLVMBuildFAdd(cg->b, old, acc[a], "");
-        acc[a] = LLVMBuildSelect(cg->b, first, acc[a], sum, "");
+        old = LLVMBuildSelect(cg->b, first, zero, old, "");
+        if (c->k > SumBlock) acc[a] = LLVMBuildFAdd(cg->b, old, acc[a], "");
         contract_put(c, p->total, slot(c, p, i, a), acc[a]);
     }
     Bb done = when_open(c, last);

@@ -40,7 +40,7 @@ static double chain(DType dt, Line x, int64_t n) {
         double sum = 0;
         for (int64_t k = from; k < n && k < from + Block; k++)
             sum = madd(dt, x.a[k * x.sa], x.b[k * x.sb], sum);
-        total = from ? plus(dt, total, sum) : sum;
+        total = n > Block ? plus(dt, total, sum) : sum;
     }
     return total;
 }
@@ -207,7 +207,7 @@ static void dots(void **state) {
 
 static void batches_and_blocks(void **state) {
     (void)state;
-    static Case cases[] = {{0}, {0}, {0}, {0}, {0}, {0}, {0}};
+    static Case cases[7];
     cases[0] = case_of((Contraction){F32, 3, 5, 19, 8, false, true, true});
     cases[1] = case_of((Contraction){F64, 4, 1, 19, 70, false, false, false});
     cases[2] = case_of((Contraction){F32, 2, 6, 1, 70, true, false, false});

@@ -1,0 +1,133 @@
+/* Speed of generated contractions on one thread, in GF/s and as a share of the fused multiply-add
+ * peak that is measured first. Arguments: M N K [nn|tn|nt], else a list of shapes. */
+#include "tests/codegen/contraction.h"
+
+#include <immintrin.h>
+#include <stdlib.h>
+#include <time.h>
+
+static double seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+enum { Chains = 12, Turns = 4000000 };
+
+/* Independent chains, enough to hide the latency. */
+#define PEAK(name, isa, Vec, splat, fma, bytes)                                                    \
+    __attribute__((target(isa))) static double name(void) {                                        \
+        Vec acc[Chains], x = splat(0.5f);                                                          \
+        for (int k = 0; k < Chains; k++) acc[k] = x;                                               \
+        __asm__ volatile("" : "+v"(x));                                                            \
+        double start = seconds();                                                                  \
+        for (int i = 0; i < Turns; i++) {                                                          \
+            _Pragma("GCC unroll 12") for (int k = 0; k < Chains; k++) acc[k] = fma(acc[k], x, x);  \
+        }                                                                                          \
+        double took = seconds() - start;                                                           \
+        for (int k = 0; k < Chains; k++) __asm__ volatile("" ::"v"(acc[k]));                       \
+        return 2.0 * Turns * Chains * (bytes / 4) / took * 1e-9;                                   \
+    }
+PEAK(peak_512, "avx512f", __m512, _mm512_set1_ps, _mm512_fmadd_ps, 64)
+PEAK(peak_256, "avx2,fma", __m256, _mm256_set1_ps, _mm256_fmadd_ps, 32)
+
+static double peak(void) {
+    double best = 0;
+    for (int i = 0; i < 5; i++) {
+        double p = __builtin_cpu_supports("avx512f") ? peak_512() : peak_256();
+        if (p > best) best = p;
+    }
+    return best;
+}
+
+static void *array(int64_t n, DType dt) {
+    size_t bytes = ((size_t)n * dtype_size(dt) + 127) / 64 * 64;
+    unsigned char *p = aligned_alloc(64, bytes);
+    for (size_t i = 0; i + 4 <= bytes; i += 4) {
+        float f = rng_f32(rng_bits(1, i)) - 0.5f;
+        memcpy(p + i, &f, 4);
+    }
+    if (dt == F64)
+        for (size_t i = 0; i + 8 <= bytes; i += 8) {
+            double d = rng_f64(rng_bits(1, i)) - 0.5;
+            memcpy(p + i, &d, 8);
+        }
+    return p;
+}
+
+/* Median of the times of a call. */
+static double time_of(BpEntry *f, void *const *args, double flops) {
+    enum { Samples = 15 };
+    double t[Samples];
+    int64_t turns = (int64_t)(4e8 / flops) + 1;
+    f(args, NULL, NULL);
+    for (int s = 0; s < Samples; s++) {
+        double start = seconds();
+        for (int64_t i = 0; i < turns; i++) f(args, NULL, NULL);
+        double took = (seconds() - start) / (double)turns;
+        int k = s;
+        for (; k && t[k - 1] > took; k--) t[k] = t[k - 1];
+        t[k] = took;
+    }
+    return t[Samples / 2];
+}
+
+static void measure(Contraction c, double top, const char *cpu) {
+    Cx *cx = cx_new();
+    Program *p = program_new(cx);
+    p->name = p->path = sym(cx, "bench");
+    contraction_add(p, "f", &c);
+    CgOptions o = {.level = 2, .cpu = cpu, .library = true};
+    double start = seconds();
+    Cg *cg = cg_build(p, &o);
+    Jit *jit = jit_new(cg);
+    BpEntry *f = (BpEntry *)(uintptr_t)jit_symbol(jit, "bp_f");
+    double built = seconds() - start, flops = 2.0 * (double)c.m * (double)c.n * (double)c.k;
+    void *args[] = {array(c.m * c.k, c.dt), array(c.k * c.n, c.dt), array(c.n, c.dt),
+                    array(c.m * c.n, c.dt)};
+    double t = time_of(f, args, flops);
+    printf("%s %c%c %5d %5d %5d  %8.2f us %7.1f GF/s %4.0f %%  (built in %3.0f ms)\n",
+           dtype_name(c.dt), c.a_flipped ? 'T' : 'N', c.b_flipped ? 'T' : 'N', (int)c.m, (int)c.n,
+           (int)c.k, t * 1e6, flops / t * 1e-9,
+           flops / t * 1e-7 / (c.dt == F64 ? top / 2 : top), built * 1e3);
+    fflush(stdout);
+    for (size_t i = 0; i < LEN(args); i++) free(args[i]);
+    jit_free(jit);
+    cg_free(cg);
+    cx_free(cx);
+}
+
+static const struct Row {
+    bool a, b; /* flipped */
+    int m, n, k;
+} rows[] = {
+    {0, 0, 8, 16, 64}, {0, 0, 16, 64, 64}, {0, 0, 64, 128, 64}, {0, 0, 32, 128, 784},
+    {0, 0, 64, 256, 784}, {0, 0, 128, 512, 512}, {0, 0, 256, 768, 768}, {0, 0, 256, 1024, 1024},
+    {0, 0, 256, 3072, 768}, {0, 0, 1024, 1024, 1024}, {0, 0, 64, 10, 128}, {0, 0, 100, 100, 100},
+    {1, 0, 64, 64, 16}, {1, 0, 784, 128, 32}, {1, 0, 784, 256, 64}, {1, 0, 512, 512, 128},
+    {1, 0, 768, 3072, 256}, {1, 0, 1024, 1024, 1024}, {1, 0, 256, 10, 64},
+    {0, 1, 16, 64, 64}, {0, 1, 32, 784, 128}, {0, 1, 64, 784, 256}, {0, 1, 128, 512, 512},
+    {0, 1, 256, 768, 3072}, {0, 1, 1024, 1024, 1024}, {0, 1, 4, 784, 256}, {0, 1, 8, 1024, 1024},
+    {0, 0, 1, 256, 784}, {0, 0, 1, 1024, 1024}, {0, 1, 1, 784, 256}, {0, 1, 1, 1024, 1024},
+    {0, 0, 64, 1, 784}, {0, 0, 4, 256, 784}, {1, 0, 1024, 1024, 8}, {0, 0, 333, 555, 777},
+};
+
+int main(int argc, char **argv) {
+    double top = peak();
+    const char *cpu = getenv("BENCH_CPU");
+    printf("peak %.1f GF/s (f32)\n", top);
+    if (argc >= 4) {
+        Contraction c = {.m = atoi(argv[1]), .n = atoi(argv[2]), .k = atoi(argv[3])};
+        c.a_flipped = argc > 4 && argv[4][0] == 't';
+        c.b_flipped = argc > 4 && argv[4][1] == 't';
+        c.dt = argc > 5 ? F64 : F32;
+        measure(c, top, cpu);
+        return 0;
+    }
+    for (size_t i = 0; i < LEN(rows); i++)
+        measure((Contraction){F32, 0, rows[i].m, rows[i].n, rows[i].k, rows[i].a, rows[i].b, false},
+                top, cpu);
+    measure((Contraction){F64, 0, 128, 512, 512, false, false, false}, top, cpu);
+    measure((Contraction){F64, 0, 128, 512, 512, false, true, false}, top, cpu);
+    return 0;
+}
