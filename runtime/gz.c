@@ -1,0 +1,51 @@
+/* Whole files, plain or gzip. */
+#include "runtime/data.h"
+
+#include <errno.h>
+#include <zlib.h>
+
+enum { Piece = 1 << 18 };
+static const size_t most = (size_t)8 << 30; /* a bomb's output ends here */
+
+char *file_read(Arena *a, const char *path, size_t *len, Text *err) {
+    gzFile f = gzopen(path, "rb");
+    if (!f) {
+        text_add(err, "%s: error: cannot open: %s", path, strerror(errno));
+        return NULL;
+    }
+    gzbuffer(f, Piece);
+    size_t n = 0, cap = Piece;
+    char *data = arena_array(a, cap + 1, 1);
+    const char *wrong = NULL;
+    for (;;) {
+        int got = gzread(f, data + n, (unsigned)(cap - n < Piece ? cap - n : Piece));
+        int code = Z_OK;
+        if (got < 0) {
+            wrong = gzerror(f, &code);
+            if (code == Z_ERRNO) wrong = strerror(errno);
+            break;
+        }
+        n += (size_t)got;
+        if (!got) break;
+        if (n == cap) {
+            if (cap > most / 2) {
+                wrong = "the file is too large";
+                break;
+            }
+            char *fresh = arena_array(a, cap * 2 + 1, 1);
+            memcpy(fresh, data, n);
+            data = fresh;
+            cap *= 2;
+        }
+    }
+    int code = Z_OK;
+    if (!wrong) gzerror(f, &code);
+    if (gzclose_r(f) == Z_BUF_ERROR || code == Z_BUF_ERROR) wrong = wrong ? wrong : "the file ends too early";
+    if (wrong) {
+        text_add(err, "%s: error: cannot read: %s", path, wrong);
+        return NULL;
+    }
+    data[n] = 0;
+    *len = n;
+    return data;
+}
