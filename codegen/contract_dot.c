@@ -3,7 +3,8 @@
  * multiply-add, lanes fold by halves, block sums are added up by the same rule. */
 #include "codegen/contract_internal.h"
 
-enum { Group = 8, MaxSums = 64, ItemWork = 1 << 17 };
+/* A matrix of more elements is read in long pieces of its rows, for the prefetcher. */
+enum { NearElements = 1 << 18, MaxSums = 64, ItemWork = 1 << 17 };
 
 /* out[o] = sum over k of matrix(o, k) * vector(k) */
 typedef struct Dot {
@@ -12,6 +13,7 @@ typedef struct Dot {
     bool along_outputs;  /* vectors hold neighbouring outputs, else neighbouring k */
     unsigned lanes, sum_lanes;
     unsigned n;          /* values (scalars, or vectors of outputs) at a time */
+    unsigned group;      /* along outputs: lanes of the sum at a time */
     unsigned valid;      /* outputs of the last value */
 } Dot;
 
@@ -22,11 +24,13 @@ static Dot dot_of(const Contract *c) {
     const Matrix *m = c->m == 1 ? &c->y : &c->x;
     int64_t by_output = c->m == 1 ? m->col : m->row, by_k = c->m == 1 ? m->row : m->col;
     d.lanes = cg_lanes(c->cg, c->dt);
-    unsigned most = c->cg->target.registers == 32 ? 24 : 8;
+    bool many = c->cg->target.registers == 32;
+    unsigned most = many ? 24 : 12;
     d.along_outputs = d.outputs > 1 && m->base && by_output == 1 && by_k != 1;
     if (d.along_outputs) {
         while (d.lanes > 1 && (int64_t)d.lanes / 2 >= d.outputs) d.lanes /= 2;
-        d.n = least(most / Group, (d.outputs + d.lanes - 1) / d.lanes);
+        d.group = c->k * d.outputs >= NearElements ? 1 : many ? 8 : 2;
+        d.n = least(most / d.group, (d.outputs + d.lanes - 1) / d.lanes);
     } else {
         unsigned per = d.sum_lanes / d.lanes;
         d.n = least(most / per ? most / per : 1, d.outputs);
@@ -98,7 +102,7 @@ static unsigned valid_of(const Dot *d, unsigned i) { return i + 1 < d->n ? d->la
  * added. */
 static void step_along_outputs(const Dot *d, V o, V k, V left, V *acc) {
     Cg *cg = d->c->cg;
-    for (unsigned q = 0; q < Group; q++) {
+    for (unsigned q = 0; q < d->group; q++) {
         V at = cg_add_imm(cg, k, q), there = NULL;
         if (left) {
             there = index_less(d->c, cg_i64(cg, q), left);
@@ -107,7 +111,7 @@ static void step_along_outputs(const Dot *d, V o, V k, V left, V *acc) {
         V y = cg_splat(cg, vector_at(d, at, 1, 1), d->lanes);
         for (unsigned i = 0; i < d->n; i++) {
             V x = matrix_vector(d, cg_add_imm(cg, o, i * d->lanes), at, valid_of(d, i));
-            V *a = &acc[i * Group + q], next = contract_fma(d->c, x, y, *a);
+            V *a = &acc[i * d->group + q], next = contract_fma(d->c, x, y, *a);
             *a = there ? LLVMBuildSelect(cg->b, there, next, *a, "") : next;
         }
     }
@@ -121,21 +125,29 @@ static V fold(const Dot *d, V *sums, unsigned n) {
     return sums[0];
 }
 
-static V fold_scratch(const Dot *d, V lanes, unsigned value, unsigned width) {
+/* result[i] = the fold of lanes[i][0 .. sum_lanes) */
+static void fold_scratch(const Dot *d, V lanes, unsigned width, V *result) {
+    Cg *cg = d->c->cg;
     V sums[MaxSums];
+    Loop l;
+    V i = loop_open(cg, &l, cg_i64(cg, 0), cg_i64(cg, d->n), 1, NULL, 0);
+    V first = cg_mul_imm(cg, i, d->sum_lanes);
     for (unsigned q = 0; q < d->sum_lanes; q++)
-        sums[q] = contract_get(d->c, lanes, cg_i64(d->c->cg, value * d->sum_lanes + q), width);
-    return fold(d, sums, d->sum_lanes);
+        sums[q] = contract_get(d->c, lanes, cg_add_imm(cg, first, q), width);
+    contract_put(d->c, lanes, first, fold(d, sums, d->sum_lanes));
+    loop_close(cg, &l, NULL);
+    for (unsigned k = 0; k < d->n; k++)
+        result[k] = contract_get(d->c, lanes, cg_i64(cg, (int64_t)k * d->sum_lanes), width);
 }
 
 /* A group of neighbouring lanes of the sum is one turn of a loop, so that it fits in registers. */
 static void block_along_outputs(const Dot *d, V o, V from, int64_t n, V *result) {
     Cg *cg = d->c->cg;
-    unsigned all = d->n * Group;
+    unsigned all = d->n * d->group;
     int64_t whole = n - n % d->sum_lanes;
     V acc[MaxSums], lanes = contract_scratch(d->c, (int64_t)d->n * d->sum_lanes * d->lanes);
     Loop groups;
-    V g = loop_open(cg, &groups, cg_i64(cg, 0), cg_i64(cg, d->sum_lanes), Group, NULL, 0);
+    V g = loop_open(cg, &groups, cg_i64(cg, 0), cg_i64(cg, d->sum_lanes), d->group, NULL, 0);
     for (unsigned i = 0; i < all; i++) acc[i] = contract_zero(d->c, d->lanes);
     V first = cg_add(cg, from, g);
     if (whole) {
@@ -152,9 +164,10 @@ static void block_along_outputs(const Dot *d, V o, V from, int64_t n, V *result)
         step_along_outputs(d, o, cg_add_imm(cg, first, whole), left, acc);
     }
     for (unsigned i = 0; i < all; i++)
-        contract_put(d->c, lanes, cg_add_imm(cg, g, i / Group * d->sum_lanes + i % Group), acc[i]);
+        contract_put(d->c, lanes,
+                     cg_add_imm(cg, g, i / d->group * d->sum_lanes + i % d->group), acc[i]);
     loop_close(cg, &groups, NULL);
-    for (unsigned i = 0; i < d->n; i++) result[i] = fold_scratch(d, lanes, i, d->lanes);
+    fold_scratch(d, lanes, d->lanes, result);
 }
 
 /* ---- blocks of blocks ---- */
@@ -193,7 +206,7 @@ static void sum(const Dot *d, V o, V from, int64_t n, V *result) {
     loop_close(cg, &l, NULL);
     int64_t rest = n % unit;
     if (rest) sum_to_lane(d, o, cg_add_imm(cg, from, n - rest), rest, lanes, cg_i64(cg, n / unit));
-    for (unsigned v = 0; v < d->n; v++) result[v] = fold_scratch(d, lanes, v, value_lanes(d));
+    fold_scratch(d, lanes, value_lanes(d), result);
 }
 
 /* ---- items ---- */

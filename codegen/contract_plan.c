@@ -37,10 +37,12 @@ static int64_t most_rows(const Contract *c) {
 }
 
 static void choose_tile(Contract *c) {
-    int64_t sums = c->cg->target.registers == 32 ? 28 : 12;
+    /* Beside the sums, a step keeps vecs vectors of B and one of A. */
+    int64_t registers = c->cg->target.registers;
     double best = 0;
     for (int64_t vecs = 1; vecs <= MaxTileVecs; vecs++) {
-        for (int64_t rows = 1; rows <= most_rows(c) && rows * vecs <= sums; rows++) {
+        for (int64_t rows = 1; rows <= most_rows(c); rows++) {
+            if ((rows + 1) * vecs + 1 > registers) break;
             double t = time_of(c, rows, vecs);
             if (best != 0 && t >= best) continue;
             best = t;
