@@ -298,7 +298,7 @@ FnInst *keep_instance(Front *fr, Sym key, FnInst *inst, Fn *fn, Sym base);
 /* The IR function of item for these arguments. */
 FnInst *instantiate(Frame *f, Loc loc, const Item *item, Instance *self, const Args *settings,
                     CallArg *args, uint32_t n, const Want *want, Value *bound);
-bool has_rule(Front *fr, const Item *item);
+bool item_has_rule(Front *fr, const Item *item);
 Value call_ruled(Frame *f, Loc loc, const Item *item, const Args *settings, CallArg *args,
                  uint32_t n, const Want *want);
 /* Runs emit with a new root whose captures come first; see lower_deriv.c. */

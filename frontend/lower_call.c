@@ -299,7 +299,7 @@ Value close_call(Frame *callee, const Want *want) {
 
 Value call_item(Frame *f, Loc loc, const Item *item, Instance *self, const Args *settings,
                 CallArg *args, uint32_t n, const Want *want) {
-    if (item->kind == ItFn && has_rule(f->fr, item)) {
+    if (item->kind == ItFn && item_has_rule(f->fr, item)) {
         return call_ruled(f, loc, item, settings, args, n, want);
     }
     Frame *callee = open_call(f, loc, item, self, settings, args, n, want);

@@ -277,7 +277,7 @@ Value results_value(Frame *f, const Val *vals, const Dim *const *dims, uint32_t 
 
 /* ---- functions with rules ---- */
 
-bool has_rule(Front *fr, const Item *item) {
+bool item_has_rule(Front *fr, const Item *item) {
     for (uint32_t i = 0; i < fr->globals.len; i++) {
         const Global *g = &fr->globals.data[i];
         if (g->item->kind != ItBackward && g->item->kind != ItForward) continue;

@@ -183,33 +183,6 @@ static bool lower_lets(Frame *f, const Item *rule) {
     return f->fr->cx->errors == errors;
 }
 
-/* concat's cotangents are slices of v: the one rule that is the engine's, for it has any number of
- * operands. */
-static Fn *concat_rule(Front *fr, RuleKind kind, const Ins *site, const Type *args, Type result) {
-    Cx *cx = fr->cx;
-    Builder *b = builder_new(fr->p, sym(cx, "concat_rule"), false);
-    uint32_t n = site->nargs, rank = result.shape->rank;
-    Val *x = NEW_ARRAY(cx->arena, Val, n);
-    for (uint32_t i = 0; i < n; i++) b_param(b, sym_fmt(cx, "x%u", i), args[i]);
-    b_param(b, sym(cx, "y"), result);
-    if (kind == RuleForward) {
-        for (uint32_t i = 0; i < n; i++) x[i] = b_param(b, sym_fmt(cx, "t%u", i), args[i]);
-        b_result(b, b_op(b, Op_concat, x, n, site->attrs, NULL));
-        return builder_done(b);
-    }
-    Val v = b_param(b, sym(cx, "v"), result);
-    int64_t axis = site->attrs[0].i, at = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        int64_t *lo = NEW_ARRAY(cx->arena, int64_t, rank), *hi = NEW_ARRAY(cx->arena, int64_t, rank);
-        for (uint32_t k = 0; k < rank; k++) hi[k] = result.shape->dim[k];
-        lo[axis] = at;
-        hi[axis] = at += args[i].shape->dim[axis];
-        Attr attrs[3] = {attr_ints(cx, lo, rank), attr_ints(cx, hi, rank), {0}};
-        b_result(b, b_op(b, Op_slice, &v, 1, attrs, NULL));
-    }
-    return builder_done(b);
-}
-
 static DType rule_real(const Type *args, uint32_t n, DType other) {
     for (uint32_t i = 0; i < n; i++) {
         if (dtype_is_float(args[i].dt)) return args[i].dt;
@@ -291,13 +264,8 @@ Fn *front_rule(Program *p, RuleKind kind, Sym name, const Ins *site, const Type 
     for (uint32_t i = 0; i < fr->rules.len; i++) {
         if (fr->rules.data[i].key == key) return fr->rules.data[i].fn;
     }
-    Fn *fn = NULL;
-    if (site->op == Op_concat) {
-        fn = concat_rule(fr, kind, site, args, results[0]);
-    } else {
-        const Item *rule = find_rule(fr, kind, inst ? inst->item->name : name, inst);
-        if (rule) fn = build_rule(fr, kind, rule, inst, site, args, results, nresults);
-    }
+    const Item *rule = find_rule(fr, kind, inst ? inst->item->name : name, inst);
+    Fn *fn = rule ? build_rule(fr, kind, rule, inst, site, args, results, nresults) : NULL;
     vec_push(p->cx->arena, &fr->rules, (RuleKey){key, fn});
     return fn;
 }
