@@ -70,20 +70,16 @@ LLVMValueRef math_tanh(LLVMBuilderRef b, LLVMValueRef x) {
     return m_copysign(&m, quotient(&m, t, d), x);
 }
 
-/* With e = exp -|x| = 2^k y: 1 / (1 + e), or e / (1 + e) for negative x, where 2^k is applied last,
- * so that results may be subnormal. */
+/* With e = exp -|x|: 1 / (1 + e), or e / (1 + e) for negative x. */
 LLVMValueRef math_sigmoid(LLVMBuilderRef b, LLVMValueRef x) {
     Math m = math_in(b, x);
     LLVMValueRef one = m_const(&m, 1), zero = m_const(&m, 0);
     Reduced q = m_reduce(&m, m_at_least(&m, m_neg(&m, m_abs(&m, x)), m.f->exp_min));
-    Pair y = m_sum(&m, one, q.r);
-    y = m_sum(&m, y.hi, m_add(&m, y.lo, curve(&m, q.r, q.lo)));
-    LLVMValueRef least = m_int(&m, (uint64_t)(1 - m.f->bias));
-    LLVMValueRef normal = LLVMBuildICmp(b, LLVMIntSGT, q.k, least, "");
-    LLVMValueRef s = m_power_of_2(&m, m_select(&m, normal, q.k, least));
-    Pair d = m_sum(&m, one, m_mul(&m, s, y.hi));
-    d.lo = m_fma(&m, s, y.lo, d.lo);
+    Pair e = m_sum(&m, one, curve(&m, q.r, q.r));
+    e = (Pair){m_scale(&m, e.hi, q.k), m_scale(&m, e.lo, q.k)};
+    Pair d = m_sum(&m, one, e.hi);
+    d.lo = m_add(&m, e.lo, d.lo);
     LLVMValueRef negative = m_cmp(&m, LLVMRealOLT, x, zero);
-    Pair n = {m_select(&m, negative, y.hi, one), m_select(&m, negative, y.lo, zero)};
-    return m_scale(&m, quotient(&m, n, d), m_select(&m, negative, q.k, m_int(&m, 0)));
+    Pair n = {m_select(&m, negative, e.hi, one), m_select(&m, negative, e.lo, zero)};
+    return quotient(&m, n, d);
 }

@@ -73,9 +73,14 @@ LLVMValueRef m_call(const Math *m, const char *name, const LLVMValueRef *args, u
     return LLVMBuildCall2(m->b, sig, fn, (LLVMValueRef *)args, n, "");
 }
 
+/* Pairs c + d x are independent of each other: half the latency of Horner's rule. */
 LLVMValueRef m_poly(const Math *m, LLVMValueRef x, Poly p) {
-    LLVMValueRef r = m_const(m, p.c[p.n - 1]);
-    for (int k = p.n - 2; k >= 0; k--) r = m_fma(m, r, x, m_const(m, p.c[k]));
+    LLVMValueRef square = m_mul(m, x, x), r = NULL;
+    for (int k = (p.n - 1) / 2 * 2; k >= 0; k -= 2) {
+        LLVMValueRef pair = m_const(m, p.c[k]);
+        if (k + 1 < p.n) pair = m_fma(m, m_const(m, p.c[k + 1]), x, pair);
+        r = r ? m_fma(m, r, square, pair) : pair;
+    }
     return r;
 }
 

@@ -1,4 +1,4 @@
-/* The polynomials of math_*.c, lowest coefficient first: written by scripts/polyfit.py. */
+/* The polynomials of math_*.c, lowest coefficient first: made by scripts/polyfit.py. */
 #ifndef BPC_MATH_TABLES_H
 #define BPC_MATH_TABLES_H
 

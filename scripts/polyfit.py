@@ -124,7 +124,7 @@ def tables():
 
 
 def main():
-    print("/* The polynomials of math_*.c, lowest coefficient first: written by scripts/polyfit.py. */")
+    print("/* The polynomials of math_*.c, lowest coefficient first: made by scripts/polyfit.py. */")
     print("#ifndef BPC_MATH_TABLES_H\n#define BPC_MATH_TABLES_H\n")
     tables()
     print("\n#endif")

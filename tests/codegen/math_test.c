@@ -283,7 +283,8 @@ static void bits_do_not_depend_on_width_or_level(void **state) {
         for (int wide = 0; wide < 2; wide++)
             for (int round = 0; round < 4; round++) {
                 for (int i = 0; i < 2 * Block; i++) x[i] = next(&key), y[i] = next(&key);
-                if (round && wide) fill_f64(&oracles[op], (uint64_t)round, (double *)x, (double *)y);
+                if (round && wide)
+                    fill_f64(&oracles[op], (uint64_t)round, (double *)x, (double *)y);
                 j->kernel[0][wide][op][0](x, y, first, Block);
                 for (int level = 0; level < Levels; level++)
                     for (int w = 0; w < Widths; w++) {
