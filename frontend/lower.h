@@ -230,6 +230,10 @@ Value v_return(Frame *callee, Value v);
 
 /* ---- lower_expr.c ---- */
 Value lower_expr(Frame *f, const Expr *e, const Want *want);
+/* Whether a name means anything here. */
+bool known_name(Frame *f, Sym name);
+/* "declare it with const", where e names a hyper. */
+void note_hyper(Frame *f, const Expr *e);
 /* A tensor or the error value. dt < 0: any. */
 Value lower_tensor(Frame *f, const Expr *e, const Want *want);
 /* Broadcasts n operands to one shape; false after a report. */
@@ -258,6 +262,8 @@ Value call_std(Frame *f, Loc loc, const char *name, const Value *args, uint32_t 
 Frame *open_call(Frame *f, Loc loc, const Item *item, Instance *self, const Args *settings,
                  CallArg *args, uint32_t n, const Want *want);
 Value close_call(Frame *callee, const Want *want);
+/* Reports a setting that the item's header does not have. */
+bool check_setting(Frame *f, const Item *item, Sym name, Loc loc);
 bool item_in_std(Front *fr, const Item *item);
 Global *find_item(Front *fr, Sym name, bool from_std, int positional);
 Global *find_global(Front *fr, Sym name, ItemKind kind, bool from_std);

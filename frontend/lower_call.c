@@ -170,6 +170,20 @@ static bool bind_formal(Frame *callee, Frame *f, const Bind *b, CallArg *a, Loc 
 
 /* ---- settings ---- */
 
+bool check_setting(Frame *f, const Item *item, Sym name, Loc loc) {
+    Cx *cx = f->fr->cx;
+    VEC(const char *) names = {0};
+    for (uint32_t i = 0; i < item->statics.len; i++) {
+        if (item->statics.data[i].name == name) return true;
+        vec_push(cx->arena, &names, item->statics.data[i].name);
+    }
+    const char *near = nearest_name(name, names.data, names.len);
+    diag_error(cx, loc, "'%s' has no setting '%s'%s%s%s", item->name, name, near ? "; did you mean '" : "",
+               near ? near : "", near ? "'?" : "");
+    diag_note(cx, item->name_loc, "declared here");
+    return false;
+}
+
 static bool set_static(Frame *callee, Loc loc, Sym name, Value v) {
     Front *fr = callee->fr;
     if (!strcmp(name, "training")) {
@@ -180,18 +194,8 @@ static bool set_static(Frame *callee, Loc loc, Sym name, Value v) {
         diag_error(fr->cx, loc, "training is a bool");
         return false;
     }
+    if (!check_setting(callee, callee->item, name, loc)) return false;
     Static *s = header_static(callee->hdr, name);
-    if (!s) {
-        VEC(const char *) names = {0};
-        for (uint32_t i = 0; i < callee->hdr->statics.len; i++) {
-            vec_push(fr->cx->arena, &names, callee->hdr->statics.data[i].name);
-        }
-        const char *near = nearest_name(name, names.data, names.len);
-        diag_error(fr->cx, loc, "'%s' has no setting '%s'%s%s%s", callee->item->name, name,
-                   near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
-        diag_note(fr->cx, callee->item->name_loc, "declared here");
-        return false;
-    }
     const TypeX *t = s->bind->type;
     bool dimension = !s->bind->init && !t;
     ValueKind want = s->spread ? VList : dimension || (t && t->name == TnInt) ? VInt
@@ -297,14 +301,34 @@ Value close_call(Frame *callee, const Want *want) {
     return v_return(callee, callee->result);
 }
 
-Value call_item(Frame *f, Loc loc, const Item *item, Instance *self, const Args *settings,
-                CallArg *args, uint32_t n, const Want *want) {
+static Value call_here(Frame *f, Loc loc, const Item *item, Instance *self, const Args *settings,
+                       CallArg *args, uint32_t n, const Want *want) {
     if (item->kind == ItFn && item_has_rule(f->fr, item)) {
         return call_ruled(f, loc, item, settings, args, n, want);
     }
     Frame *callee = open_call(f, loc, item, self, settings, args, n, want);
     Value v = callee ? close_call(callee, want) : v_error();
     b_at(f->b, loc, NULL);
+    return v;
+}
+
+/* An error inside the library is the caller's: it moves to the call, with a note where it was. */
+static void blame_caller(Cx *cx, uint32_t from, Loc call) {
+    for (uint32_t i = from; i < cx->diags.len; i++) {
+        Diag *d = &cx->diags.data[i];
+        if (d->sev == SevNote || !d->loc.file || strncmp(d->loc.file, "std/", 4)) continue;
+        Loc inside = d->loc;
+        d->loc = call;
+        d->fixit = NULL;
+        diag_note(cx, inside, "found here");
+    }
+}
+
+Value call_item(Frame *f, Loc loc, const Item *item, Instance *self, const Args *settings,
+                CallArg *args, uint32_t n, const Want *want) {
+    uint32_t before = f->fr->cx->diags.len;
+    Value v = call_here(f, loc, item, self, settings, args, n, want);
+    if (v.kind == VError && !f->in_std && item_in_std(f->fr, item)) blame_caller(f->fr->cx, before, loc);
     return v;
 }
 

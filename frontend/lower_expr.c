@@ -52,13 +52,23 @@ static Value global_value(Frame *f, Global *g, Loc loc) {
     return g->value;
 }
 
-static Value hyper_value(Frame *f, const Item *item) {
+void note_hyper(Frame *f, const Expr *e) {
+    Global *g = e->kind == ExName ? find_global(f->fr, e->name, ItHyper, false) : NULL;
+    if (g) {
+        diag_note(f->fr->cx, g->item->name_loc, "a hyper is known at run time only; declare '%s' with const",
+                  e->name);
+    }
+}
+
+static Value hyper_value(Frame *f, const Item *item, Loc loc) {
     Front *fr = f->fr;
     for (uint32_t i = 0; i < fr->p->hypers.len; i++) {
         Hyper *h = &fr->p->hypers.data[i];
         if (h->name != item->name) continue;
         if (f->root == fr->top.root) {
-            diag_error(fr->cx, item->name_loc, "a hyper is a run-time number");
+            diag_error(fr->cx, loc, "'%s' is a hyper, known at run time only; declare it with const",
+                       item->name);
+            diag_note(fr->cx, item->name_loc, "declared here");
             return v_error();
         }
         Val v = capture(f->root, fr, sym_fmt(fr->cx, "hyper.%s", h->name),
@@ -96,6 +106,14 @@ static Value unknown_name(Frame *f, const Expr *e) {
     return v_error();
 }
 
+bool known_name(Frame *f, Sym name) {
+    if (find_binding(f, name) || header_static(f->hdr, name)) return true;
+    for (uint32_t i = 0; i < f->fr->globals.len; i++) {
+        if (f->fr->globals.data[i].item->name == name) return true;
+    }
+    return !strcmp(name, "batch") && f->batch;
+}
+
 static Value lower_name(Frame *f, const Expr *e) {
     Binding *b = find_binding(f, e->name);
     if (b) {
@@ -116,7 +134,7 @@ static Value lower_name(Frame *f, const Expr *e) {
         switch (g->item->kind) {
         case ItConst:
         case ItModel: return global_value(f, g, e->loc);
-        case ItHyper: return hyper_value(f, g->item);
+        case ItHyper: return hyper_value(f, g->item, e->loc);
         case ItDataset: return (Value){.kind = VDataset, .s = e->name};
         default: break;
         }

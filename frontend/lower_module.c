@@ -83,11 +83,10 @@ Instance *make_instance(Frame *f, const Expr *e, Sym path) {
         if (v.kind == VError) return NULL;
         if (v.kind == VTensor) {
             diag_error(fr->cx, a->loc, "setting '%s' must be known at compile time", a->name);
-            if (a->value->kind == ExName && find_global(fr, a->value->name, ItHyper, false)) {
-                diag_note(fr->cx, a->value->loc, "a hyper is known at run time only; declare '%s' with const", a->value->name);
-            }
+            note_hyper(f, a->value);
             return NULL;
         }
+        if (!check_setting(f, g->item, a->name, a->loc)) return NULL;
         vec_push(fr->cx->arena, &inst->settings, (struct Setting){a->name, v});
     }
     Instance *old = find_instance(fr, path);

@@ -198,6 +198,13 @@ static void lower_return(Frame *f, const Stmt *st) {
     f->result = n == 1 ? elems[0] : v_list(f->fr, VTuple, elems, n);
 }
 
+/* What a loop would define is unknown, not undefined. */
+static void later_loop(Frame *f, const Stmt *st, const char *what) {
+    not_supported(f, st->loc, what);
+    for (uint32_t i = 0; i < st->binds.len; i++) bind_name(f, st->binds.data[i].name, st->loc, v_error(), false);
+    for (uint32_t i = 0; i < st->emit.len; i++) bind_name(f, st->emit.data[i].name, st->loc, v_error(), false);
+}
+
 void lower_statement(Frame *f, const Stmt *st) {
     switch (st->kind) {
     case StLet:
@@ -207,8 +214,8 @@ void lower_statement(Frame *f, const Stmt *st) {
     case StLayer: lower_layer(f, st); break;
     case StAssign: lower_assign(f, st); break;
     case StFor: lower_for(f, st); break;
-    case StScan: not_supported(f, st->loc, "'scan'"); break;
-    case StWhile: not_supported(f, st->loc, "'while'"); break;
+    case StScan: later_loop(f, st, "'scan'"); break;
+    case StWhile: later_loop(f, st, "'while'"); break;
     case StIf: lower_if(f, st); break;
     case StReturn: lower_return(f, st); break;
     case StEmit: diag_error(f->fr->cx, st->loc, "'emit' stands only in a scan"); break;

@@ -58,11 +58,17 @@ static void solve_spread(Frame *f, Static *s, const Dim *dims, uint32_t n) {
 
 /* A dimension as written, with its tag. */
 static bool eval_dim(Frame *f, const Expr *e, Dim *out) {
+    if (e->kind == ExName && !known_name(f, e->name)) {
+        diag_error(f->fr->cx, e->loc, "dimension '%s' is not declared; declare it in the header, as in "
+                   "'fn f[%s](...)', or by const", e->name, e->name);
+        return false;
+    }
     Value v = lower_expr(f, e, NULL);
     if (v.kind == VError) return false;
     if (v.kind != VInt) {
         diag_error(f->fr->cx, e->loc, "a dimension is an integer known at compile time, this is %s",
                    v_describe(f, v));
+        note_hyper(f, e);
         return false;
     }
     if (v.i < 0) {

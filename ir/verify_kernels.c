@@ -8,6 +8,12 @@ static bool is_free(const Fn *fn, Val v) {
     return fn->ins.data[v].op == Op_param || fn->ins.data[v].op == Op_const;
 }
 
+/* A reshape that no kernel computes is the memory of its operand. */
+static Val memory_of(const Fn *fn, Val v) {
+    while (fn->ins.data[v].op == Op_reshape) v = fn->ins.data[v].args[0];
+    return v;
+}
+
 static bool root_fits(const Fn *fn, const Kernel *k) {
     static const OpClass roots[] = {
         [KernReduce] = ClsReduce, [KernContract] = ClsContract, [KernMove] = ClsMove};
@@ -21,8 +27,10 @@ static void verify_members(const Program *p, const Fn *fn, const Kernel *k, uint
     uint32_t mark = k->id + 1, *reads = NEW_ARRAY(p->cx->scratch, uint32_t, fn->ins.len);
     for (uint32_t j = 0; j < k->inputs.len; j++) {
         Val v = k->inputs.data[j];
-        VERIFY(p, fn, v, v < fn->ins.len && (stored[v] || is_free(fn, v)),
-               "kernel %u reads it before it is stored", k->id);
+        VERIFY(p, fn, v, v < fn->ins.len, "kernel %u reads it", k->id);
+        Val base = memory_of(fn, v);
+        VERIFY(p, fn, v, stored[base] || is_free(fn, base), "kernel %u reads it before it is stored",
+               k->id);
         reads[v] = 1;
     }
     for (uint32_t j = 0; j < k->members.len; j++) {
@@ -109,7 +117,7 @@ void verify_plan(const Program *p, const Fn *fn) {
         const Kernel *k = fn->kernels.data[n];
         for (uint32_t j = 0; j < k->inputs.len; j++) {
             verify_buf(p, fn, k->inputs.data[j]);
-            last[k->inputs.data[j]] = n;
+            last[memory_of(fn, k->inputs.data[j])] = n;
         }
     }
     for (uint32_t r = 0; r < fn->results.len; r++) last[fn->results.data[r]] = nkernels;

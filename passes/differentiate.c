@@ -53,7 +53,9 @@ static Val *rule_args(Reverse *r, Val v, const Vals *results) {
 
 static void name_adjoint(Reverse *r, Val v) {
     Sym name = r->fn->ins.data[v].name;
-    if (name && r->adj[v] != NoVal) b_name(r->b, r->adj[v], sym_fmt(r->p->cx, "d_%s", name));
+    /* a constant is shared with whatever else needs that number: it is nobody's adjoint */
+    if (!name || r->adj[v] == NoVal || b_ins(r->b, r->adj[v])->op == Op_const) return;
+    b_name(r->b, r->adj[v], sym_fmt(r->p->cx, "d_%s", name));
 }
 
 /* d_x += B[op, x](args) for operand k of v. */
