@@ -132,7 +132,7 @@ static bool build(Options *o) {
     return ok;
 }
 
-int verb_compile(Options *o) {
+int command_compile(Options *o) {
     build(o);
     return compile_report(o);
 }

@@ -186,7 +186,7 @@ static void check_derivative(Check *c, const Fn *d, const Header *h) {
     if (!k.ok && !c->p->cx->errors) locate_wrong(c, d, f, h->op, h->wrt, h->n, k.args);
 }
 
-int verb_check(Options *o) {
+int command_check(Options *o) {
     Check c = {.o = o, .a = arena_new(), .key = 1};
     c.p = o->rules ? NULL : compile_front(o, true);
     if (o->rules) diag_error(o->cx, (Loc){0}, "'check --rules' is not supported yet");

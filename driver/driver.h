@@ -25,8 +25,8 @@ enum { ExitOk = 0, ExitError = 1 };
 
 /* ---- options.c ---- */
 /* Fills o from the command line; errors go to o->cx. */
-void options_parse(Options *o, int argc, char **argv);
-void options_help(FILE *out);
+void command_parse(Options *o, int argc, char **argv);
+void command_help(FILE *out);
 
 /* ---- compile.c ---- */
 /* The program of o->file; NULL after errors. check: training mode, f64. */
@@ -40,10 +40,10 @@ int compile_report(Options *o);
 bool write_output(const Options *o, const char *path, const char *text, size_t len);
 
 /* ---- one file per verb ---- */
-int verb_compile(Options *o); /* build.c */
-int verb_emit(Options *o);    /* emit.c */
-int verb_run(Options *o);     /* run.c */
-int verb_call(Options *o);    /* run.c */
-int verb_check(Options *o);   /* check.c */
+int command_compile(Options *o); /* build.c */
+int command_emit(Options *o);    /* emit.c */
+int command_run(Options *o);     /* run.c */
+int command_call(Options *o);    /* run.c */
+int command_check(Options *o);   /* check.c */
 
 #endif

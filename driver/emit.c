@@ -45,7 +45,7 @@ static bool emit_program(Options *o, const char *stage, Text *out) {
     return false;
 }
 
-int verb_emit(Options *o) {
+int command_emit(Options *o) {
     const char *stage = o->output == OutAssembly ? "asm" : o->output == OutLlvm ? "llvm" : o->stage;
     Text out = {0};
     bool ok;

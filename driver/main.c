@@ -13,9 +13,9 @@ static int dispatch(Options *o) {
     static const struct {
         const char *name;
         int (*run)(Options *);
-    } verbs[] = {{"run", verb_run}, {"call", verb_call}, {"check", verb_check}};
+    } verbs[] = {{"run", command_run}, {"call", command_call}, {"check", command_check}};
     Text out = {0};
-    if (o->help) return options_help(stdout), ExitOk;
+    if (o->help) return command_help(stdout), ExitOk;
     if (o->version) return puts("bpc " BPC_VERSION), ExitOk;
     if (o->list_ops) return list_ops(&out), print_and_free(&out);
     if (o->list_passes) return list_passes(&out), print_and_free(&out);
@@ -23,14 +23,14 @@ static int dispatch(Options *o) {
     for (size_t i = 0; o->verb && i < LEN(verbs); i++) {
         if (!strcmp(verbs[i].name, o->verb)) return verbs[i].run(o);
     }
-    if (o->output == OutStage || o->output == OutAssembly || o->output == OutLlvm) return verb_emit(o);
-    return verb_compile(o);
+    if (o->output == OutStage || o->output == OutAssembly || o->output == OutLlvm) return command_emit(o);
+    return command_compile(o);
 }
 
 int main(int argc, char **argv) {
     Cx *cx = cx_new();
     Options o = {.cx = cx};
-    options_parse(&o, argc, argv);
+    command_parse(&o, argc, argv);
     int status = dispatch(&o);
     cx_free(cx);
     return status;

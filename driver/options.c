@@ -147,7 +147,7 @@ static void positional(Options *o, const char *arg) {
     else diag_error(o->cx, nowhere, "unexpected argument '%s'; one file is compiled", arg);
 }
 
-void options_parse(Options *o, int argc, char **argv) {
+void command_parse(Options *o, int argc, char **argv) {
     o->level = 2;
     o->limit = -1;
     for (int i = 1; i < argc; i++) {
@@ -178,7 +178,7 @@ void options_parse(Options *o, int argc, char **argv) {
     }
 }
 
-void options_help(FILE *out) {
+void command_help(FILE *out) {
     fprintf(out, "bpc compiles neural networks and their training, with their gradients.\n\n"
                  "usage:\n  %-34s %s\n", "bpc FILE.bp [-o OUT]", "a native trainer");
     for (size_t i = 0; i < LEN(verbs); i++) {

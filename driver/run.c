@@ -23,9 +23,9 @@ static int run_program(Options *o, const char *const *head, uint32_t nhead) {
     return status;
 }
 
-int verb_run(Options *o) { return run_program(o, NULL, 0); }
+int command_run(Options *o) { return run_program(o, NULL, 0); }
 
-int verb_call(Options *o) {
+int command_call(Options *o) {
     if (!o->fn) {
         diag_error(o->cx, (Loc){0}, "bpc call FILE.bp FN: the function is missing");
         return compile_report(o);
