@@ -170,11 +170,118 @@ static void batches_and_blocks(void **state) {
     check_all(cases, LEN(cases));
 }
 
+/* ---- operands that are views ---- */
+
+typedef struct Views {
+    Cx *cx;
+    Program *p;
+    Builder *b;
+} Views;
+
+static Attr ints(Views *t, uint32_t n, const int64_t *v) { return attr_ints(t->cx, v, n); }
+#define INTS(...)                                                                                  \
+    ints(t, sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t), (int64_t[]){__VA_ARGS__})
+
+static Val param_of(Views *t, const char *name, Attr dims) {
+    return b_param(t->b, sym(t->cx, name), type_of(F32, shape_of(t->cx, dims.is.v, dims.is.n)));
+}
+
+static Val view(Views *t, Op op, Val x, Attr a, Attr b, Attr c) {
+    return b_op(t->b, op, &x, 1, (Attr[MaxAttrs]){a, b, c}, NULL);
+}
+
+static Val padded(Views *t, Val x, Attr lo, Attr hi) {
+    Val args[] = {x, b_float(t->b, type_of(F32, shape_of(t->cx, NULL, 0)), 0.5)};
+    return b_op(t->b, Op_pad, args, 2, (Attr[MaxAttrs]){lo, hi}, NULL);
+}
+
+static void merged_and_cut(Views *t, Val *x) {
+    Val a = param_of(t, "a", INTS(2, 3, 8)), b = param_of(t, "b", INTS(10, 12));
+    x[0] = view(t, Op_reshape, a, INTS(6, 8), (Attr){0}, (Attr){0});
+    x[1] = view(t, Op_slice, b, INTS(1, 2), INTS(9, 9), INTS(1, 1));
+}
+
+static void flipped_and_spread(Views *t, Val *x) {
+    Val a = param_of(t, "a", INTS(5, 6)), b = param_of(t, "b", INTS(6, 1));
+    a = view(t, Op_flip, a, INTS(1), (Attr){0}, (Attr){0});
+    x[0] = view(t, Op_broadcast, a, INTS(3, 5, 6), (Attr){0}, (Attr){0});
+    x[1] = view(t, Op_broadcast, b, INTS(3, 6, 20), (Attr){0}, (Attr){0});
+}
+
+static void padded_and_regrouped(Views *t, Val *x) {
+    Val a = param_of(t, "a", INTS(4, 5)), b = param_of(t, "b", INTS(7, 24));
+    x[0] = padded(t, a, INTS(0, 1), INTS(1, 2));
+    b = view(t, Op_transpose, b, INTS(1, 0), (Attr){0}, (Attr){0});
+    x[1] = view(t, Op_reshape, b, INTS(8, 21), (Attr){0}, (Attr){0});
+}
+
+static void split_and_strided(Views *t, Val *x) {
+    Val a = param_of(t, "a", INTS(2, 60)), b = param_of(t, "b", INTS(2, 19, 12));
+    x[0] = view(t, Op_reshape, a, INTS(2, 1, 10, 6), (Attr){0}, (Attr){0});
+    x[0] = view(t, Op_reshape, x[0], INTS(2, 10, 6), (Attr){0}, (Attr){0});
+    b = view(t, Op_slice, b, INTS(0, 0, 1), INTS(2, 19, 12), INTS(1, 1, 2));
+    x[1] = view(t, Op_transpose, b, INTS(0, 2, 1), (Attr){0}, (Attr){0});
+}
+
+static void row_and_padded(Views *t, Val *x) {
+    Val a = param_of(t, "a", INTS(300, 3)), b = param_of(t, "b", INTS(298, 33));
+    a = view(t, Op_slice, a, INTS(0, 1), INTS(300, 2), INTS(1, 1));
+    x[0] = view(t, Op_transpose, a, INTS(1, 0), (Attr){0}, (Attr){0});
+    x[1] = padded(t, b, INTS(1, 0), INTS(1, 0));
+}
+
+static void views_at(void (*make)(Views *, Val *), int level) {
+    Views v = {.cx = cx_new()}, *t = &v;
+    t->p = program_new(t->cx);
+    t->p->name = t->p->path = sym(t->cx, "views");
+    t->b = builder_new(t->p, sym(t->cx, "f"), true);
+    Val x[2];
+    make(t, x);
+    Val root = b_op(t->b, Op_matmul, x, 2, NULL, NULL);
+    b_result(t->b, root);
+    Fn *f = builder_done(t->b);
+    program_add(t->p, f);
+    contraction_fuse(t->p, f, root);
+    Tensor args[2], result;
+    void *data[3];
+    for (uint32_t i = 0; i < 2; i++) {
+        args[i] = tensor_new(t->cx->arena, f->ins.data[i].type, false);
+        int64_t n = args[i].type.shape->size;
+        for (int64_t k = 0; k < n; k++)
+            args[i].re[k] = (double)(rng_f32(rng_bits(i, (uint64_t)k)) - 0.5f);
+        data[i] = stored(F32, args[i].re, n);
+    }
+    interp_run(t->p, f, InterpRound, t->cx->arena, args, &result, NULL);
+    data[2] = stored(F32, result.re, result.type.shape->size);
+    size_t bytes = (size_t)result.type.shape->size * sizeof(float);
+    void *got = malloc(bytes);
+    Cg *cg = cg_build(t->p, &(CgOptions){.level = level, .library = true});
+    Jit *jit = jit_new(cg);
+    BpEntry *entry = (BpEntry *)(uintptr_t)jit_symbol(jit, "bp_f");
+    entry((void *[]){data[0], data[1], got}, NULL, NULL);
+    assert_memory_equal(got, data[2], bytes);
+    jit_free(jit);
+    cg_free(cg);
+    for (int i = 0; i < 3; i++) free(data[i]);
+    free(got);
+    cx_free(t->cx);
+}
+
+static void views(void **state) {
+    (void)state;
+    static void (*const makers[])(Views *, Val *) = {merged_and_cut, flipped_and_spread,
+                                                     padded_and_regrouped, split_and_strided,
+                                                     row_and_padded};
+    for (size_t i = 0; i < LEN(makers); i++)
+        for (int level = 0; level <= 3; level += 3) views_at(makers[i], level);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tiles),
         cmocka_unit_test(dots),
         cmocka_unit_test(batches_and_blocks),
+        cmocka_unit_test(views),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,3 +1,4 @@
+/* Contractions as programs of one kernel. */
 #include "tests/codegen/contraction.h"
 
 typedef struct Dims {
@@ -25,7 +26,7 @@ static Val swapped(Builder *b, Val x, bool flipped) {
     return flipped ? b_op(b, Op_transpose, &x, 1, NULL, NULL) : x;
 }
 
-static void fuse(Program *p, Fn *f, Val root) {
+void contraction_fuse(Program *p, Fn *f, Val root) {
     Arena *a = p->cx->arena;
     Kernel *k = NEW(a, Kernel);
     *k = (Kernel){.kind = KernContract, .root = root, .space = f->ins.data[root].type.shape};
@@ -65,5 +66,5 @@ void contraction_add(Program *p, const char *name, const Contraction *c) {
     b_result(b, r);
     Fn *f = builder_done(b);
     program_add(p, f);
-    fuse(p, f, root);
+    contraction_fuse(p, f, root);
 }

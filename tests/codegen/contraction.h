@@ -14,5 +14,8 @@ typedef struct Contraction {
 
 /* Adds function `name`(a, b, bias) to the program: fused and planned. */
 void contraction_add(Program *p, const char *name, const Contraction *c);
+/* Makes f one kernel of all its instructions around the matmul `root`, parameters and result in
+ * buffers of the caller. */
+void contraction_fuse(Program *p, Fn *f, Val root);
 
 #endif
