@@ -8,7 +8,7 @@ static double uniform(Check *c) { return rng_f64(rng_bits(0xC0FFEE, c->key++)); 
 static double draw_float(Check *c, Draw draw) {
     double u = uniform(c);
     switch (draw) {
-    case DrawWide: return 2 * u - 1;
+    case DrawWide: return 1.8 * u - 0.9;
     case DrawPositive: return 0.3 + u;
     case DrawSmall:
     case DrawCount: break;

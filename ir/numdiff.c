@@ -73,7 +73,7 @@ double numdiff_directional(const Program *p, const Fn *fn, Arena *a, const Tenso
     if (analytic(p, fn)) return complex_step(&d);
     Tensor *base = NEW_ARRAY(a, Tensor, fn->results.len);
     interp_run(p, fn, InterpF64, a, args, base, NULL);
-    double coarse = five_point(&d, 0x1p-8, base), fine = five_point(&d, 0x1p-9, base);
+    double coarse = five_point(&d, 0x1p-11, base), fine = five_point(&d, 0x1p-12, base);
     double best = (16 * fine - coarse) / 15;
     *err = fabs(best - fine) * 0x1p-4;
     return best;

@@ -56,6 +56,7 @@ static int64_t count_cells(const Csv *t, size_t at) {
 const char *csv_cell(const Csv *t, int64_t row, int64_t col, size_t *len, int64_t *at) {
     Cells c = cells_of(t, t->line_at[row]);
     const char *cell = c.p;
+    *len = 0;
     for (int64_t i = 0; i <= col && !c.done; i++) cell = next_cell(&c, len);
     *at = cell - (t->text + t->line_at[row]) + 1;
     return cell;
