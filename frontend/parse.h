@@ -14,7 +14,13 @@ typedef struct Lex {
     int last;      /* the last token, 0 at the start */
     Loc loc, last_loc, before; /* of what is being read, the last token, the one before it */
     bool first_on_line; /* nothing but blanks before on this line */
-    bool fatal;
+    bool fatal, again;
+    VEC(Loc) missing; /* tokens before which a ';' was found missing */
+    uint32_t inserted; /* of them in this run */
+    /* the token that a ';' was put before */
+    int held_token;
+    union BP_STYPE *held_value;
+    Loc held_loc;
     Unit *unit;
 } Lex;
 
