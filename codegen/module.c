@@ -130,9 +130,10 @@ static V buffer_address(Cg *cg, const Fn *fn, Val v, V args, V arena) {
     case BufArg: return LLVMBuildLoad2(cg->b, cg->ptr, pointer_at(cg, args, buf->index), "");
     case BufResult: return LLVMBuildLoad2(cg->b, cg->ptr, pointer_at(cg, args, (int64_t)fn->nparams + buf->index), "");
     case BufArena: return LLVMBuildInBoundsGEP2(cg->b, cg->i8, arena, &at, 1, "");
-    case BufConst: return constant_data(cg, &fn->ins.data[v]);
+    case BufConst: break;
     }
-    return NULL;
+    while (fn->ins.data[v].op == Op_reshape) v = fn->ins.data[v].args[0];
+    return constant_data(cg, &fn->ins.data[v]);
 }
 
 static void call_serial(Cg *cg, V kernel, V frame, uint32_t chunks) {

@@ -77,6 +77,14 @@ void locate_wrong(Check *c, const Fn *d, const Fn *f, Op op, const uint32_t *wrt
         report_line(c, d, mine[i]);
         return;
     }
+    const Sym *dn = print_names(p, d), *wn = print_names(p, want);
+    for (uint32_t i = 0; nd != nw && i < nd; i++) { /* lines came or went: by name */
+        uint32_t j = 0;
+        while (j < nw && wn[theirs[j]] != dn[mine[i]]) j++;
+        if (j == nw || !d->ins.data[mine[i]].rule || agree(dv[mine[i]], wv[theirs[j]])) continue;
+        report_line(c, d, mine[i]);
+        return;
+    }
     for (uint32_t i = 0; i < d->results.len && i < want->results.len; i++) {
         if (agree(&dr[i], &wr[i])) continue;
         report_line(c, d, d->results.data[i]);

@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""The same seed writes the same bytes: JIT and trainer, any number of threads, any level, AVX2 and
+the host's widest vectors. On digits and on a model large enough that every thread gets work."""
+import hashlib
+import os
+import random
+import re
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from bpc import Tests, examples, run  # noqa: E402
+
+bpc = sys.argv[1]
+t = Tests()
+
+wide = """
+dataset noise = csv("noise.csv") { x: f32[64] = cols(0..64); y: i32<10> = col(64); }
+module Net[B, I](x: f32[B, I]) -> f32[B, 10] {
+  layer a = Linear[O=1024];
+  layer b = Linear[O=10];
+  return b(dropout(tanh(a(x)), rate=0.1));
+}
+model net = Net;
+train fit on noise.train as (x, y) {
+  let z = net(x);
+  loss cross_entropy(z, y);
+  metric acc = accuracy(z, y);
+  optimizer = adamw(lr=cosine(0.01));
+  batch = 256; epochs = 3; seed = 5; clip_norm = 1;
+}
+"""
+
+
+def write_wide():
+    r = random.Random(1)
+    with open(t.path("noise.csv"), "w") as f:
+        for _ in range(512):
+            f.write(",".join(f"{r.random():.4f}" for _ in range(64)) + f",{r.randrange(10)}\n")
+    open(t.path("wide.bp"), "w").write(wide)
+    return t.path("wide.bp")
+
+
+def digest(out):
+    return hashlib.sha256(open(os.path.join(out, "last.safetensors"), "rb").read()).hexdigest()
+
+
+def train(program, out, *args):
+    out = t.path(out)
+    r = run(*program, *args, "--out", out, "--progress=none", env={"BPRT_STATS": "1"})
+    return digest(out), r.stderr
+
+
+def same_bits(source, epochs):
+    trainer = t.path("trainer")
+    run(bpc, source, "-o", trainer)
+    want, _ = train([trainer], "ref", "--threads", "1", "--epochs", epochs)
+    for threads in (2, 3):
+        got, _ = train([trainer], "threads", "--threads", threads, "--epochs", epochs)
+        assert got == want, f"{threads} threads"
+    for options in (["-O0"], ["-O3"], ["-march=x86-64-v3"], ["-O0", "-march=x86-64-v3"]):
+        run(bpc, *options, source, "-o", trainer)
+        got, _ = train([trainer], "options", "--threads", "2", "--epochs", epochs)
+        assert got == want, options
+    got, _ = train([bpc, "run", source, "--"], "jit", "--threads", "2", "--epochs", epochs)
+    assert got == want, "JIT"
+
+
+def every_thread_works(source):
+    trainer = t.path("trainer")
+    run(bpc, source, "-o", trainer)
+    for threads in (2, 3):
+        _, stats = train([trainer], "stats", "--threads", threads, "--epochs", "3")
+        counts = [int(n) for n in re.findall(r"thread \d+: (\d+)", stats)]
+        assert len(counts) == threads and min(counts) > 0, stats
+
+
+def levels_differ(source):
+    code = {run(bpc, level, "--emit=asm", source).stdout for level in ("-O0", "-O3")}
+    assert len(code) == 2 and all(code)
+
+
+big = write_wide()
+t.check("digits", same_bits, os.path.join(examples, "digits.bp"), "3")
+t.check("wide model", same_bits, big, "3")
+t.check("every thread works", every_thread_works, big)
+t.check("-O0 and -O3 emit different code", levels_differ, big)
+t.finish()

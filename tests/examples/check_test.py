@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+"""bpc check passes where it must and fails where it must: the examples, ten pairs of a false and a
+right rule, every adjoint line of a gradient made wrong by hand. IR text is a fixed point."""
+import glob
+import os
+import re
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from bpc import Tests, examples, run  # noqa: E402
+
+bpc = sys.argv[1]
+t = Tests()
+
+# rule head, false line, right line, program
+pairs = [
+    ("tanh(x) -> y (v)", "x: v * (1 - y);", "x: v * (1 - y) * (1 + y);", "tanh(x)"),
+    ("exp(x) -> y (v)", "x: v;", "x: v * exp(x);", "exp(x)"),
+    ("sigmoid(x) -> y (v)", "x: v * y;", "x: v * (y - y * y);", "sigmoid(x)"),
+    ("log(x) -> y (v)", "x: v / (x + 0.001);", "x: v * exp(-y);", "log(x + 2)"),
+    ("sqrt(x) -> y (v)", "x: v / y;", "x: v / (2 * y);", "sqrt(x + 2)"),
+    ("sin(x) -> y (v)", "x: -v * cos(x);", "x: cos(x) * v;", "sin(x)"),
+    ("div(a, b) -> y (v)", "a: v / b; b: v * a / (b * b);", "a: v / b; b: -(v * a / (b * b));", "(x / (x + 3))"),
+    ("mul(a, b) -> y (v)", "a: v * b; b: v * b;", "a: b * v; b: a * v;", "(x * exp(x))"),
+    ("sub(a, b) -> y (v)", "a: v; b: v;", "a: v; b: 0 - v;", "(x - x * x)"),
+    ("softmax(x, axis) -> y (v)", "x: y * v;", "x: y * v - y * sum(v * y, axis=axis, keep=true);", "softmax(x)"),
+]
+
+
+def pair(head, line, right, call):
+    kernel = "let k: f64[5] = [1.0, 2.0, -1.0, 0.5, 3.0]; return sum(%s * k);" % call
+    source = t.path("pair.bp")
+    program = "fn f(x: f64[5]) -> f64 { %s }\nexport fn g(x: f64[5]) -> f64[5] { return grad[f](x); }\n" % kernel
+    name = head.split("(")[0]
+    open(source, "w").write(f"// a rule of the user's\nbackward {head} {{ {line} }}\n{program}")
+    r = run(bpc, "check", source, status=1)
+    assert re.search(r"pair\.bp:2:\d+: error: the rule B\[" + name + ",", r.stderr), r.stderr
+    open(source, "w").write(f"// a rule of the user's\nbackward {head} {{ {right} }}\n{program}")
+    run(bpc, "check", source)
+
+
+def example(path):
+    r = run(bpc, "check", path)
+    errors = [float(m) for m in re.findall(r"^ok .* (\S+)$", r.stdout, re.M)]
+    assert errors and max(errors) <= 1e-8, max(errors, default=None)
+
+
+def fixed_point(path):
+    for stage in ("ir", "grad", "opt"):
+        once, twice = t.path("once.bp"), t.path("twice.bp")
+        run(bpc, "--verify-each", f"--emit={stage}", path, "-o", once)
+        run(bpc, "--verify-each", f"--emit={stage}", once, "-o", twice)
+        assert open(once).read() == open(twice).read(), stage
+
+
+def wrong_versions(right_side):
+    """The right side of an adjoint line changed by hand, in several ways."""
+    call = re.match(r"(\w+)\((.*)\)$", right_side)
+    if not call:
+        return
+    op, args = call.groups()
+    swaps = {"mul": "add", "add": "sub", "sub": "add", "matmul": None, "reduce_sum": "reduce_max", "transpose": None}
+    if swaps.get(op):
+        yield f"{swaps[op]}({args})"
+    operands = args.split(", ")
+    if op in ("mul", "add") and len(operands) == 2 and operands[0] != operands[1]:
+        yield f"{op}({operands[0]}, {operands[0]})"
+
+
+def adjoint_lines(path):
+    grad = t.path("grad.bp")
+    run(bpc, "--emit=grad", path, "-o", grad)
+    run(bpc, "check", grad)
+    lines = open(grad).read().split("\n")
+    changed = 0
+    for i, line in enumerate(lines):
+        m = re.match(r"(  let (\w+): f64\[?.*?\]? = )(.*?)(;  //@ \S+ (B\[\w+, \w+\]))$", line)
+        if not m:
+            continue
+        versions = list(wrong_versions(m[3]))
+        versions.append(None)  # scaled by one more line
+        for v in versions:
+            edited = list(lines)
+            if v is not None:
+                edited[i] = m[1] + v + m[4]
+            else:
+                head = m[1].replace(m[2], m[2] + "_raw", 1)
+                edited[i] = head + m[3] + m[4] + "\n" + m[1] + f"mul({m[2]}_raw, 1.5)" + m[4]
+            open(grad, "w").write("\n".join(edited))
+            r = run(bpc, "check", grad, status=1)
+            assert "error:" in r.stderr, r.stderr
+            if v is not None:
+                assert f"grad.bp:{i + 1}:" in r.stderr and m[5] in r.stderr, (line, v, r.stderr)
+            changed += 1
+    assert changed > 20, changed
+
+
+for p in pairs:
+    t.check("pair " + p[0], pair, *p)
+for path in sorted(glob.glob(os.path.join(examples, "*.bp"))):
+    t.check("check " + os.path.basename(path), example, path)
+    t.check("fixed point " + os.path.basename(path), fixed_point, path)
+t.check("adjoint lines", adjoint_lines, os.path.join(examples, "two_layer.bp"))
+t.finish()
