@@ -38,6 +38,17 @@ def npz_read(path):
     return arrays
 
 
+def npz_write(path, arrays):
+    """name -> (dtype "f4" ..., shape, flat list)"""
+    with zipfile.ZipFile(path, "w") as z:
+        for name, (dtype, shape, values) in arrays.items():
+            head = repr({"descr": "<" + dtype, "fortran_order": False, "shape": tuple(shape)}).encode()
+            head += b" " * (-(10 + len(head) + 1) % 64) + b"\n"
+            code = {"f4": "f", "f8": "d", "i4": "i", "i8": "q"}[dtype]
+            data = struct.pack(f"<{len(values)}{code}", *values)
+            z.writestr(name + ".npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + data)
+
+
 class Tests:
     """Named checks; an exception is a failure, the rest goes on."""
 
