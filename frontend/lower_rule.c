@@ -266,6 +266,6 @@ Fn *front_rule(Program *p, RuleKind kind, Sym name, const Ins *site, const Type 
     }
     const Item *rule = find_rule(fr, kind, inst ? inst->item->name : name, inst);
     Fn *fn = rule ? build_rule(fr, kind, rule, inst, site, args, results, nresults) : NULL;
-    vec_push(p->cx->arena, &fr->rules, (RuleKey){key, fn});
+    if (fn || !rule) vec_push(p->cx->arena, &fr->rules, (RuleKey){key, fn}); /* a wrong one is said again */
     return fn;
 }

@@ -83,7 +83,7 @@ static const char *op_title(const Ins *i) {
 }
 
 void report_missing(Program *p, const Fn *fn, const Activity *a, Val v) {
-    if (p->cx->errors) return; /* a rule that is wrong is said to be so already */
+    if (a->rule[v].broken) return;
     const Ins *i = &fn->ins.data[v];
     if (p->cx->errors && reported(p->cx, i->loc)) return;
     diag_error(p->cx, i->loc, "no derivative rule for '%s'", op_title(i));

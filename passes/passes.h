@@ -96,6 +96,7 @@ typedef struct Rule {
     const Fn *fn;           /* without operators and plain calls; NULL: there is no rule */
     const RuleEntry *entry; /* per operand, or per result for a `forward` rule */
     bool transposed;        /* forward mode by a backward rule: see rule_find */
+    bool broken;            /* there is one, which was reported as wrong */
 } Rule;
 /* The rule of instruction v of fn. Without a forward rule, forward mode gets the backward rule
  * transposed in its cotangents: (operands..., results..., cotangents..., tangents...) -> tangents,

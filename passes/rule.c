@@ -164,7 +164,9 @@ static Rule transposed(Program *p, const Rule *backward, const Ins *i, const Sig
 Rule rule_find(Program *p, RuleKind kind, const Fn *fn, Val v) {
     const Ins *i = &fn->ins.data[v];
     Signature s = signature_of(p, fn, i);
+    uint32_t errors = p->cx->errors;
     const Fn *rule = make_rule(p, kind, i, &s);
+    if (p->cx->errors != errors) return (Rule){.broken = true};
     if (!rule && kind == RuleForward) {
         Rule backward = rule_find(p, RuleBackward, fn, v);
         return backward.fn ? transposed(p, &backward, i, &s) : backward;

@@ -67,8 +67,9 @@ typedef struct Data {
     size_t *row_bytes;
     Stats *stats;
 } Data;
-/* source: the .bp file, for errors of fields. stats: of an earlier training by field, or NULL. */
-Data *data_load(Arena *a, const MfDataset *spec, const char *source, const Stats *stats, Text *err);
+/* source: the .bp file, for errors of fields. real: the type of statistics. stats: of an earlier training by field, or NULL. */
+Data *data_load(Arena *a, const MfDataset *spec, const char *source, MfDType real, const Stats *stats,
+                Text *err);
 /* order becomes a permutation of 0 .. n-1: docs/manifest.md, Keys. */
 void shuffle(uint64_t key, int64_t *order, int64_t n);
 

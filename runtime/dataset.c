@@ -19,6 +19,7 @@ typedef struct Load {
     const char *source;
     Text *err;
     bool is_npz;
+    MfDType real; /* of statistics */
     uint32_t nparts;
     Part part[MfSplitCount];
     int64_t rows;
@@ -201,6 +202,10 @@ static bool standardize(Load *l, const MfExpr *e, Matrix *m) {
         }
         s->deviation[c] = n ? sqrt(square / (double)n) : 1;
         if (!(s->deviation[c] > 0)) s->deviation[c] = 1;
+        if (l->real == MfF32) { /* as a checkpoint keeps them, so that a resumed run sees the same rows */
+            s->mean[c] = (double)(float)s->mean[c];
+            s->deviation[c] = (double)(float)s->deviation[c];
+        }
         if (l->given && l->given[f].used) {
             s->mean[c] = l->given[f].mean[c];
             s->deviation[c] = l->given[f].deviation[c];
@@ -352,8 +357,8 @@ static bool open_parts(Load *l) {
     return true;
 }
 
-Data *data_load(Arena *a, const MfDataset *spec, const char *source, const Stats *stats, Text *err) {
-    Load l = {.a = a, .spec = spec, .source = source, .err = err, .given = stats,
+Data *data_load(Arena *a, const MfDataset *spec, const char *source, MfDType real, const Stats *stats, Text *err) {
+    Load l = {.a = a, .spec = spec, .source = source, .err = err, .given = stats, .real = real,
               .is_npz = !strcmp(spec->kind, "npz"), .data = NEW(a, Data)};
     *l.data = (Data){.spec = spec, .fields = NEW_ARRAY(a, void *, spec->nfields),
                      .row_bytes = NEW_ARRAY(a, size_t, spec->nfields), .stats = NEW_ARRAY(a, Stats, spec->nfields)};

@@ -41,6 +41,8 @@ static const char *stat_name(Arena *a, const MfDataset *d, const MfField *f, con
     return arena_printf(a, "data.%s.%s.%s", d->name, f->name, what);
 }
 
+static MfDType real_of(const Manifest *m) { return !strcmp(m->real, "f64") ? MfF64 : MfF32; }
+
 /* The statistics that an earlier training saved. */
 static Stats *earlier_stats(Run *r, const MfDataset *d, const Checkpoint *c) {
     if (!c) return NULL;
@@ -65,7 +67,7 @@ static Stats *earlier_stats(Run *r, const MfDataset *d, const Checkpoint *c) {
 
 static void add_stat(Run *r, const MfDataset *d, const MfField *f, const char *what, const double *v) {
     MfType t = f->type;
-    t.dt = !strcmp(r->m->real, "f64") ? MfF64 : MfF32;
+    t.dt = real_of(r->m);
     t.range = 0;
     Slot s = {stat_name(r->arena, d, f, what), t, mem_new(r, mf_bytes(t))};
     for (int64_t i = 0; i < t.size; i++) store_float(t.dt, s.data, i, v[i]);
@@ -78,7 +80,7 @@ Exit feed_read(Run *r, const bool *wanted, const Checkpoint *earlier) {
         if (!wanted[i] || r->data[i]) continue;
         const MfDataset *d = redirected(r, &r->m->datasets[i]);
         Text err = {0};
-        Data *data = data_load(r->arena, d, r->m->source, earlier_stats(r, d, earlier), &err);
+        Data *data = data_load(r->arena, d, r->m->source, real_of(r->m), earlier_stats(r, d, earlier), &err);
         if (!data) {
             fprintf(stderr, "%s\n", err.data ? err.data : "error: the data cannot be read");
             free(err.data);
