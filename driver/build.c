@@ -77,7 +77,7 @@ static bool link_output(const Options *o, const char *object, const char *out) {
         if (!o->debug) argv[n++] = "-s";
     }
     argv[n++] = "-lm";
-    if (BPC_LINK_FLAGS) argv[n++] = BPC_LINK_FLAGS;
+    if (BPC_LINK_FLAGS && o->output == OutTrainer) argv[n++] = BPC_LINK_FLAGS;
     argv[n] = NULL;
     bool ok = run_command(o, argv) && rename(temp, out) == 0;
     if (!ok) {

@@ -32,6 +32,10 @@ extern const uint32_t std_files_len;
 bool item_is_ir(const Item *fn);
 /* Appends the function as it stands: no folding, no merging. NULL after errors. */
 Fn *read_ir_fn(Program *p, const Item *fn);
+/* A rule of IR text: every let and the head carry an origin. Its types are those of the site. */
+bool item_is_ir_rule(const Item *rule);
+Fn *read_ir_rule(Program *p, RuleKind kind, const Item *rule, const Type *args, uint32_t nargs,
+                 const Type *results, uint32_t nresults);
 /* The lowered `train` of IR text: init, step, eval, eval_row, loss, metrics, batch ... */
 bool item_is_ir_train(const Item *train);
 Stage *read_ir_train(Program *p, const Item *train);

@@ -182,15 +182,52 @@ static void inst_results(Frame *f, Root *r, FnInst *inst, Value v) {
     inst->result_dims = dims;
 }
 
+static bool same_data(const Ins *a, const Ins *b, bool is_float) {
+    if (a->ndata != b->ndata) return false;
+    for (uint64_t i = 0; i < a->ndata; i++) {
+        bool same = is_float ? !memcmp(&a->data[i].f, &b->data[i].f, sizeof(double)) : a->data[i].i == b->data[i].i;
+        if (!same) return false;
+    }
+    return true;
+}
+
+static bool same_ins(const Ins *a, const Ins *b) {
+    if (a->op != b->op || a->nargs != b->nargs || a->name != b->name) return false;
+    if (!a->type.shape != !b->type.shape || (a->type.shape && !type_equal(a->type, b->type))) return false;
+    for (uint32_t i = 0; i < a->nargs; i++) {
+        if (a->args[i] != b->args[i]) return false;
+    }
+    for (int i = 0; i < op_info[a->op].nattrs; i++) {
+        if (!attr_equal(a->attrs[i], b->attrs[i])) return false;
+    }
+    return same_data(a, b, a->type.shape && dtype_is_float(a->type.dt));
+}
+
+/* What differs only in how it came to be, such as by `training`, is one function. */
+static Fn *equal_function(Front *fr, const Fn *fn, Loc loc) {
+    for (uint32_t k = 0; k < fr->insts.len; k++) {
+        Fn *x = fr->insts.data[k].inst->fn;
+        bool same = x->loc.file == loc.file && x->loc.line == loc.line && x->loc.col == loc.col &&
+                    x->ins.len == fn->ins.len && x->results.len == fn->results.len;
+        for (Val v = 0; same && v < fn->ins.len; v++) same = same_ins(&x->ins.data[v], &fn->ins.data[v]);
+        for (uint32_t i = 0; same && i < fn->results.len; i++) same = x->results.data[i] == fn->results.data[i];
+        if (same) return x;
+    }
+    return NULL;
+}
+
 FnInst *keep_instance(Front *fr, Sym key, FnInst *inst, Fn *fn, Sym base) {
     for (uint32_t i = 0; i < fr->insts.len; i++) {
         if (fr->insts.data[i].key != key) continue;
         inst->fn = fr->insts.data[i].inst->fn;
         return inst;
     }
-    fn->name = program_fresh(fr->p, base);
-    inst->fn = fn;
-    program_add(fr->p, fn);
+    inst->fn = equal_function(fr, fn, fn->loc);
+    if (!inst->fn) {
+        fn->name = program_fresh(fr->p, base);
+        inst->fn = fn;
+        program_add(fr->p, fn);
+    }
     vec_grow(fr->cx->arena, (void **)&fr->insts.data, &fr->insts.cap, fr->insts.len,
              sizeof *fr->insts.data);
     fr->insts.data[fr->insts.len].key = key;

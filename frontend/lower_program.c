@@ -325,7 +325,12 @@ static void lower_ir_text(Front *fr) {
     for (uint32_t i = 0; i < fr->order.len; i++) {
         const Item *item = fr->order.data[i];
         Fn *fn = item->kind == ItFn && item_is_ir(item) ? read_ir_fn(fr->p, item) : NULL;
-        if (fn && !program_fn(fr->p, fn->name)) program_add(fr->p, fn);
+        if (!fn || program_fn(fr->p, fn->name)) continue;
+        program_add(fr->p, fn);
+        if (!item_has_rule(fr, item)) continue;
+        FnInst *inst = NEW(fr->cx->arena, FnInst);
+        *inst = (FnInst){.fn = fn, .item = item};
+        vec_push(fr->cx->arena, &fr->ruled, inst);
     }
     if (fr->cx->errors) return;
     for (uint32_t i = 0; i < fr->order.len; i++) {
@@ -343,7 +348,19 @@ static bool used(Front *fr, const Item *item) {
     return false;
 }
 
+/* The user's rules for operations belong to the program's text. */
+static void keep_op_rules(Front *fr) {
+    for (uint32_t i = 0; i < fr->order.len; i++) {
+        const Item *item = fr->order.data[i];
+        if (!is_rule(item) || op_by_name(item->name) == OpCount || find_global(fr, item->name, ItFn, false)) continue;
+        Text t = {0};
+        ast_print_item(item, &t);
+        vec_push(fr->cx->arena, &fr->p->op_rules, text_done(&t, fr->cx->arena));
+    }
+}
+
 static void lower_items(Front *fr) {
+    keep_op_rules(fr);
     bool ir = is_ir_text(fr);
     if (ir) lower_ir_text(fr);
     for (uint32_t i = 0; i < fr->order.len; i++) {

@@ -265,7 +265,9 @@ Fn *front_rule(Program *p, RuleKind kind, Sym name, const Ins *site, const Type 
         if (fr->rules.data[i].key == key) return fr->rules.data[i].fn;
     }
     const Item *rule = find_rule(fr, kind, inst ? inst->item->name : name, inst);
-    Fn *fn = rule ? build_rule(fr, kind, rule, inst, site, args, results, nresults) : NULL;
+    Fn *fn = !rule                   ? NULL
+             : item_is_ir_rule(rule) ? read_ir_rule(p, kind, rule, args, site->nargs, results, nresults)
+                                     : build_rule(fr, kind, rule, inst, site, args, results, nresults);
     if (fn || !rule) vec_push(p->cx->arena, &fr->rules, (RuleKey){key, fn}); /* a wrong one is said again */
     return fn;
 }

@@ -302,6 +302,7 @@ typedef struct Program {
     VEC(Hyper) hypers;
     VEC(ConstDecl) consts;
     VEC(Dataset *) datasets;
+    VEC(const char *) op_rules; /* rules of the user's for operations, as .bp */
     VEC(Fn *) fns;   /* callees before callers */
     VEC(Stage *) stages;
     Sym init;        /* fn (train.key: i64) -> state in the order of `state`, or NULL */

@@ -15,7 +15,7 @@ Printer printer_of(const Program *p, const Fn *fn, Text *out) {
 
 static void add_type(const Printer *w, Type t) { text_add(w->out, "%s", type_text(w->p->cx, t)); }
 
-static void add_origin(Text *out, Loc loc, Sym rule) {
+void add_origin(Text *out, Loc loc, Sym rule) {
     text_add(out, "  //@ %s:%u:%u", loc.file ? loc.file : "none", loc.line, loc.col);
     if (rule) text_add(out, " %s", rule);
 }
@@ -162,16 +162,20 @@ static void add_header(const Printer *w) {
     text_add(w->out, "\n");
 }
 
+void print_lines(const Printer *w) {
+    for (Val v = w->fn->nparams; v < w->fn->ins.len; v++) {
+        if (w->inlined[v] || w->fn->ins.data[v].op == Op_get || is_rule_mark(&w->fn->ins.data[v])) continue;
+        text_add(w->out, "  ");
+        print_line(w, v);
+        text_add(w->out, "\n");
+    }
+}
+
 void print_fn(const Program *p, const Fn *fn, Text *out) {
     Printer w = printer_of(p, fn, out);
     add_doc(out, fn->doc);
     add_header(&w);
-    for (Val v = fn->nparams; v < fn->ins.len; v++) {
-        if (w.inlined[v] || fn->ins.data[v].op == Op_get) continue;
-        text_add(out, "  ");
-        print_line(&w, v);
-        text_add(out, "\n");
-    }
+    print_lines(&w);
     text_add(out, "  return ");
     for (uint32_t r = 0; r < fn->results.len; r++) {
         text_add(out, "%s%s", r ? ", " : "", w.names[fn->results.data[r]]);
@@ -236,6 +240,10 @@ void print_program(const Program *p, Text *out) {
         size_t n = strlen(text);
         text_add(out, "%s%s", text, n && text[n - 1] == '\n' ? "" : "\n");
     }
-    for (uint32_t k = 0; k < p->fns.len; k++) print_fn(p, p->fns.data[k], out);
+    for (uint32_t k = 0; k < p->op_rules.len; k++) text_add(out, "%s", p->op_rules.data[k]);
+    for (uint32_t k = 0; k < p->fns.len; k++) {
+        print_fn(p, p->fns.data[k], out);
+        print_rules(p, p->fns.data[k], out);
+    }
     for (uint32_t k = 0; k < p->stages.len; k++) add_stage(p, out, p->stages.data[k]);
 }

@@ -20,6 +20,13 @@ typedef struct Printer {
     Text *out;
 } Printer;
 Printer printer_of(const Program *p, const Fn *fn, Text *out);
+void add_origin(Text *out, Loc loc, Sym rule);
+/* The lines of a body. */
+void print_lines(const Printer *w);
+/* What stands for `zero` or `nodiff` in a rule; it has no line. */
+bool is_rule_mark(const Ins *i);
+/* The rules of a function, if it has any. */
+void print_rules(const Program *p, const Fn *fn, Text *out);
 /* The line of an instruction (with all its results) without indentation and newline. */
 void print_line(const Printer *w, Val v);
 

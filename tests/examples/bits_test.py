@@ -61,6 +61,14 @@ def same_bits(source, epochs):
         run(bpc, *options, source, "-o", trainer)
         got, _ = train([trainer], "options", "--threads", "2", "--epochs", epochs)
         assert got == want, options
+    text = os.path.join(os.path.dirname(source), "lowered.bp") if source.startswith(t.dir.name) else t.path("lowered.bp")
+    for stage in ("ir", "grad", "opt"):
+        run(bpc, f"--emit={stage}", source, "-o", text)
+        listing = open(text).read().replace('"data/', f'"{os.path.dirname(source)}/data/')
+        open(text, "w").write(listing)
+        run(bpc, text, "-o", trainer)
+        got, _ = train([trainer], "text", "--threads", "1", "--epochs", epochs)
+        assert got == want, f"the program printed as --emit={stage}"
     got, _ = train([bpc, "run", source, "--"], "jit", "--threads", "2", "--epochs", epochs)
     assert got == want, "JIT"
 
