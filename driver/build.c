@@ -39,7 +39,8 @@ static const char *find_runtime(const Options *o) {
     for (size_t i = 0; i < LEN(tried); i++) {
         if (tried[i] && !access(tried[i], R_OK)) return tried[i];
     }
-    diag_error(o->cx, (Loc){0}, "cannot find libbprt.a beside bpc or in ../lib; --libdir=DIR says where it is");
+    diag_error(o->cx, (Loc){0},
+               "cannot find libbprt.a beside bpc or in ../lib; --libdir=DIR says where it is");
     return NULL;
 }
 
@@ -51,10 +52,12 @@ static bool run_command(const Options *o, const char **argv) {
     pid_t pid;
     int status, error = posix_spawnp(&pid, argv[0], NULL, NULL, (char *const *)argv, environ);
     if (error) {
-        diag_error(o->cx, (Loc){0}, "cannot run '%s' (%s); a C compiler is needed to link", argv[0], strerror(error));
+        diag_error(o->cx, (Loc){0}, "cannot run '%s' (%s); a C compiler is needed to link", argv[0],
+                   strerror(error));
         return false;
     }
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return true;
     diag_error(o->cx, (Loc){0}, "'%s' failed to link", argv[0]);
     return false;
@@ -115,7 +118,8 @@ static bool build(Options *o) {
         bool exports = false;
         for (uint32_t i = 0; i < p->fns.len; i++) exports |= p->fns.data[i]->exported;
         if (!exports) {
-            diag_error(o->cx, (Loc){.file = p->path, .line = 1, .col = 1}, "nothing to compile: the file has no train and no export fn");
+            diag_error(o->cx, (Loc){.file = p->path, .line = 1, .col = 1},
+                       "nothing to compile: the file has no train and no export fn");
             return false;
         }
     }
@@ -123,8 +127,9 @@ static bool build(Options *o) {
         const char *out = o->out ? o->out : arena_printf(a, "%s.o", base_name(o));
         return build_object(o, p, out) && build_header(o, p, out);
     }
-    const char *out = o->out ? o->out
-                      : o->output == OutShared ? arena_printf(a, "lib%s.so", base_name(o)) : base_name(o);
+    const char *out = o->out                   ? o->out
+                      : o->output == OutShared ? arena_printf(a, "lib%s.so", base_name(o))
+                                               : base_name(o);
     const char *object = arena_printf(a, "%s.tmp%d.o", out, (int)getpid());
     if (o->save_temps) object = arena_printf(a, "%s.o", out);
     bool ok = build_object(o, p, object) && link_output(o, object, out);

@@ -35,7 +35,8 @@ static bool parse_header(Check *c, const Fn *d, Header *h) {
     Sym name = next_word(cx, &at);
     h->f = program_fn(c->p, name);
     if (!h->f) {
-        diag_error(cx, d->loc, "the header '%s' names '%s', which is not in the file", d->rule, name);
+        diag_error(cx, d->loc, "the header '%s' names '%s', which is not in the file", d->rule,
+                   name);
         return false;
     }
     next_word(cx, &at); /* wrt */
@@ -45,7 +46,8 @@ static bool parse_header(Check *c, const Fn *d, Header *h) {
         uint32_t v = 0;
         while (v < h->f->nparams && h->f->ins.data[v].name != w) v++;
         if (v == h->f->nparams) {
-            diag_error(cx, d->loc, "the header '%s' names '%s', which is no parameter of '%s'", d->rule, w, name);
+            diag_error(cx, d->loc, "the header '%s' names '%s', which is no parameter of '%s'",
+                       d->rule, w, name);
             return false;
         }
         h->wrt[h->n++] = v;
@@ -53,7 +55,9 @@ static bool parse_header(Check *c, const Fn *d, Header *h) {
     return true;
 }
 
-static Type result_type(const Fn *fn, uint32_t i) { return fn->ins.data[fn->results.data[i]].type; }
+static Type result_type(const Fn *fn, uint32_t i) {
+    return fn->ins.data[fn->results.data[i]].type;
+}
 
 static Tensor *zero_weights(Check *c, const Fn *fn) {
     Tensor *w = NEW_ARRAY(c->a, Tensor, fn->results.len);
@@ -72,7 +76,9 @@ typedef struct Compare {
 static void row(Compare *k, const char *what, double analytic, double numeric, double scale) {
     double error = relative_error(analytic, numeric, scale);
     bool ok = error <= GATE_PROGRAM;
-    report_row(k->c, ok, arena_printf(k->c->a, "%s[%s] %s", op_info[k->h->op].name, k->h->f->name, what), error);
+    report_row(k->c, ok,
+               arena_printf(k->c->a, "%s[%s] %s", op_info[k->h->op].name, k->h->f->name, what),
+               error);
     k->ok &= ok;
 }
 
@@ -86,8 +92,10 @@ static void compare_reverse(Compare *k, uint32_t first, const Tensor *w) {
     for (uint32_t i = 0; i < k->h->n; i++) {
         const Tensor *g = &k->results[first + i];
         Tensor u = random_tensor(c, g->type, DrawWide);
-        double err, numeric = numdiff_directional(c->p, k->h->f, c->a, k->args, k->h->wrt[i], &u, w, &err);
-        row(k, k->h->f->ins.data[k->h->wrt[i]].name, tensor_dot(g, &u), numeric, fmax(scale_of(g, &u), err * 1e7));
+        double err,
+            numeric = numdiff_directional(c->p, k->h->f, c->a, k->args, k->h->wrt[i], &u, w, &err);
+        row(k, k->h->f->ins.data[k->h->wrt[i]].name, tensor_dot(g, &u), numeric,
+            fmax(scale_of(g, &u), err * 1e7));
     }
 }
 
@@ -102,11 +110,13 @@ static void compare_forward(Compare *k) {
         w[r] = random_tensor(c, result_type(f, r), DrawWide);
         double numeric = 0, err, worst = 0;
         for (uint32_t i = 0; i < k->h->n; i++) {
-            numeric += numdiff_directional(c->p, f, c->a, k->args, k->h->wrt[i], &k->args[f->nparams + i], w, &err);
+            numeric += numdiff_directional(c->p, f, c->a, k->args, k->h->wrt[i],
+                                           &k->args[f->nparams + i], w, &err);
             worst = fmax(worst, err);
         }
         const Tensor *tangent = &k->results[t++];
-        row(k, arena_printf(c->a, "result %u", r), tensor_dot(&w[r], tangent), numeric, fmax(scale_of(tangent, &w[r]), worst * 1e7));
+        row(k, arena_printf(c->a, "result %u", r), tensor_dot(&w[r], tangent), numeric,
+            fmax(scale_of(tangent, &w[r]), worst * 1e7));
     }
 }
 
@@ -114,17 +124,20 @@ static void compare_forward(Compare *k) {
 static void compare_hessian(Compare *k) {
     Check *c = k->c;
     const Fn *f = k->h->f;
-    const Fn *g = derive(c->p, Op_grad, f, sym_fmt(c->p->cx, "%s_check", f->name), k->h->wrt, k->h->n);
+    const Fn *g =
+        derive(c->p, Op_grad, f, sym_fmt(c->p->cx, "%s_check", f->name), k->h->wrt, k->h->n);
     if (!g) return;
     for (uint32_t i = 0; i < k->h->n; i++) {
         Tensor *w = zero_weights(c, g);
         w[i] = random_tensor(c, result_type(g, i), DrawWide);
         double numeric = 0, err, worst = 0;
         for (uint32_t j = 0; j < k->h->n; j++) {
-            numeric += numdiff_directional(c->p, g, c->a, k->args, k->h->wrt[j], &k->args[f->nparams + j], w, &err);
+            numeric += numdiff_directional(c->p, g, c->a, k->args, k->h->wrt[j],
+                                           &k->args[f->nparams + j], w, &err);
             worst = fmax(worst, err);
         }
-        row(k, f->ins.data[k->h->wrt[i]].name, tensor_dot(&w[i], &k->results[i]), numeric, fmax(scale_of(&k->results[i], &w[i]), worst * 1e7));
+        row(k, f->ins.data[k->h->wrt[i]].name, tensor_dot(&w[i], &k->results[i]), numeric,
+            fmax(scale_of(&k->results[i], &w[i]), worst * 1e7));
     }
 }
 
@@ -181,7 +194,9 @@ static void check_derivative(Check *c, const Fn *d, const Header *h) {
         compare_values(&k);
         compare_forward(&k);
         break;
-    default: compare_hessian(&k); break;
+    default:
+        compare_hessian(&k);
+        break;
     }
     if (!k.ok && !c->p->cx->errors) locate_wrong(c, d, f, h->op, h->wrt, h->n, k.args);
 }

@@ -43,8 +43,11 @@ static Loc line_of(Check *c, const Fn *fn, Sym name) {
     bool inside = false;
     for (uint32_t n = 1; (line = source_line(cx, c->p->path, n, &len)); n++) {
         const char *text = arena_strndup(c->a, line, len);
-        if (strstr(text, head) && strstr(text, "fn ") <= text + 7) inside = true;
-        else if (inside && (strstr(text, single) || (strstr(text, "let (") && (strstr(text, first) || strstr(text, later))))) {
+        if (strstr(text, head) && strstr(text, "fn ") <= text + 7)
+            inside = true;
+        else if (inside &&
+                 (strstr(text, single) ||
+                  (strstr(text, "let (") && (strstr(text, first) || strstr(text, later))))) {
             return (Loc){c->p->path, n, (uint16_t)(strspn(text, " ") + 1), 1};
         }
     }
@@ -58,18 +61,22 @@ static void report_line(Check *c, const Fn *d, Val v) {
     diag_error(c->p->cx, at.line ? at : ins->loc, "'%s' is wrong: it is not what %s gives", name,
                ins->rule ? ins->rule : "the function");
     if (at.line && ins->loc.line) {
-        diag_note(c->p->cx, ins->loc, "it belongs to this%s%s", ins->rule ? ", by the rule " : "", ins->rule ? ins->rule : "");
+        diag_note(c->p->cx, ins->loc, "it belongs to this%s%s", ins->rule ? ", by the rule " : "",
+                  ins->rule ? ins->rule : "");
     }
 }
 
-void locate_wrong(Check *c, const Fn *d, const Fn *f, Op op, const uint32_t *wrt, uint32_t n, const Tensor *args) {
+void locate_wrong(Check *c, const Fn *d, const Fn *f, Op op, const uint32_t *wrt, uint32_t n,
+                  const Tensor *args) {
     Program *p = c->p;
     const Fn *want = derive(p, op, f, sym_fmt(p->cx, "%s_expected", d->name), wrt, n);
     if (!want) return;
     uint32_t nd, nw;
     Val *mine = computed(c, d, &nd), *theirs = computed(c, want, &nw);
-    Tensor **dv = NEW_ARRAY(c->a, Tensor *, d->ins.len), **wv = NEW_ARRAY(c->a, Tensor *, want->ins.len);
-    Tensor *dr = NEW_ARRAY(c->a, Tensor, d->results.len), *wr = NEW_ARRAY(c->a, Tensor, want->results.len);
+    Tensor **dv = NEW_ARRAY(c->a, Tensor *, d->ins.len),
+           **wv = NEW_ARRAY(c->a, Tensor *, want->ins.len);
+    Tensor *dr = NEW_ARRAY(c->a, Tensor, d->results.len),
+           *wr = NEW_ARRAY(c->a, Tensor, want->results.len);
     interp_run(p, d, InterpF64, c->a, args, dr, dv);
     interp_run(p, want, InterpF64, c->a, args, wr, wv);
     for (uint32_t i = 0; nd == nw && i < nd; i++) {

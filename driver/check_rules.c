@@ -24,7 +24,8 @@ static Fn *isolate(Use *u) {
     Cx *cx = p->cx;
     Builder *b = builder_new(p, sym_fmt(cx, "check_%s", u->name), true);
     Val *vals = NEW_ARRAY(cx->arena, Val, u->site->nargs);
-    for (uint32_t i = 0; i < u->site->nargs; i++) vals[i] = b_param(b, sym_fmt(cx, "x%u", i), u->args[i]);
+    for (uint32_t i = 0; i < u->site->nargs; i++)
+        vals[i] = b_param(b, sym_fmt(cx, "x%u", i), u->args[i]);
     Val *results = NEW_ARRAY(cx->arena, Val, u->nresults);
     if (u->site->op == Op_call) {
         b_call(b, program_fn(p, u->name), vals, u->site->nargs, results);
@@ -43,20 +44,24 @@ static const char *operand_name(const Use *u, uint32_t k) {
 
 static void fail_rule(const Use *u, const char *label, Loc line, double analytic, double numeric) {
     Cx *cx = u->c->p->cx;
-    diag_error(cx, line, "the rule %s is false: it gives %.9g, the function's difference is %.9g", label, analytic, numeric);
+    diag_error(cx, line, "the rule %s is false: it gives %.9g, the function's difference is %.9g",
+               label, analytic, numeric);
     if (u->site->loc.line) diag_note(cx, u->site->loc, "'%s' is used here", u->name);
 }
 
 /* The report of one rule; errors are relative to the size of what was compared. */
-static void judge(const Use *u, const char *label, Loc line, double analytic, double numeric, double scale) {
+static void judge(const Use *u, const char *label, Loc line, double analytic, double numeric,
+                  double scale) {
     double error = relative_error(analytic, numeric, scale);
     bool ok = error <= GATE_RULE || u->rule->surrogate;
-    report_row(u->c, ok, u->rule->surrogate ? arena_printf(u->c->a, "%s (surrogate)", label) : label, error);
+    report_row(u->c, ok,
+               u->rule->surrogate ? arena_printf(u->c->a, "%s (surrogate)", label) : label, error);
     if (!ok) fail_rule(u, label, line, analytic, numeric);
 }
 
 /* Operands, results, and v or tangents: what a rule function takes. */
-static Tensor *rule_arguments(const Use *u, const Tensor *x, const Tensor *y, const Tensor *more, uint32_t nmore) {
+static Tensor *rule_arguments(const Use *u, const Tensor *x, const Tensor *y, const Tensor *more,
+                              uint32_t nmore) {
     Tensor *args = NEW_ARRAY(u->c->a, Tensor, u->rule->nparams);
     uint32_t n = 0;
     for (uint32_t i = 0; i < u->site->nargs; i++) args[n++] = x[i];
@@ -91,7 +96,8 @@ static void check_backward(Use *u, const Tensor *x, const Tensor *y, Draw draw) 
     Tensor *v = NEW_ARRAY(c->a, Tensor, u->nresults), *w = NEW_ARRAY(c->a, Tensor, u->nresults);
     uint32_t nv = 0;
     for (uint32_t i = 0; i < u->nresults; i++) {
-        w[i] = dtype_is_float(u->results[i].dt) ? random_tensor(c, u->results[i], DrawWide) : zero_tensor(c, u->results[i]);
+        w[i] = dtype_is_float(u->results[i].dt) ? random_tensor(c, u->results[i], DrawWide)
+                                                : zero_tensor(c, u->results[i]);
         if (dtype_is_float(u->results[i].dt)) v[nv++] = w[i];
     }
     Tensor *bars = NEW_ARRAY(c->a, Tensor, u->rule->results.len);
@@ -103,8 +109,10 @@ static void check_backward(Use *u, const Tensor *x, const Tensor *y, Draw draw) 
         Tensor dir = random_tensor(c, u->args[k], DrawWide);
         double err, numeric = numdiff_directional(c->p, u->alone, c->a, x, k, &dir, w, &err);
         double analytic = dot_wide(&bars[k], &dir);
-        double scale = tensor_norm(&bars[k]) * tensor_norm(&dir) / sqrt((double)dir.type.shape->size + 1);
-        judge(u, arena_printf(c->a, "B[%s, %s]", u->name, operand_name(u, k)), line->loc.line ? line->loc : u->rule->loc, analytic, numeric, fmax(scale, err * 1e8));
+        double scale =
+            tensor_norm(&bars[k]) * tensor_norm(&dir) / sqrt((double)dir.type.shape->size + 1);
+        judge(u, arena_printf(c->a, "B[%s, %s]", u->name, operand_name(u, k)),
+              line->loc.line ? line->loc : u->rule->loc, analytic, numeric, fmax(scale, err * 1e8));
     }
     (void)draw;
 }
@@ -119,7 +127,8 @@ static void check_forward(Use *u, const Tensor *x, const Tensor *y) {
         if (dtype_is_float(u->args[k].dt)) dx[n++] = random_tensor(c, u->args[k], DrawWide);
     }
     for (uint32_t i = 0; i < u->nresults; i++) {
-        w[i] = dtype_is_float(u->results[i].dt) ? random_tensor(c, u->results[i], DrawWide) : zero_tensor(c, u->results[i]);
+        w[i] = dtype_is_float(u->results[i].dt) ? random_tensor(c, u->results[i], DrawWide)
+                                                : zero_tensor(c, u->results[i]);
     }
     Tensor *dy = NEW_ARRAY(c->a, Tensor, u->rule->results.len);
     interp_run(c->p, u->rule, InterpF64, c->a, rule_arguments(u, x, y, dx, n), dy, NULL);
@@ -136,7 +145,8 @@ static void check_forward(Use *u, const Tensor *x, const Tensor *y) {
         numeric += numdiff_directional(c->p, u->alone, c->a, x, k, &dx[at++], w, &err);
         worst = fmax(worst, err);
     }
-    judge(u, arena_printf(c->a, "J[%s]", u->name), u->rule->ins.data[u->rule->results.data[0]].loc, analytic, numeric, fmax(scale, worst * 1e8));
+    judge(u, arena_printf(c->a, "J[%s]", u->name), u->rule->ins.data[u->rule->results.data[0]].loc,
+          analytic, numeric, fmax(scale, worst * 1e8));
 }
 
 static bool finite_values(const Tensor *y, uint32_t n) {
@@ -175,7 +185,8 @@ void check_rules(Check *c, const Fn *fn) {
         OpClass cls = op_info[ins->op].cls;
         bool call = ins->op == Op_call;
         if (!call && (cls == ClsCall || cls == ClsOperator || cls == ClsSource)) continue;
-        Use u = {.c = c, .site = ins, .name = call ? ins->attrs[0].s : sym(cx, op_info[ins->op].name)};
+        Use u = {
+            .c = c, .site = ins, .name = call ? ins->attrs[0].s : sym(cx, op_info[ins->op].name)};
         const Fn *callee = call ? program_fn(c->p, u.name) : NULL;
         u.nresults = callee ? callee->results.len : 1;
         u.args = NEW_ARRAY(cx->arena, Type, ins->nargs);

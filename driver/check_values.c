@@ -3,27 +3,36 @@
 
 #include <math.h>
 
-static double uniform(Check *c) { return rng_f64(rng_bits(0xC0FFEE, c->key++)); }
+static double uniform(Check *c) {
+    return rng_f64(rng_bits(0xC0FFEE, c->key++));
+}
 
 static double draw_float(Check *c, Draw draw) {
     double u = uniform(c);
     switch (draw) {
-    case DrawWide: return 1.8 * u - 0.9;
-    case DrawPositive: return 0.3 + u;
+    case DrawWide:
+        return 1.8 * u - 0.9;
+    case DrawPositive:
+        return 0.3 + u;
     case DrawSmall:
-    case DrawCount: break;
+    case DrawCount:
+        break;
     }
     return 0.2 * u - 0.1;
 }
 
-Tensor zero_tensor(Check *c, Type type) { return tensor_new(c->a, type, false); }
+Tensor zero_tensor(Check *c, Type type) {
+    return tensor_new(c->a, type, false);
+}
 
 Tensor random_tensor(Check *c, Type type, Draw draw) {
     Tensor t = zero_tensor(c, type);
     int64_t range = type.range ? type.range : type.dt == BOOL ? 2 : 5;
     for (int64_t i = 0; i < type.shape->size; i++) {
-        if (dtype_is_float(type.dt)) t.re[i] = draw_float(c, draw);
-        else t.i[i] = (int64_t)(uniform(c) * (double)range);
+        if (dtype_is_float(type.dt))
+            t.re[i] = draw_float(c, draw);
+        else
+            t.i[i] = (int64_t)(uniform(c) * (double)range);
     }
     return t;
 }
@@ -67,7 +76,9 @@ double tensor_dot(const Tensor *x, const Tensor *y) {
     return sum;
 }
 
-double tensor_norm(const Tensor *x) { return sqrt(tensor_dot(x, x)); }
+double tensor_norm(const Tensor *x) {
+    return sqrt(tensor_dot(x, x));
+}
 
 bool tensor_finite(const Tensor *x) {
     for (int64_t i = 0; dtype_is_float(x->type.dt) && i < x->type.shape->size; i++) {

@@ -10,21 +10,32 @@ Program *compile_front(Options *o, bool check) {
         return NULL;
     }
     FrontOptions *f = NEW(o->cx->arena, FrontOptions);
-    *f = (FrontOptions){.defines = o->defines.data, .ndefines = o->defines.len,
-                        .include_dirs = o->includes.data, .ninclude_dirs = o->includes.len,
-                        .float64 = o->float64 || check, .check = check};
+    *f = (FrontOptions){.defines = o->defines.data,
+                        .ndefines = o->defines.len,
+                        .include_dirs = o->includes.data,
+                        .ninclude_dirs = o->includes.len,
+                        .float64 = o->float64 || check,
+                        .check = check};
     return front_load(o->cx, o->file, f);
 }
 
 bool compile_passes(const Options *o, Program *p, const char *stop) {
-    PassOptions po = {.level = (int)o->level, .verify_each = o->verify_each, .time = o->time,
-                      .emit_after = o->emit_after, .stop_after = stop ? stop : o->stop_after,
-                      .limit = o->limit, .out = stdout};
+    PassOptions po = {.level = (int)o->level,
+                      .verify_each = o->verify_each,
+                      .time = o->time,
+                      .emit_after = o->emit_after,
+                      .stop_after = stop ? stop : o->stop_after,
+                      .limit = o->limit,
+                      .out = stdout};
     return passes_run(p, &po) && !o->cx->errors;
 }
 
 Cg *compile_code(const Options *o, Program *p, bool library) {
-    CgOptions c = {.level = (int)o->level, .cpu = o->cpu, .triple = o->triple, .debug = o->debug, .library = library};
+    CgOptions c = {.level = (int)o->level,
+                   .cpu = o->cpu,
+                   .triple = o->triple,
+                   .debug = o->debug,
+                   .library = library};
     return cg_build(p, &c);
 }
 

@@ -10,7 +10,7 @@ typedef enum Output { OutTrainer, OutObject, OutShared, OutAssembly, OutLlvm, Ou
 
 typedef struct Options {
     Cx *cx;
-    const char *verb; /* "run" "call" "check" ..., NULL: compile */
+    const char *verb;                    /* "run" "call" "check" ..., NULL: compile */
     const char *file, *out, *stage, *fn; /* stage: of --emit; fn: of call */
     Output output;
     int64_t level, limit, memory;

@@ -10,8 +10,8 @@ static const struct {
     const char *name, *after;
     Print *print;
 } stages[] = {
-    {"ir", NULL, print_program},        {"grad", "differentiate", print_program},
-    {"opt", "dce", print_program},      {"kernels", "fuse", print_kernels},
+    {"ir", NULL, print_program},   {"grad", "differentiate", print_program},
+    {"opt", "dce", print_program}, {"kernels", "fuse", print_kernels},
     {"plan", "plan", print_plan},
 };
 
@@ -63,7 +63,8 @@ int command_emit(Options *o) {
         base = base ? base + 1 : o->file;
         size_t n = strlen(base);
         if (n > 3 && !strcmp(base + n - 3, ".bp")) n -= 3;
-        path = arena_printf(o->cx->arena, "%.*s.%s", (int)n, base, o->output == OutAssembly ? "s" : "ll");
+        path = arena_printf(o->cx->arena, "%.*s.%s", (int)n, base,
+                            o->output == OutAssembly ? "s" : "ll");
     }
     if (ok) write_output(o, path, out.data ? out.data : "", out.len);
     free(out.data);

@@ -23,7 +23,8 @@ static int dispatch(Options *o) {
     for (size_t i = 0; o->verb && i < LEN(verbs); i++) {
         if (!strcmp(verbs[i].name, o->verb)) return verbs[i].run(o);
     }
-    if (o->output == OutStage || o->output == OutAssembly || o->output == OutLlvm) return command_emit(o);
+    if (o->output == OutStage || o->output == OutAssembly || o->output == OutLlvm)
+        return command_emit(o);
     return command_compile(o);
 }
 

@@ -6,10 +6,11 @@
 typedef enum Kind { Flag, Text_, Number, List, Preset } Kind;
 
 typedef struct Row {
-    const char *name; /* with its dashes; a trailing '=' takes what follows, else the next argument */
+    const char
+        *name; /* with its dashes; a trailing '=' takes what follows, else the next argument */
     Kind kind;
     size_t offset;
-    int preset;       /* Preset: the Output */
+    int preset; /* Preset: the Output */
     const char *arg, *help;
 } Row;
 
@@ -20,7 +21,8 @@ static const Row rows[] = {
     {"-shared", Preset, AT(output), OutShared, NULL, "a shared library"},
     {"-S", Preset, AT(output), OutAssembly, NULL, "assembly"},
     {"-emit-llvm", Preset, AT(output), OutLlvm, NULL, "LLVM IR"},
-    {"--emit=", Text_, AT(stage), 0, "STAGE", "print ast ir grad opt kernels plan llvm asm or header"},
+    {"--emit=", Text_, AT(stage), 0, "STAGE",
+     "print ast ir grad opt kernels plan llvm asm or header"},
     {"-O", Number, AT(level), 0, "N", "optimisation level 0 to 3 (default 2)"},
     {"-g", Flag, AT(debug), 0, NULL, "debug information"},
     {"-march=", Text_, AT(cpu), 0, "CPU", "target processor (default native)"},
@@ -64,10 +66,12 @@ static const Loc nowhere = {0};
 
 /* An option that shares its field with another is told apart here. */
 static void set_text(Options *o, const Row *r, const char *value) {
-    static const char *const stages[] = {"ast", "ir", "grad", "opt", "kernels", "plan", "llvm", "asm", "header", "dot", "svg"};
+    static const char *const stages[] = {"ast",  "ir",  "grad",   "opt", "kernels", "plan",
+                                         "llvm", "asm", "header", "dot", "svg"};
     if (!strcmp(r->name, "--float=")) {
         o->float64 = !strcmp(value, "f64");
-        if (!o->float64 && strcmp(value, "f32")) diag_error(o->cx, nowhere, "--float=%s: f32 or f64", value);
+        if (!o->float64 && strcmp(value, "f32"))
+            diag_error(o->cx, nowhere, "--float=%s: f32 or f64", value);
         return;
     }
     *(const char **)((char *)o + r->offset) = value;
@@ -77,7 +81,8 @@ static void set_text(Options *o, const Row *r, const char *value) {
         if (!strcmp(stages[i], value)) return;
     }
     const char *near = nearest_name(value, stages, LEN(stages));
-    diag_error(o->cx, nowhere, "--emit=%s: no such stage%s%s%s", value, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    diag_error(o->cx, nowhere, "--emit=%s: no such stage%s%s%s", value,
+               near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
 static void set_number(Options *o, const Row *r, const char *value) {
@@ -95,11 +100,21 @@ typedef VEC(const char *) Strings;
 static void set(Options *o, const Row *r, const char *value) {
     char *field = (char *)o + r->offset;
     switch (r->kind) {
-    case Flag: *(bool *)field = true; break;
-    case Preset: *(Output *)field = (Output)r->preset; break;
-    case Text_: set_text(o, r, value); break;
-    case Number: set_number(o, r, value); break;
-    case List: vec_push(o->cx->arena, (Strings *)field, value); break;
+    case Flag:
+        *(bool *)field = true;
+        break;
+    case Preset:
+        *(Output *)field = (Output)r->preset;
+        break;
+    case Text_:
+        set_text(o, r, value);
+        break;
+    case Number:
+        set_number(o, r, value);
+        break;
+    case List:
+        vec_push(o->cx->arena, (Strings *)field, value);
+        break;
     }
 }
 
@@ -124,13 +139,17 @@ static void unknown(Options *o, const char *arg) {
     const char *names[LEN(rows)];
     for (size_t i = 0; i < LEN(rows); i++) names[i] = rows[i].name;
     const char *near = nearest_name(arg, names, LEN(rows));
-    diag_error(o->cx, nowhere, "unknown option '%s'%s%s%s", arg, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    diag_error(o->cx, nowhere, "unknown option '%s'%s%s%s", arg, near ? "; did you mean '" : "",
+               near ? near : "", near ? "'?" : "");
 }
 
 static void warning_option(Options *o, const char *arg) {
-    if (!strcmp(arg, "-Werror")) o->cx->werror = true;
-    else if (!strncmp(arg, "-Wno-", 5)) vec_push(o->cx->arena, &o->cx->disabled_warnings, sym(o->cx, arg + 5));
-    else if (strcmp(arg, "-Wall")) unknown(o, arg);
+    if (!strcmp(arg, "-Werror"))
+        o->cx->werror = true;
+    else if (!strncmp(arg, "-Wno-", 5))
+        vec_push(o->cx->arena, &o->cx->disabled_warnings, sym(o->cx, arg + 5));
+    else if (strcmp(arg, "-Wall"))
+        unknown(o, arg);
 }
 
 static void positional(Options *o, const char *arg) {
@@ -142,9 +161,12 @@ static void positional(Options *o, const char *arg) {
             return;
         }
     }
-    if (!o->file) o->file = arg;
-    else if (o->verb && !strcmp(o->verb, "call") && !o->fn) o->fn = arg;
-    else diag_error(o->cx, nowhere, "unexpected argument '%s'; one file is compiled", arg);
+    if (!o->file)
+        o->file = arg;
+    else if (o->verb && !strcmp(o->verb, "call") && !o->fn)
+        o->fn = arg;
+    else
+        diag_error(o->cx, nowhere, "unexpected argument '%s'; one file is compiled", arg);
 }
 
 void command_parse(Options *o, int argc, char **argv) {
@@ -172,15 +194,19 @@ void command_parse(Options *o, int argc, char **argv) {
         } else {
             bool needs = r->kind != Flag && r->kind != Preset;
             if (needs && !value) value = i + 1 < argc ? argv[++i] : NULL;
-            if (needs && !value) diag_error(o->cx, nowhere, "%s needs %s", arg, r->arg);
-            else set(o, r, value);
+            if (needs && !value)
+                diag_error(o->cx, nowhere, "%s needs %s", arg, r->arg);
+            else
+                set(o, r, value);
         }
     }
 }
 
 void command_help(FILE *out) {
-    fprintf(out, "bpc compiles neural networks and their training, with their gradients.\n\n"
-                 "usage:\n  %-34s %s\n", "bpc FILE.bp [-o OUT]", "a native trainer");
+    fprintf(out,
+            "bpc compiles neural networks and their training, with their gradients.\n\n"
+            "usage:\n  %-34s %s\n",
+            "bpc FILE.bp [-o OUT]", "a native trainer");
     for (size_t i = 0; i < LEN(verbs); i++) {
         if (verbs[i].ready) fprintf(out, "  bpc %-30s %s\n", verbs[i].usage, verbs[i].help);
     }
@@ -188,9 +214,12 @@ void command_help(FILE *out) {
     for (size_t i = 0; i < LEN(rows); i++) {
         const Row *r = &rows[i];
         char head[64];
-        bool glued = r->name[strlen(r->name) - 1] == '=' || r->kind == List || !strcmp(r->name, "-O");
-        snprintf(head, sizeof head, "%s%s%s", r->name, r->arg && !glued ? " " : "", r->arg ? r->arg : "");
+        bool glued =
+            r->name[strlen(r->name) - 1] == '=' || r->kind == List || !strcmp(r->name, "-O");
+        snprintf(head, sizeof head, "%s%s%s", r->name, r->arg && !glued ? " " : "",
+                 r->arg ? r->arg : "");
         fprintf(out, "  %-34s %s\n", head, r->help);
     }
-    fprintf(out, "  %-34s %s\n  %-34s %s\n", "-Wall -Werror -Wno-NAME", "warnings", "-", "standard input as the file");
+    fprintf(out, "  %-34s %s\n  %-34s %s\n", "-Wall -Werror -Wno-NAME", "warnings", "-",
+            "standard input as the file");
 }

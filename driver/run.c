@@ -23,7 +23,9 @@ static int run_program(Options *o, const char *const *head, uint32_t nhead) {
     return status;
 }
 
-int command_run(Options *o) { return run_program(o, NULL, 0); }
+int command_run(Options *o) {
+    return run_program(o, NULL, 0);
+}
 
 int command_call(Options *o) {
     if (!o->fn) {

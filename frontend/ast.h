@@ -42,8 +42,22 @@ typedef enum ExprKind {
 
 /* Binary operators; the names of the operations that they mean. */
 typedef enum BinOp {
-    BinOr, BinAnd, BinLt, BinGt, BinLe, BinGe, BinEq, BinNe,
-    BinAdd, BinSub, BinMul, BinDiv, BinMod, BinMatmul, BinPow, BinCount
+    BinOr,
+    BinAnd,
+    BinLt,
+    BinGt,
+    BinLe,
+    BinGe,
+    BinEq,
+    BinNe,
+    BinAdd,
+    BinSub,
+    BinMul,
+    BinDiv,
+    BinMod,
+    BinMatmul,
+    BinPow,
+    BinCount
 } BinOp;
 const char *binop_text(BinOp op); /* "||" ... "**" */
 
@@ -52,11 +66,11 @@ struct Expr {
     Loc loc;    /* the whole expression where it stands on one line, else its start */
     Loc op_loc; /* of a binary or unary operator, a call's '(' , a member's name */
     bool paren;
-    BinOp op;   /* ExBinary */
-    char uop;   /* ExUnary */
+    BinOp op; /* ExBinary */
+    char uop; /* ExUnary */
     int64_t i;
     double f;
-    Sym name; /* ExName, ExMember, ExString's text, ExSpread */
+    Sym name;    /* ExName, ExMember, ExString's text, ExSpread */
     TypeX *type; /* ExCast, ExDType */
     Expr *x, *y, *z;
     Args args;
@@ -76,14 +90,15 @@ struct TypeX {
     Loc loc;
     bool tuple;
     TypeName name;
-    Expr *range; /* of i32<V>, or NULL */
+    Expr *range;   /* of i32<V>, or NULL */
     bool has_dims; /* f32[] never parses; a scalar has none */
     VEC(DimX) dims;
     VEC(TypeX *) elems; /* of a tuple */
 };
 
 /* ---- pieces of declarations ---- */
-/* name, name: type, name = e, name: type = e; *name in statics. path: a dotted formal as one name. */
+/* name, name: type, name = e, name: type = e; *name in statics. path: a dotted formal as one name.
+ */
 typedef struct Bind {
     Sym name;
     Loc loc;
@@ -104,26 +119,26 @@ typedef struct Block {
 } Block;
 
 typedef enum StmtKind {
-    StLet,    /* binds = e; pattern: (a, b) */
-    StVar,    /* binds[0] */
-    StParam,  /* binds[0] */
-    StBuffer, /* binds[0] */
-    StLayer,  /* name = e, or name[count] = e */
-    StAssign, /* name = e; in train and update bodies also settings */
-    StFor,    /* name in x .. y body */
-    StScan,   /* args, binds = carry, pattern = emit, body */
-    StWhile,  /* e, binds = carry, body */
-    StIf,     /* e, body, and orelse (a block; `else if` is a block of one StIf) */
-    StReturn, /* elems */
-    StEmit,   /* elems */
-    StLoss,   /* e */
-    StMetric, /* name = e */
-    StOptimizer, /* strings, e: optimizer "*.b" = ...; (a plain `optimizer = e` is StAssign) */
+    StLet,         /* binds = e; pattern: (a, b) */
+    StVar,         /* binds[0] */
+    StParam,       /* binds[0] */
+    StBuffer,      /* binds[0] */
+    StLayer,       /* name = e, or name[count] = e */
+    StAssign,      /* name = e; in train and update bodies also settings */
+    StFor,         /* name in x .. y body */
+    StScan,        /* args, binds = carry, pattern = emit, body */
+    StWhile,       /* e, binds = carry, body */
+    StIf,          /* e, body, and orelse (a block; `else if` is a block of one StIf) */
+    StReturn,      /* elems */
+    StEmit,        /* elems */
+    StLoss,        /* e */
+    StMetric,      /* name = e */
+    StOptimizer,   /* strings, e: optimizer "*.b" = ...; (a plain `optimizer = e` is StAssign) */
     StUpdateBlock, /* name, body: update MODEL { } inside train */
-    StPrint,  /* elems */
-    StRuleLine, /* name: e in backward and forward */
-    StUpdate, /* name(names) body in optimizer: update(p, g, t) { } */
-    StField,  /* name: type = e, in a dataset: binds[0] */
+    StPrint,       /* elems */
+    StRuleLine,    /* name: e in backward and forward */
+    StUpdate,      /* name(names) body in optimizer: update(p, g, t) { } */
+    StField,       /* name: type = e, in a dataset: binds[0] */
 } StmtKind;
 
 struct Stmt {
@@ -144,7 +159,16 @@ struct Stmt {
 };
 
 typedef enum ItemKind {
-    ItImport, ItConst, ItHyper, ItDataset, ItFn, ItModule, ItModel, ItTrain, ItBackward, ItForward,
+    ItImport,
+    ItConst,
+    ItHyper,
+    ItDataset,
+    ItFn,
+    ItModule,
+    ItModel,
+    ItTrain,
+    ItBackward,
+    ItForward,
     ItOptimizer
 } ItemKind;
 
@@ -154,15 +178,15 @@ struct Item {
     const char *doc;   /* lines of /// joined by newlines, or NULL */
     Sym name;          /* ItImport: the path */
     bool exported, surrogate;
-    Binds statics;     /* [ ] of fn, module, optimizer */
-    Binds formals;     /* ( ) ; for rules the operand names */
+    Binds statics;           /* [ ] of fn, module, optimizer */
+    Binds formals;           /* ( ) ; for rules the operand names */
     Binds outputs, tangents; /* rules: after ->, and the last ( ) */
-    TypeX *result;     /* or NULL */
-    Bind init;         /* const, hyper: type and value */
-    Expr *e;           /* dataset, model, train's `on` */
-    Binds binds;       /* train's `as` */
+    TypeX *result;           /* or NULL */
+    Bind init;               /* const, hyper: type and value */
+    Expr *e;                 /* dataset, model, train's `on` */
+    Binds binds;             /* train's `as` */
     bool bind_pattern;
-    Block *body;       /* statements, fields, train items, rule lines, optimizer items */
+    Block *body; /* statements, fields, train items, rule lines, optimizer items */
     Origin origin;
 };
 
@@ -182,9 +206,9 @@ Unit *parse_file(Cx *cx, const char *path);
 char *read_whole_file(Cx *cx, const char *path, size_t *len);
 
 /* ---- ast_print.c ---- */
-void ast_dump(const Unit *u, Text *out);           /* --emit=ast: an indented tree */
-void ast_print_expr(const Expr *e, Text *out);     /* canonical .bp */
+void ast_dump(const Unit *u, Text *out);       /* --emit=ast: an indented tree */
+void ast_print_expr(const Expr *e, Text *out); /* canonical .bp */
 void ast_print_type(const TypeX *t, Text *out);
-void ast_print_item(const Item *item, Text *out);  /* a declaration, canonical .bp, newline ended */
+void ast_print_item(const Item *item, Text *out); /* a declaration, canonical .bp, newline ended */
 
 #endif

@@ -8,11 +8,11 @@ static void line(Text *out, int level, const char *what, Loc loc) {
 
 static void dump_expr(const Expr *e, int level, const char *role, Text *out) {
     static const char *const kinds[] = {
-        [ExName] = "Name",     [ExInt] = "Int",       [ExFloat] = "Float", [ExString] = "String",
-        [ExBool] = "Bool",     [ExCall] = "Call",     [ExIndex] = "Index", [ExMember] = "Member",
-        [ExCast] = "Cast",     [ExUnary] = "Unary",   [ExBinary] = "Binary", [ExTuple] = "Tuple",
-        [ExList] = "List",     [ExSpread] = "Spread", [ExRange] = "Range", [ExSlice] = "Slice",
-        [ExDots] = "Dots",     [ExDType] = "DType",
+        [ExName] = "Name", [ExInt] = "Int",       [ExFloat] = "Float",   [ExString] = "String",
+        [ExBool] = "Bool", [ExCall] = "Call",     [ExIndex] = "Index",   [ExMember] = "Member",
+        [ExCast] = "Cast", [ExUnary] = "Unary",   [ExBinary] = "Binary", [ExTuple] = "Tuple",
+        [ExList] = "List", [ExSpread] = "Spread", [ExRange] = "Range",   [ExSlice] = "Slice",
+        [ExDots] = "Dots", [ExDType] = "DType",
     };
     if (!e) return;
     text_add(out, "%*s%s", level * 2, "", role);
@@ -58,17 +58,32 @@ static void dump_block(const Block *b, int level, Text *out);
 
 static void dump_stmt(const Stmt *st, int level, Text *out) {
     static const char *const kinds[] = {
-        [StLet] = "Let",       [StVar] = "Var",       [StParam] = "Param",   [StBuffer] = "Buffer",
-        [StLayer] = "Layer",   [StAssign] = "Assign", [StFor] = "For",       [StScan] = "Scan",
-        [StWhile] = "While",   [StIf] = "If",         [StReturn] = "Return", [StEmit] = "Emit",
-        [StLoss] = "Loss",     [StMetric] = "Metric", [StOptimizer] = "Optimizer",
-        [StUpdateBlock] = "UpdateBlock", [StPrint] = "Print", [StRuleLine] = "RuleLine",
-        [StUpdate] = "Update", [StField] = "Field",
+        [StLet] = "Let",
+        [StVar] = "Var",
+        [StParam] = "Param",
+        [StBuffer] = "Buffer",
+        [StLayer] = "Layer",
+        [StAssign] = "Assign",
+        [StFor] = "For",
+        [StScan] = "Scan",
+        [StWhile] = "While",
+        [StIf] = "If",
+        [StReturn] = "Return",
+        [StEmit] = "Emit",
+        [StLoss] = "Loss",
+        [StMetric] = "Metric",
+        [StOptimizer] = "Optimizer",
+        [StUpdateBlock] = "UpdateBlock",
+        [StPrint] = "Print",
+        [StRuleLine] = "RuleLine",
+        [StUpdate] = "Update",
+        [StField] = "Field",
     };
     line(out, level, kinds[st->kind], st->loc);
     text_add(out, "%s%s\n", st->name ? " " : "", st->name ? st->name : "");
     dump_binds(&st->binds, level + 1, "Bind", out);
-    for (uint32_t i = 0; i < st->args.len; i++) dump_expr(st->args.data[i].value, level + 1, "", out);
+    for (uint32_t i = 0; i < st->args.len; i++)
+        dump_expr(st->args.data[i].value, level + 1, "", out);
     dump_expr(st->count, level + 1, "", out);
     dump_expr(st->x, level + 1, "", out);
     dump_expr(st->y, level + 1, "", out);
@@ -88,9 +103,17 @@ static void dump_block(const Block *b, int level, Text *out) {
 
 void ast_dump(const Unit *u, Text *out) {
     static const char *const kinds[] = {
-        [ItImport] = "Import", [ItConst] = "Const", [ItHyper] = "Hyper",       [ItDataset] = "Dataset",
-        [ItFn] = "Fn",         [ItModule] = "Module", [ItModel] = "Model",     [ItTrain] = "Train",
-        [ItBackward] = "Backward", [ItForward] = "Forward", [ItOptimizer] = "Optimizer",
+        [ItImport] = "Import",
+        [ItConst] = "Const",
+        [ItHyper] = "Hyper",
+        [ItDataset] = "Dataset",
+        [ItFn] = "Fn",
+        [ItModule] = "Module",
+        [ItModel] = "Model",
+        [ItTrain] = "Train",
+        [ItBackward] = "Backward",
+        [ItForward] = "Forward",
+        [ItOptimizer] = "Optimizer",
     };
     for (uint32_t i = 0; i < u->items.len; i++) {
         const Item *item = u->items.data[i];

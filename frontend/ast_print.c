@@ -5,8 +5,8 @@
 /* How tightly an expression binds: 0 is `||`, then &&, comparisons, + -, * / % @, unary, **. */
 static int binop_level(BinOp op) {
     static const int levels[BinCount] = {
-        [BinOr] = 0,  [BinAnd] = 1, [BinLt] = 2,  [BinGt] = 2,  [BinLe] = 2,
-        [BinGe] = 2,  [BinEq] = 2,  [BinNe] = 2,  [BinAdd] = 3, [BinSub] = 3,
+        [BinOr] = 0,  [BinAnd] = 1, [BinLt] = 2,  [BinGt] = 2,     [BinLe] = 2,
+        [BinGe] = 2,  [BinEq] = 2,  [BinNe] = 2,  [BinAdd] = 3,    [BinSub] = 3,
         [BinMul] = 4, [BinDiv] = 4, [BinMod] = 4, [BinMatmul] = 4, [BinPow] = 6,
     };
     return levels[op];
@@ -30,9 +30,12 @@ static void print_at(const Expr *e, int level, Text *out) {
 static void print_string(Sym s, Text *out) {
     text_add(out, "\"");
     for (; *s; s++) {
-        if (*s == '\n') text_add(out, "\\n");
-        else if (*s == '\t') text_add(out, "\\t");
-        else text_add(out, "%s%c", *s == '"' || *s == '\\' ? "\\" : "", *s);
+        if (*s == '\n')
+            text_add(out, "\\n");
+        else if (*s == '\t')
+            text_add(out, "\\t");
+        else
+            text_add(out, "%s%c", *s == '"' || *s == '\\' ? "\\" : "", *s);
     }
     text_add(out, "\"");
 }
@@ -63,14 +66,22 @@ static void print_binary(const Expr *e, Text *out) {
 static void print_bare(const Expr *e, Text *out) {
     char buf[40];
     switch (e->kind) {
-    case ExName: text_add(out, "%s", e->name); break;
-    case ExInt: text_add(out, "%lld", (long long)e->i); break;
+    case ExName:
+        text_add(out, "%s", e->name);
+        break;
+    case ExInt:
+        text_add(out, "%lld", (long long)e->i);
+        break;
     case ExFloat:
         print_f64(buf, e->f);
         text_add(out, "%s", buf);
         break;
-    case ExString: print_string(e->name, out); break;
-    case ExBool: text_add(out, e->i ? "true" : "false"); break;
+    case ExString:
+        print_string(e->name, out);
+        break;
+    case ExBool:
+        text_add(out, e->i ? "true" : "false");
+        break;
     case ExCall:
     case ExIndex:
         print_at(e->x, LevelPostfix, out);
@@ -92,7 +103,9 @@ static void print_bare(const Expr *e, Text *out) {
         text_add(out, "%c", e->uop);
         print_at(e->x, LevelUnary, out);
         break;
-    case ExBinary: print_binary(e, out); break;
+    case ExBinary:
+        print_binary(e, out);
+        break;
     case ExTuple:
         text_add(out, "(");
         print_list(&e->elems, out);
@@ -103,7 +116,9 @@ static void print_bare(const Expr *e, Text *out) {
         print_list(&e->elems, out);
         text_add(out, "]");
         break;
-    case ExSpread: text_add(out, "*%s", e->name); break;
+    case ExSpread:
+        text_add(out, "*%s", e->name);
+        break;
     case ExRange:
         ast_print_expr(e->x, out);
         text_add(out, "..");
@@ -118,8 +133,12 @@ static void print_bare(const Expr *e, Text *out) {
             ast_print_expr(e->z, out);
         }
         break;
-    case ExDots: text_add(out, "..."); break;
-    case ExDType: ast_print_type(e->type, out); break;
+    case ExDots:
+        text_add(out, "...");
+        break;
+    case ExDType:
+        ast_print_type(e->type, out);
+        break;
     }
 }
 
@@ -153,8 +172,10 @@ void ast_print_type(const TypeX *t, Text *out) {
     for (uint32_t i = 0; i < t->dims.len; i++) {
         const DimX *d = &t->dims.data[i];
         if (i) text_add(out, ", ");
-        if (d->kind == DimExpr) print_at(d->e, 3, out);
-        else text_add(out, d->kind == DimDots ? "..." : "*%s", d->name);
+        if (d->kind == DimExpr)
+            print_at(d->e, 3, out);
+        else
+            text_add(out, d->kind == DimDots ? "..." : "*%s", d->name);
     }
     text_add(out, "]");
 }

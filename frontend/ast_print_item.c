@@ -1,7 +1,9 @@
 /* Statements and declarations as canonical .bp, two blanks a level. */
 #include "frontend/ast.h"
 
-static void indent(int level, Text *out) { text_add(out, "%*s", level * 2, ""); }
+static void indent(int level, Text *out) {
+    text_add(out, "%*s", level * 2, "");
+}
 
 static void print_doc(const char *doc, int level, Text *out) {
     while (doc && *doc) {
@@ -16,8 +18,8 @@ static void print_doc(const char *doc, int level, Text *out) {
 static void print_end(const char *mark, const Origin *o, Text *out) {
     text_add(out, "%s", mark);
     if (o->loc.file) {
-        text_add(out, "  //@ %s:%u:%u%s%s", o->loc.file, o->loc.line, o->loc.col, o->rule ? " " : "",
-                 o->rule ? o->rule : "");
+        text_add(out, "  //@ %s:%u:%u%s%s", o->loc.file, o->loc.line, o->loc.col,
+                 o->rule ? " " : "", o->rule ? o->rule : "");
     }
     text_add(out, "\n");
 }
@@ -85,9 +87,12 @@ static void print_if(const Stmt *st, int level, Text *out) {
     if (!st->orelse) return;
     text_add(out, " else ");
     const Block *b = st->orelse;
-    bool chain = b->stmts.len == 1 && b->stmts.data[0]->kind == StIf && b->loc.line == b->end.line && b->loc.col == b->end.col;
-    if (chain) print_if(b->stmts.data[0], level, out);
-    else print_block(b, level, out);
+    bool chain = b->stmts.len == 1 && b->stmts.data[0]->kind == StIf &&
+                 b->loc.line == b->end.line && b->loc.col == b->end.col;
+    if (chain)
+        print_if(b->stmts.data[0], level, out);
+    else
+        print_block(b, level, out);
 }
 
 /* word name = e */
@@ -97,7 +102,11 @@ static void print_named(const char *word, const Stmt *st, const char *between, T
 }
 
 static const char *bind_word(StmtKind k) {
-    return k == StVar ? "var " : k == StParam ? "param " : k == StBuffer ? "buffer " : k == StField ? "" : "let ";
+    return k == StVar      ? "var "
+           : k == StParam  ? "param "
+           : k == StBuffer ? "buffer "
+           : k == StField  ? ""
+                           : "let ";
 }
 
 /* A statement that ends with a block; false for the others. */
@@ -111,17 +120,22 @@ static bool print_compound(const Stmt *st, int level, Text *out) {
         text_add(out, " ");
         break;
     case StScan:
-    case StWhile: print_loop_head(st, out); break;
+    case StWhile:
+        print_loop_head(st, out);
+        break;
     case StIf:
         print_if(st, level, out);
         text_add(out, "\n");
         return true;
-    case StUpdateBlock: text_add(out, "update %s ", st->name); break;
+    case StUpdateBlock:
+        text_add(out, "update %s ", st->name);
+        break;
     case StUpdate:
         text_add(out, "%s", st->name);
         print_binds(&st->binds, "(", ") ", out);
         break;
-    default: return false;
+    default:
+        return false;
     }
     print_block(st->body, level, out);
     text_add(out, "\n");
@@ -154,19 +168,32 @@ static void print_simple(const Stmt *st, Text *out) {
         text_add(out, " = ");
         ast_print_expr(st->e, out);
         break;
-    case StAssign: print_named("", st, " = ", out); break;
-    case StMetric: print_named("metric ", st, " = ", out); break;
-    case StRuleLine: print_named("", st, ": ", out); break;
+    case StAssign:
+        print_named("", st, " = ", out);
+        break;
+    case StMetric:
+        print_named("metric ", st, " = ", out);
+        break;
+    case StRuleLine:
+        print_named("", st, ": ", out);
+        break;
     case StLoss:
         text_add(out, "loss ");
         ast_print_expr(st->e, out);
         break;
-    case StReturn: print_exprs("return", &st->elems, out); break;
-    case StEmit: print_exprs("emit", &st->elems, out); break;
-    case StPrint: print_exprs("print", &st->elems, out); break;
+    case StReturn:
+        print_exprs("return", &st->elems, out);
+        break;
+    case StEmit:
+        print_exprs("emit", &st->elems, out);
+        break;
+    case StPrint:
+        print_exprs("print", &st->elems, out);
+        break;
     case StOptimizer:
         text_add(out, "optimizer");
-        for (uint32_t i = 0; i < st->strings.len; i++) text_add(out, "%s \"%s\"", i ? "," : "", st->strings.data[i]);
+        for (uint32_t i = 0; i < st->strings.len; i++)
+            text_add(out, "%s \"%s\"", i ? "," : "", st->strings.data[i]);
         text_add(out, " = ");
         ast_print_expr(st->e, out);
         break;
@@ -175,7 +202,8 @@ static void print_simple(const Stmt *st, Text *out) {
     case StWhile:
     case StIf:
     case StUpdateBlock:
-    case StUpdate: break;
+    case StUpdate:
+        break;
     }
 }
 
@@ -214,7 +242,9 @@ static void print_value(const char *word, const Item *item, Text *out) {
 void ast_print_item(const Item *item, Text *out) {
     print_doc(item->doc, 0, out);
     switch (item->kind) {
-    case ItImport: text_add(out, "import \"%s\"", item->name); break;
+    case ItImport:
+        text_add(out, "import \"%s\"", item->name);
+        break;
     case ItConst:
     case ItHyper: {
         Bind b = item->init;
@@ -227,12 +257,24 @@ void ast_print_item(const Item *item, Text *out) {
         print_value("dataset ", item, out);
         if (item->body) text_add(out, " ");
         break;
-    case ItModel: print_value("model ", item, out); break;
-    case ItFn: print_head(item->exported ? "export fn " : "fn ", item, out); break;
-    case ItModule: print_head("module ", item, out); break;
-    case ItOptimizer: print_head("optimizer ", item, out); break;
-    case ItBackward: print_rule("backward ", item, out); break;
-    case ItForward: print_rule("forward ", item, out); break;
+    case ItModel:
+        print_value("model ", item, out);
+        break;
+    case ItFn:
+        print_head(item->exported ? "export fn " : "fn ", item, out);
+        break;
+    case ItModule:
+        print_head("module ", item, out);
+        break;
+    case ItOptimizer:
+        print_head("optimizer ", item, out);
+        break;
+    case ItBackward:
+        print_rule("backward ", item, out);
+        break;
+    case ItForward:
+        print_rule("forward ", item, out);
+        break;
     case ItTrain: {
         bool one = item->binds.len == 1;
         text_add(out, "train %s on ", item->name);

@@ -19,7 +19,8 @@ Program *front_load(Cx *cx, const char *path, const FrontOptions *o);
 /* The same for text; name is what diagnostics show. */
 Program *front_load_text(Cx *cx, Sym name, const char *text, size_t len, const FrontOptions *o);
 
-/* The sources of std/, compiled into the binary (std_files.c is generated from std/ by the build). */
+/* The sources of std/, compiled into the binary (std_files.c is generated from std/ by the build).
+ */
 typedef struct StdFile {
     const char *name; /* "std/nn.bp" */
     const char *text;

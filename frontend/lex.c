@@ -9,7 +9,10 @@
 void lex_advance(Lex *l, Loc *loc, const char *text, size_t n) {
     (void)text;
     uint32_t col = l->col > UINT16_MAX ? UINT16_MAX : l->col;
-    *loc = (Loc){l->file, l->line, (uint16_t)col, (uint16_t)(n > UINT16_MAX ? UINT16_MAX : n ? n : 1)};
+    *loc = (Loc){l->file, l->line, (uint16_t)col,
+                 (uint16_t)(n > UINT16_MAX ? UINT16_MAX
+                            : n            ? n
+                                           : 1)};
     l->loc = *loc;
     l->col += (uint32_t)n;
 }
@@ -37,13 +40,17 @@ void lex_error(Lex *l, const Loc *loc, const char *fmt, ...) {
 
 void lex_bad_dot(Lex *l, const Loc *loc, const char *text) {
     diag_error(l->cx, *loc, "a number has a digit on both sides of its dot");
-    if (text[0] == '.') diag_fixit(l->cx, "0%s", text);
-    else diag_fixit(l->cx, "%s0", text);
+    if (text[0] == '.')
+        diag_fixit(l->cx, "0%s", text);
+    else
+        diag_fixit(l->cx, "%s0", text);
 }
 
 void lex_bad_byte(Lex *l, const Loc *loc, unsigned char byte) {
-    if (isprint(byte)) diag_error(l->cx, *loc, "'%c' is no part of the language", byte);
-    else diag_error(l->cx, *loc, "byte 0x%02x is no part of the language", byte);
+    if (isprint(byte))
+        diag_error(l->cx, *loc, "'%c' is no part of the language", byte);
+    else
+        diag_error(l->cx, *loc, "byte 0x%02x is no part of the language", byte);
     l->fatal |= byte == 0;
 }
 
@@ -65,8 +72,10 @@ Sym lex_string(Lex *l, const Loc *loc, const char *text, size_t n) {
         char c = text[i];
         if (c == '\\' && i + 1 < n) {
             c = text[++i];
-            if (c == 'n') c = '\n';
-            else if (c == 't') c = '\t';
+            if (c == 'n')
+                c = '\n';
+            else if (c == 't')
+                c = '\t';
             else if (c != '"' && c != '\\') {
                 diag_error(l->cx, *loc, "unknown escape '\\%c'; there are \\\" \\\\ \\n \\t", c);
             }
@@ -82,26 +91,62 @@ static const struct {
     const char *text;
     int token, value;
 } words[] = {
-    {"import", IMPORT, 0}, {"const", CONST, 0},   {"dataset", DATASET, 0}, {"module", MODULE, 0},
-    {"fn", FN, 0},         {"export", EXPORT, 0}, {"param", PARAM, 0},     {"buffer", BUFFER, 0},
-    {"let", LET, 0},       {"for", FOR, 0},       {"scan", SCAN, 0},       {"while", WHILE, 0},
-    {"emit", EMIT, 0},     {"if", IF, 0},         {"else", ELSE, 0},       {"return", RETURN, 0},
-    {"true", TRUE, 0},     {"false", FALSE, 0},   {"inf", FLOAT, 0},       {"nan", FLOAT, 1},
-    {"f32", DTYPE, TnF32}, {"f64", DTYPE, TnF64}, {"bf16", DTYPE, TnBf16}, {"i32", DTYPE, TnI32},
-    {"i64", DTYPE, TnI64}, {"bool", DTYPE, TnBool}, {"real", DTYPE, TnReal}, {"int", DTYPE, TnInt},
-    {"str", DTYPE, TnStr}, {"var", VAR, 0},       {"hyper", HYPER, 0},     {"model", MODEL, 0},
-    {"train", TRAIN, 0},   {"optimizer", OPTIMIZER, 0}, {"backward", BACKWARD, 0},
-    {"forward", FORWARD, 0}, {"layer", LAYER, 0}, {"loss", LOSS, 0},       {"metric", METRIC, 0},
-    {"carry", CARRY, 0},   {"in", IN, 0},         {"on", ON, 0},           {"as", AS, 0},
-    {"update", UPDATE, 0}, {"print", PRINT, 0},   {"surrogate", SURROGATE, 0},
+    {"import", IMPORT, 0},
+    {"const", CONST, 0},
+    {"dataset", DATASET, 0},
+    {"module", MODULE, 0},
+    {"fn", FN, 0},
+    {"export", EXPORT, 0},
+    {"param", PARAM, 0},
+    {"buffer", BUFFER, 0},
+    {"let", LET, 0},
+    {"for", FOR, 0},
+    {"scan", SCAN, 0},
+    {"while", WHILE, 0},
+    {"emit", EMIT, 0},
+    {"if", IF, 0},
+    {"else", ELSE, 0},
+    {"return", RETURN, 0},
+    {"true", TRUE, 0},
+    {"false", FALSE, 0},
+    {"inf", FLOAT, 0},
+    {"nan", FLOAT, 1},
+    {"f32", DTYPE, TnF32},
+    {"f64", DTYPE, TnF64},
+    {"bf16", DTYPE, TnBf16},
+    {"i32", DTYPE, TnI32},
+    {"i64", DTYPE, TnI64},
+    {"bool", DTYPE, TnBool},
+    {"real", DTYPE, TnReal},
+    {"int", DTYPE, TnInt},
+    {"str", DTYPE, TnStr},
+    {"var", VAR, 0},
+    {"hyper", HYPER, 0},
+    {"model", MODEL, 0},
+    {"train", TRAIN, 0},
+    {"optimizer", OPTIMIZER, 0},
+    {"backward", BACKWARD, 0},
+    {"forward", FORWARD, 0},
+    {"layer", LAYER, 0},
+    {"loss", LOSS, 0},
+    {"metric", METRIC, 0},
+    {"carry", CARRY, 0},
+    {"in", IN, 0},
+    {"on", ON, 0},
+    {"as", AS, 0},
+    {"update", UPDATE, 0},
+    {"print", PRINT, 0},
+    {"surrogate", SURROGATE, 0},
 };
 
 int lex_word(Lex *l, BP_STYPE *value, const char *text, size_t n) {
     value->name = sym_n(l->cx, text, n);
     for (size_t i = 0; i < LEN(words); i++) {
         if (strcmp(words[i].text, value->name)) continue;
-        if (words[i].token == FLOAT) value->number = words[i].value ? strtod("nan", NULL) : strtod("inf", NULL);
-        else if (words[i].token == DTYPE) value->type_name = (TypeName)words[i].value;
+        if (words[i].token == FLOAT)
+            value->number = words[i].value ? strtod("nan", NULL) : strtod("inf", NULL);
+        else if (words[i].token == DTYPE)
+            value->type_name = (TypeName)words[i].value;
         return words[i].token;
     }
     return ID;
@@ -140,7 +185,8 @@ bool lex_origin(Lex *l, BP_STYPE *value, const char *text, size_t n) {
     const char *colon = number_before(p, stop, &col);
     colon = colon ? number_before(p, colon, &line) : NULL;
     if (!colon || colon == p) return false;
-    value->origin.loc = (Loc){sym_n(l->cx, p, (size_t)(colon - p)), line, (uint16_t)(col > UINT16_MAX ? UINT16_MAX : col), 1};
+    value->origin.loc = (Loc){sym_n(l->cx, p, (size_t)(colon - p)), line,
+                              (uint16_t)(col > UINT16_MAX ? UINT16_MAX : col), 1};
     while (stop < end && *stop == ' ') stop++;
     value->origin.rule = stop < end ? sym_n(l->cx, stop, (size_t)(end - stop)) : NULL;
     return true;

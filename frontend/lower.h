@@ -41,13 +41,13 @@ typedef enum ValueKind {
 
 typedef struct Value {
     ValueKind kind;
-    Val v;            /* VTensor */
-    const Dim *dims;  /* VTensor: one per axis */
-    int64_t i;        /* VInt, VBool */
+    Val v;              /* VTensor */
+    const Dim *dims;    /* VTensor: one per axis */
+    int64_t i;          /* VInt, VBool */
     const DimName *tag; /* VInt: as a dimension */
-    double f;         /* VFloat */
-    Sym s;            /* VStr; the name of a VDataset */
-    uint32_t n;       /* VList, VTuple, VLayers */
+    double f;           /* VFloat */
+    Sym s;              /* VStr; the name of a VDataset */
+    uint32_t n;         /* VList, VTuple, VLayers */
     struct Value *elems;
     Instance *inst;
 } Value;
@@ -64,7 +64,11 @@ typedef struct Want {
 struct Instance {
     const Item *module;
     Sym path;
-    VEC(struct Setting { Sym name; Value value; }) settings;
+    VEC(struct Setting {
+        Sym name;
+        Value value;
+    })
+    settings;
 };
 
 /* An evaluated argument of a call. */
@@ -173,13 +177,21 @@ typedef struct Front {
     VEC(const Item *) order; /* user items in source order */
     VEC(Sym) imported;
     VEC(const Item *) lowered; /* items whose body was lowered */
-    VEC(struct { Sym key; FnInst *inst; }) insts;
+    VEC(struct {
+        Sym key;
+        FnInst *inst;
+    })
+    insts;
     VEC(RuleKey) rules;
     VEC(FnInst *) ruled; /* by fn->name */
     VEC(Instance *) instances;
-    Root *init;          /* builds the initial state */
+    Root *init; /* builds the initial state */
     VEC(Val) init_vals;
-    VEC(struct { Sym path; bool trainable; }) state_info; /* parallel to p->state */
+    VEC(struct {
+        Sym path;
+        bool trainable;
+    })
+    state_info; /* parallel to p->state */
     Frame top;
 } Front;
 
@@ -193,7 +205,7 @@ Value v_list(Front *fr, ValueKind kind, const Value *elems, uint32_t n);
 Value v_tensor(Frame *f, Val v, const Dim *dims); /* dims NULL: all computed */
 Type v_type(Frame *f, Value v);
 bool v_is_number(Value v);
-bool v_equal(Value a, Value b); /* compile-time values */
+bool v_equal(Value a, Value b);            /* compile-time values */
 const char *v_describe(Frame *f, Value v); /* for messages: "f32[B, 10]" */
 const char *dims_text(Front *fr, const Dim *dims, uint32_t rank);
 /* Both numbers equal and not two different names of one header. */
@@ -236,10 +248,13 @@ bool known_name(Frame *f, Sym name);
 void note_hyper(Frame *f, const Expr *e);
 /* A tensor or the error value. dt < 0: any. */
 Value lower_tensor(Frame *f, const Expr *e, const Want *want);
+
+/* ---- lower_arith.c ---- */
 /* Broadcasts n operands to one shape; false after a report. */
 bool broadcast_values(Frame *f, const Expr *e, const char *what, Value *v, uint32_t n);
 Value lower_binary_values(Frame *f, const Expr *e, BinOp op, Value a, Value b);
-
+/* x ** n for a small literal n is a product, as x * x is. */
+Value lower_power(Frame *f, const Expr *e, Value x, Value n);
 
 /* ---- lower_index.c ---- */
 Value lower_index(Frame *f, const Expr *e);
@@ -262,11 +277,15 @@ Value call_std(Frame *f, Loc loc, const char *name, const Value *args, uint32_t 
 Frame *open_call(Frame *f, Loc loc, const Item *item, Instance *self, const Args *settings,
                  CallArg *args, uint32_t n, const Want *want);
 Value close_call(Frame *callee, const Want *want);
-/* Reports a setting that the item's header does not have. */
-bool check_setting(Frame *f, const Item *item, Sym name, Loc loc);
 bool item_in_std(Front *fr, const Item *item);
 Global *find_item(Front *fr, Sym name, bool from_std, int positional);
 Global *find_global(Front *fr, Sym name, ItemKind kind, bool from_std);
+
+/* ---- lower_setting.c ---- */
+/* Reports a setting that the item's header does not have. */
+bool check_setting(Frame *f, const Item *item, Sym name, Loc loc);
+/* Those of the instance, then those written in the call. */
+bool bind_settings(Frame *callee, Frame *f, Instance *self, const Args *settings);
 
 /* ---- lower_stmt.c ---- */
 void lower_block(Frame *f, const Block *b);

@@ -51,7 +51,9 @@ typedef struct OpCall {
     const Dim *to; /* dimensions of the attribute `to`, with their names */
 } OpCall;
 
-static bool is_axis(const char *name) { return !strcmp(name, "axis") || !strcmp(name, "perm"); }
+static bool is_axis(const char *name) {
+    return !strcmp(name, "axis") || !strcmp(name, "perm");
+}
 
 static bool set_ints(Frame *f, const Expr *e, OpCall *c, int i, Value v) {
     Cx *cx = f->fr->cx;
@@ -94,7 +96,8 @@ static bool set_attr(Frame *f, const Expr *e, OpCall *c, int i, Value v) {
     if (v.kind == VError) return false;
     switch (c->info->attrs[i].kind) {
     case AttrInt:
-    case AttrInts: return set_ints(f, e, c, i, v);
+    case AttrInts:
+        return set_ints(f, e, c, i, v);
     case AttrBool:
         if (v.kind != VBool) break;
         c->attrs[i] = attr_bool(v.i);
@@ -105,9 +108,11 @@ static bool set_attr(Frame *f, const Expr *e, OpCall *c, int i, Value v) {
         return true;
     case AttrNone:
     case AttrFn:
-    case AttrNames: break;
+    case AttrNames:
+        break;
     }
-    diag_error(cx, e->loc, "%s: attribute '%s' cannot be %s", c->info->name, name, v_describe(f, v));
+    diag_error(cx, e->loc, "%s: attribute '%s' cannot be %s", c->info->name, name,
+               v_describe(f, v));
     return false;
 }
 
@@ -158,8 +163,10 @@ static bool bind_attrs(Frame *f, const Expr *e, OpCall *c) {
         if (!a->name && seen++ < c->info->nargs) continue;
         int at = a->name ? attr_index(c->info, a->name) : next++;
         if (at < 0 || at >= c->info->nattrs) {
-            if (a->name) diag_error(cx, a->loc, "%s has no argument '%s'", c->info->name, a->name);
-            else diag_error(cx, a->loc, "%s: too many arguments", c->info->name);
+            if (a->name)
+                diag_error(cx, a->loc, "%s has no argument '%s'", c->info->name, a->name);
+            else
+                diag_error(cx, a->loc, "%s: too many arguments", c->info->name);
             return false;
         }
         if (!set_attr(f, a->value, c, at, lower_expr(f, a->value, NULL))) return false;
@@ -176,7 +183,8 @@ static const Dim *result_dims(Frame *f, const OpCall *c) {
     Dim *dims = NEW_ARRAY(a, Dim, rank);
     uint32_t n = 0;
     if (c->op == Op_transpose && c->attrs[0].kind == AttrInts) {
-        for (uint32_t i = 0; i < c->attrs[0].is.n; i++) dims[i] = c->args[0].dims[c->attrs[0].is.v[i]];
+        for (uint32_t i = 0; i < c->attrs[0].is.n; i++)
+            dims[i] = c->args[0].dims[c->attrs[0].is.v[i]];
         return dims;
     }
     if (c->info->cls == ClsReduce) {
@@ -347,7 +355,8 @@ static Value near_cast_to(Frame *f, const Expr *e, Sym name, const Want *want) {
         diag_error(f->fr->cx, e->loc, "cast_to takes two tensors");
         return v_error();
     }
-    Value v = lower_tensor(f, e->args.data[0].value, NULL), x = lower_tensor(f, e->args.data[1].value, NULL);
+    Value v = lower_tensor(f, e->args.data[0].value, NULL),
+          x = lower_tensor(f, e->args.data[1].value, NULL);
     if (v.kind == VError || x.kind == VError) return v_error();
     Type t = {v_type(f, x).dt, 0, v_type(f, v).shape};
     b_at(f->b, e->loc, NULL);
@@ -358,14 +367,14 @@ static const struct {
     const char *name;
     Value (*run)(Frame *, const Expr *, Sym, const Want *);
 } near_primitives[] = {
-    {"zeros", near_zeros}, {"ones", near_zeros},     {"full", near_full},
-    {"iota", near_iota},   {"uniform", near_uniform}, {"concat", near_concat},
+    {"zeros", near_zeros},     {"ones", near_zeros},      {"full", near_full},
+    {"iota", near_iota},       {"uniform", near_uniform}, {"concat", near_concat},
     {"cast_to", near_cast_to},
 };
 
 /* Operations of the language that have no row or no lowering yet. */
-static const char *const later[] = {"einsum", "conv",  "randint", "split",  "unstack", "stack",
-                                    "total",  "decode", "params", "cumsum", "scan",    "while"};
+static const char *const later[] = {"einsum", "conv",   "randint", "split",  "unstack", "stack",
+                                    "total",  "decode", "params",  "cumsum", "scan",    "while"};
 
 static bool callable(Op op) {
     return op != OpCount && op_info[op].cls != ClsCall && op_info[op].cls != ClsOperator &&

@@ -87,8 +87,8 @@ static bool assign_arguments(Frame *f, Loc loc, const Item *item, CallArg *args,
 
 static bool compile_time(const Bind *b) {
     const TypeX *t = b->type;
-    return t && !t->tuple && (t->name == TnInt || t->name == TnStr ||
-                              (t->name == TnBool && b->init && !t->dims.len));
+    return t && !t->tuple &&
+           (t->name == TnInt || t->name == TnStr || (t->name == TnBool && b->init && !t->dims.len));
 }
 
 /* int, int[2] (one number repeats), int[], str, bool. */
@@ -124,7 +124,10 @@ static bool bind_compile_time(Frame *f, const Bind *b, Value *v, Loc loc) {
     }
     if (v->kind == kind) return true;
     diag_error(cx, loc, "argument '%s' of '%s' is %s known at compile time, this is %s", b->name,
-               f->item->name, kind == VInt ? "an integer" : kind == VStr ? "a string" : "a bool",
+               f->item->name,
+               kind == VInt   ? "an integer"
+               : kind == VStr ? "a string"
+                              : "a bool",
                v_describe(f, *v));
     return false;
 }
@@ -168,76 +171,6 @@ static bool bind_formal(Frame *callee, Frame *f, const Bind *b, CallArg *a, Loc 
     return true;
 }
 
-/* ---- settings ---- */
-
-bool check_setting(Frame *f, const Item *item, Sym name, Loc loc) {
-    Cx *cx = f->fr->cx;
-    VEC(const char *) names = {0};
-    for (uint32_t i = 0; i < item->statics.len; i++) {
-        if (item->statics.data[i].name == name) return true;
-        vec_push(cx->arena, &names, item->statics.data[i].name);
-    }
-    const char *near = nearest_name(name, names.data, names.len);
-    diag_error(cx, loc, "'%s' has no setting '%s'%s%s%s", item->name, name, near ? "; did you mean '" : "",
-               near ? near : "", near ? "'?" : "");
-    diag_note(cx, item->name_loc, "declared here");
-    return false;
-}
-
-static bool set_static(Frame *callee, Loc loc, Sym name, Value v) {
-    Front *fr = callee->fr;
-    if (!strcmp(name, "training")) {
-        if (v.kind == VBool) {
-            callee->training = v.i;
-            return true;
-        }
-        diag_error(fr->cx, loc, "training is a bool");
-        return false;
-    }
-    if (!check_setting(callee, callee->item, name, loc)) return false;
-    Static *s = header_static(callee->hdr, name);
-    const TypeX *t = s->bind->type;
-    bool dimension = !s->bind->init && !t;
-    ValueKind want = s->spread ? VList : dimension || (t && t->name == TnInt) ? VInt
-                     : t && t->name == TnBool ? VBool : t && t->name == TnStr ? VStr : v.kind;
-    if (t && t->has_dims) want = v.kind;
-    if (t && !t->has_dims && v.kind == VInt && want != VInt && want != VBool) v = v_float((double)v.i), want = v.kind;
-    if (v.kind != want) {
-        diag_error(fr->cx, loc, "setting '%s' cannot be %s", name, v_describe(callee, v));
-        return false;
-    }
-    s->solved = true;
-    s->value = v;
-    if (v.kind == VInt && dimension) {
-        s->dim = (DimName){.header = callee->hdr, .name = name, .bound = {v.i, v.tag ? v.tag : &dim_computed}};
-        s->value.tag = &s->dim;
-    } else if (v.kind == VInt) {
-        s->value.tag = &dim_computed;
-    }
-    return true;
-}
-
-static bool bind_settings(Frame *callee, Frame *f, Instance *self, const Args *settings) {
-    if (self) {
-        for (uint32_t i = 0; i < self->settings.len; i++) {
-            struct Setting *s = &self->settings.data[i];
-            if (!set_static(callee, callee->call_loc, s->name, s->value)) return false;
-        }
-    }
-    for (uint32_t i = 0; settings && i < settings->len; i++) {
-        const Arg *a = &settings->data[i];
-        if (!a->name) {
-            diag_error(f->fr->cx, a->loc, "settings are given by name, as in '%s[%s=...]'",
-                       callee->item->name,
-                       callee->hdr->statics.len ? callee->hdr->statics.data[0].name : "N");
-            return false;
-        }
-        Value v = lower_expr(f, a->value, NULL);
-        if (v.kind == VError || !set_static(callee, a->loc, a->name, v)) return false;
-    }
-    return true;
-}
-
 /* ---- frames ---- */
 
 static bool recursive(Frame *f, Loc loc, const Item *item) {
@@ -263,14 +196,21 @@ Frame *open_call(Frame *f, Loc loc, const Item *item, Instance *self, const Args
     if (recursive(f, loc, item)) return NULL;
     vec_push(fr->cx->arena, &fr->lowered, item);
     Frame *callee = NEW(fr->cx->arena, Frame);
-    *callee = (Frame){.fr = fr, .root = f->root, .b = f->b, .item = item, .self = self,
-                      .hdr = header_new(fr, item), .caller = f, .call_loc = loc, .real = f->real,
-                      .training = f->training, .batch = f->batch,
+    *callee = (Frame){.fr = fr,
+                      .root = f->root,
+                      .b = f->b,
+                      .item = item,
+                      .self = self,
+                      .hdr = header_new(fr, item),
+                      .caller = f,
+                      .call_loc = loc,
+                      .real = f->real,
+                      .training = f->training,
+                      .batch = f->batch,
                       .in_std = item_in_std(fr, item)};
     scope_push(callee);
     CallArg **by = NEW_ARRAY(fr->cx->arena, CallArg *, item->formals.len);
-    if (!bind_settings(callee, f, self, settings) ||
-        !assign_arguments(f, loc, item, args, n, by)) {
+    if (!bind_settings(callee, f, self, settings) || !assign_arguments(f, loc, item, args, n, by)) {
         return NULL;
     }
     for (uint32_t i = 0; i < item->formals.len; i++) {
@@ -328,7 +268,8 @@ Value call_item(Frame *f, Loc loc, const Item *item, Instance *self, const Args 
                 CallArg *args, uint32_t n, const Want *want) {
     uint32_t before = f->fr->cx->diags.len;
     Value v = call_here(f, loc, item, self, settings, args, n, want);
-    if (v.kind == VError && !f->in_std && item_in_std(f->fr, item)) blame_caller(f->fr->cx, before, loc);
+    if (v.kind == VError && !f->in_std && item_in_std(f->fr, item))
+        blame_caller(f->fr->cx, before, loc);
     return v;
 }
 
@@ -348,8 +289,8 @@ static CallArg *evaluate_arguments(Frame *f, const Expr *e, uint32_t *positional
     *positional = 0;
     for (uint32_t i = 0; i < e->args.len; i++) {
         const Arg *a = &e->args.data[i];
-        args[i] = (CallArg){.name = a->name, .loc = a->value->loc,
-                            .value = lower_expr(f, a->value, NULL)};
+        args[i] = (CallArg){
+            .name = a->name, .loc = a->value->loc, .value = lower_expr(f, a->value, NULL)};
         if (a->name) args[i].loc = a->loc;
         *positional += !a->name;
     }
@@ -389,7 +330,8 @@ static void lint_log_softmax(Frame *f, const Expr *e) {
     const Expr *arg = e->args.len ? e->args.data[0].value : NULL;
     if (!strcmp(e->x->name, "log") && arg && arg->kind == ExCall && arg->x->kind == ExName &&
         !strcmp(arg->x->name, "softmax")) {
-        diag_warn(f->fr->cx, "log-softmax", e->loc, "log(softmax(x)) loses accuracy; write log_softmax(x)");
+        diag_warn(f->fr->cx, "log-softmax", e->loc,
+                  "log(softmax(x)) loses accuracy; write log_softmax(x)");
     }
 }
 
@@ -431,9 +373,10 @@ static Value call_by_name(Frame *f, const Expr *e, const Expr *name, const Args 
         return m.kind == VInstance ? call_instance(f, e, m.inst, settings, want) : v_error();
     }
     if (find_global(fr, name->name, ItModule, f->in_std)) {
-        diag_error(fr->cx, name->loc, "module '%s' is called without an instance; write "
-                   "'model m = %s[...];' or 'layer m = %s[...];' and call m", name->name, name->name,
-                   name->name);
+        diag_error(fr->cx, name->loc,
+                   "module '%s' is called without an instance; write "
+                   "'model m = %s[...];' or 'layer m = %s[...];' and call m",
+                   name->name, name->name, name->name);
         return v_error();
     }
     if (find_global(fr, name->name, ItOptimizer, f->in_std)) {

@@ -56,9 +56,15 @@ static bool int_binary(Frame *f, const Expr *e, int64_t a, int64_t b, Value *out
     Cx *cx = f->fr->cx;
     int64_t r = 0;
     switch (e->op) {
-    case BinAdd: if (__builtin_add_overflow(a, b, &r)) return overflow(f, e); break;
-    case BinSub: if (__builtin_sub_overflow(a, b, &r)) return overflow(f, e); break;
-    case BinMul: if (__builtin_mul_overflow(a, b, &r)) return overflow(f, e); break;
+    case BinAdd:
+        if (__builtin_add_overflow(a, b, &r)) return overflow(f, e);
+        break;
+    case BinSub:
+        if (__builtin_sub_overflow(a, b, &r)) return overflow(f, e);
+        break;
+    case BinMul:
+        if (__builtin_mul_overflow(a, b, &r)) return overflow(f, e);
+        break;
     case BinDiv:
     case BinMod:
         if (b == 0 || (a == INT64_MIN && b == -1)) {
@@ -66,8 +72,10 @@ static bool int_binary(Frame *f, const Expr *e, int64_t a, int64_t b, Value *out
             return false;
         }
         if (e->op == BinDiv && a % b) {
-            diag_error(cx, e->loc, "%lld / %lld is not an integer; floor_div(a, b) rounds down, a "
-                       "float needs a dot", (long long)a, (long long)b);
+            diag_error(cx, e->loc,
+                       "%lld / %lld is not an integer; floor_div(a, b) rounds down, a "
+                       "float needs a dot",
+                       (long long)a, (long long)b);
             return false;
         }
         r = e->op == BinDiv ? a / b : a - floor_div(a, b) * b;
@@ -79,12 +87,24 @@ static bool int_binary(Frame *f, const Expr *e, int64_t a, int64_t b, Value *out
         }
         if (!int_power(a, b, &r)) return overflow(f, e);
         break;
-    case BinLt: *out = v_bool(a < b); return true;
-    case BinGt: *out = v_bool(a > b); return true;
-    case BinLe: *out = v_bool(a <= b); return true;
-    case BinGe: *out = v_bool(a >= b); return true;
-    case BinEq: *out = v_bool(a == b); return true;
-    case BinNe: *out = v_bool(a != b); return true;
+    case BinLt:
+        *out = v_bool(a < b);
+        return true;
+    case BinGt:
+        *out = v_bool(a > b);
+        return true;
+    case BinLe:
+        *out = v_bool(a <= b);
+        return true;
+    case BinGe:
+        *out = v_bool(a >= b);
+        return true;
+    case BinEq:
+        *out = v_bool(a == b);
+        return true;
+    case BinNe:
+        *out = v_bool(a != b);
+        return true;
     case BinOr:
     case BinAnd:
     case BinMatmul:
@@ -98,22 +118,47 @@ static bool int_binary(Frame *f, const Expr *e, int64_t a, int64_t b, Value *out
 
 static bool float_binary(Frame *f, const Expr *e, double a, double b, Value *out) {
     switch (e->op) {
-    case BinAdd: *out = v_float(a + b); return true;
-    case BinSub: *out = v_float(a - b); return true;
-    case BinMul: *out = v_float(a * b); return true;
-    case BinDiv: *out = v_float(a / b); return true;
-    case BinMod: *out = v_float(a - b * floor(a / b)); return true;
-    case BinPow: *out = v_float(pow(a, b)); return true;
-    case BinLt: *out = v_bool(a < b); return true;
-    case BinGt: *out = v_bool(a > b); return true;
-    case BinLe: *out = v_bool(a <= b); return true;
-    case BinGe: *out = v_bool(a >= b); return true;
-    case BinEq: *out = v_bool(a == b); return true;
-    case BinNe: *out = v_bool(a != b); return true;
+    case BinAdd:
+        *out = v_float(a + b);
+        return true;
+    case BinSub:
+        *out = v_float(a - b);
+        return true;
+    case BinMul:
+        *out = v_float(a * b);
+        return true;
+    case BinDiv:
+        *out = v_float(a / b);
+        return true;
+    case BinMod:
+        *out = v_float(a - b * floor(a / b));
+        return true;
+    case BinPow:
+        *out = v_float(pow(a, b));
+        return true;
+    case BinLt:
+        *out = v_bool(a < b);
+        return true;
+    case BinGt:
+        *out = v_bool(a > b);
+        return true;
+    case BinLe:
+        *out = v_bool(a <= b);
+        return true;
+    case BinGe:
+        *out = v_bool(a >= b);
+        return true;
+    case BinEq:
+        *out = v_bool(a == b);
+        return true;
+    case BinNe:
+        *out = v_bool(a != b);
+        return true;
     case BinOr:
     case BinAnd:
     case BinMatmul:
-    case BinCount: break;
+    case BinCount:
+        break;
     }
     diag_error(f->fr->cx, e->loc, "'%s' does not take numbers", binop_text(e->op));
     return false;
@@ -152,10 +197,18 @@ bool const_binary(Frame *f, const Expr *e, Value a, Value b, Value *out) {
     if (a.kind == VBool && b.kind == VBool) {
         bool x = a.i, y = b.i;
         switch (e->op) {
-        case BinOr: *out = v_bool(x || y); return true;
-        case BinAnd: *out = v_bool(x && y); return true;
-        case BinEq: *out = v_bool(x == y); return true;
-        case BinNe: *out = v_bool(x != y); return true;
+        case BinOr:
+            *out = v_bool(x || y);
+            return true;
+        case BinAnd:
+            *out = v_bool(x && y);
+            return true;
+        case BinEq:
+            *out = v_bool(x == y);
+            return true;
+        case BinNe:
+            *out = v_bool(x != y);
+            return true;
         default:
             diag_error(f->fr->cx, e->loc, "'%s' does not take bools", binop_text(e->op));
             return true;
@@ -272,14 +325,10 @@ static const struct {
     ValueKind kinds[2];
     Value (*run)(Frame *, const Expr *, Value *);
 } builtins[] = {
-    {"shape", 1, {VTensor}, fn_shape},
-    {"size", 1, {VTensor}, fn_size},
-    {"rank", 1, {VTensor}, fn_rank},
-    {"len", 1, {VList}, fn_len},
-    {"prod", 1, {VList}, fn_prod},
-    {"floor_div", 2, {VInt, VInt}, fn_floor_div},
-    {"inverse", 1, {VList}, fn_inverse},
-    {"kept", 2, {VList, VError}, fn_kept},
+    {"shape", 1, {VTensor}, fn_shape},       {"size", 1, {VTensor}, fn_size},
+    {"rank", 1, {VTensor}, fn_rank},         {"len", 1, {VList}, fn_len},
+    {"prod", 1, {VList}, fn_prod},           {"floor_div", 2, {VInt, VInt}, fn_floor_div},
+    {"inverse", 1, {VList}, fn_inverse},     {"kept", 2, {VList, VError}, fn_kept},
     {"count", 2, {VList, VError}, fn_count},
 };
 
@@ -294,7 +343,8 @@ bool const_builtin(Frame *f, const Expr *e, Sym name, Value *out) {
                 return true;
             }
             ValueKind want = builtins[i].kinds[k];
-            if (want == VTensor && v_is_number(a[k])) a[k] = v_materialise(f, e->loc, a[k], -1, NULL);
+            if (want == VTensor && v_is_number(a[k]))
+                a[k] = v_materialise(f, e->loc, a[k], -1, NULL);
             if (want == a[k].kind || want == VError) continue;
             if (!strcmp(name, "prod")) return false; /* the reduction of a tensor */
             diag_error(f->fr->cx, e->args.data[k].value->loc, "%s does not take %s", name,

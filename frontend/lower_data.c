@@ -49,12 +49,14 @@ static bool fraction(Front *fr, const Expr *e, double *out) {
 
 static bool set_split(Front *fr, Dataset *d, const Expr *e) {
     d->split = SplitRandom;
-    if (e->kind == ExCall && e->x->kind == ExName && !strcmp(e->x->name, "tail") && e->args.len == 1) {
+    if (e->kind == ExCall && e->x->kind == ExName && !strcmp(e->x->name, "tail") &&
+        e->args.len == 1) {
         d->split = SplitTail;
         e = e->args.data[0].value;
     }
     if (e->kind == ExTuple && e->elems.len == 2) {
-        return fraction(fr, e->elems.data[0], &d->valid) && fraction(fr, e->elems.data[1], &d->test);
+        return fraction(fr, e->elems.data[0], &d->valid) &&
+               fraction(fr, e->elems.data[1], &d->test);
     }
     return fraction(fr, e, &d->valid);
 }
@@ -66,7 +68,8 @@ static bool set_int(Front *fr, const Expr *e, int64_t *out) {
 static bool set_option(Front *fr, Dataset *d, const Arg *a) {
     Cx *cx = fr->cx;
     int64_t n;
-    static const char *const names[] = {"split", "split_seed", "header", "skip", "sep", "train", "valid", "test"};
+    static const char *const names[] = {"split", "split_seed", "header", "skip",
+                                        "sep",   "train",      "valid",  "test"};
     if (!strcmp(a->name, "split")) return set_split(fr, d, a->value);
     if (!strcmp(a->name, "split_seed")) {
         if (!set_int(fr, a->value, &n)) return false;
@@ -156,16 +159,18 @@ static const DataExpr *data_call(Front *fr, const Expr *e) {
         return NULL;
     }
     const char *near = name ? nearest_name(name, names, LEN(names)) : NULL;
-    diag_error(cx, e->loc, "a field is made of cols(a..b), col(i), col(\"name\"), key(\"x\"), field(i), "
-               "standardize(e), category(e) and arithmetic%s%s%s", near ? "; did you mean '" : "",
-               near ? near : "", near ? "'?" : "");
+    diag_error(cx, e->loc,
+               "a field is made of cols(a..b), col(i), col(\"name\"), key(\"x\"), field(i), "
+               "standardize(e), category(e) and arithmetic%s%s%s",
+               near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
     return NULL;
 }
 
 static const DataExpr *data_expr(Front *fr, const Expr *e) {
     DataExpr *d;
     switch (e->kind) {
-    case ExCall: return data_call(fr, e);
+    case ExCall:
+        return data_call(fr, e);
     case ExUnary:
         if (e->uop != '-') break;
         d = data_new(fr, DxNeg);
@@ -196,7 +201,8 @@ static bool add_field(Front *fr, Dataset *d, const Stmt *st) {
     const Bind *b = &st->binds.data[0];
     Want want;
     if (!b->type) {
-        diag_error(fr->cx, st->loc, "the type of a field must be declared, as in 'x: f32[64] = cols(0..64);'");
+        diag_error(fr->cx, st->loc,
+                   "the type of a field must be declared, as in 'x: f32[64] = cols(0..64);'");
         return false;
     }
     if (!eval_type(&fr->top, b->type, &want)) return false;
@@ -216,7 +222,8 @@ static bool add_field(Front *fr, Dataset *d, const Stmt *st) {
 static const struct {
     const char *name;
     bool ready;
-} sources[] = {{"csv", true}, {"npz", true}, {"npy", false}, {"idx", false}, {"text", false}, {"rows", false}};
+} sources[] = {{"csv", true},  {"npz", true},   {"npy", false},
+               {"idx", false}, {"text", false}, {"rows", false}};
 
 static bool check_source(Front *fr, const Expr *e, Sym *kind) {
     const char *names[LEN(sources)];
@@ -225,14 +232,19 @@ static bool check_source(Front *fr, const Expr *e, Sym *kind) {
         if (e->kind != ExCall || e->x->kind != ExName || strcmp(e->x->name, names[i])) continue;
         *kind = e->x->name;
         return sources[i].ready ||
-               not_supported(&fr->top, e->loc, arena_printf(fr->cx->arena, "the source '%s'", names[i]));
+               not_supported(&fr->top, e->loc,
+                             arena_printf(fr->cx->arena, "the source '%s'", names[i]));
     }
     if (e->kind == ExCall && e->x->kind == ExName && find_item(fr, e->x->name, false, -1)) {
         return not_supported(&fr->top, e->loc, "a function as a source");
     }
-    const char *near = e->kind == ExCall && e->x->kind == ExName ? nearest_name(e->x->name, names, LEN(sources)) : NULL;
-    diag_error(fr->cx, e->loc, "a dataset is made by csv(...), npz(...), npy(...), idx(...), text(...) or rows(...)%s%s%s",
-               near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    const char *near = e->kind == ExCall && e->x->kind == ExName
+                           ? nearest_name(e->x->name, names, LEN(sources))
+                           : NULL;
+    diag_error(
+        fr->cx, e->loc,
+        "a dataset is made by csv(...), npz(...), npy(...), idx(...), text(...) or rows(...)%s%s%s",
+        near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
     return false;
 }
 
@@ -274,21 +286,26 @@ static Value statistic(Frame *f, Dataset *d, const Field *field, const char *wha
     return v_tensor(f, capture(f->root, f->fr, path, t), NULL);
 }
 
-static Value transform(Frame *f, const Expr *e, Dataset *d, const Field *field, const DataExpr *x, Value raw) {
-    static const BinOp ops[] = {[DxAdd] = BinAdd, [DxSub] = BinSub, [DxMul] = BinMul, [DxDiv] = BinDiv};
+static Value transform(Frame *f, const Expr *e, Dataset *d, const Field *field, const DataExpr *x,
+                       Value raw) {
+    static const BinOp ops[] = {
+        [DxAdd] = BinAdd, [DxSub] = BinSub, [DxMul] = BinMul, [DxDiv] = BinDiv};
     switch (x->kind) {
-    case DxNum: return v_float(x->num);
+    case DxNum:
+        return v_float(x->num);
     case DxCols:
     case DxCol:
     case DxColName:
     case DxKey:
-    case DxField: return raw;
+    case DxField:
+        return raw;
     case DxStandardize: {
         Value v = transform(f, e, d, field, x->x, raw);
         v = lower_binary_values(f, e, BinSub, v, statistic(f, d, field, "mean"));
         return lower_binary_values(f, e, BinDiv, v, statistic(f, d, field, "deviation"));
     }
-    case DxCategory: break;
+    case DxCategory:
+        break;
     case DxAdd:
     case DxSub:
     case DxMul:
@@ -298,7 +315,8 @@ static Value transform(Frame *f, const Expr *e, Dataset *d, const Field *field, 
     case DxNeg:
         return lower_binary_values(f, e, BinSub, v_float(0), transform(f, e, d, field, x->x, raw));
     }
-    diag_error(f->fr->cx, e->loc, "field '%s' is made of text; it cannot be applied to a tensor", field->name);
+    diag_error(f->fr->cx, e->loc, "field '%s' is made of text; it cannot be applied to a tensor",
+               field->name);
     return v_error();
 }
 

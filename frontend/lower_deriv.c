@@ -9,9 +9,9 @@ static const struct {
     bool has_results; /* the results of f come first */
     bool per_wrt;     /* one more result per wrt; else a tangent per float result */
 } operators[] = {
-    {"grad", Op_grad, false, true}, {"value_and_grad", Op_value_and_grad, true, true},
-    {"vjp", Op_vjp, false, true},   {"jvp", Op_jvp, true, false},
-    {"hvp", Op_hvp, false, true},   {"jacobian", OpCount, false, false},
+    {"grad", Op_grad, false, true},     {"value_and_grad", Op_value_and_grad, true, true},
+    {"vjp", Op_vjp, false, true},       {"jvp", Op_jvp, true, false},
+    {"hvp", Op_hvp, false, true},       {"jacobian", OpCount, false, false},
     {"hessian", OpCount, false, false}, {"checkpoint", OpCount, false, false},
 };
 
@@ -22,7 +22,9 @@ static int operator_index(Sym name) {
     return -1;
 }
 
-bool is_operator(Sym name) { return operator_index(name) >= 0; }
+bool is_operator(Sym name) {
+    return operator_index(name) >= 0;
+}
 
 /* "net.fc1.w" of a member expression, or a name. */
 static Sym path_text(Cx *cx, const Expr *e) {
@@ -49,8 +51,10 @@ static bool operator_use(Frame *f, const Expr *head, OpUse *u) {
     *u = (OpUse){.index = operator_index(head->x->name)};
     for (uint32_t i = 0; i < head->args.len; i++) {
         const Arg *a = &head->args.data[i];
-        if (!a->name && !u->fn) u->fn = a->value;
-        else if (a->name && !strcmp(a->name, "wrt")) u->wrt = a->value;
+        if (!a->name && !u->fn)
+            u->fn = a->value;
+        else if (a->name && !strcmp(a->name, "wrt"))
+            u->wrt = a->value;
         else {
             diag_error(cx, a->loc, "%s takes a function and wrt=", head->x->name);
             return false;
@@ -77,7 +81,8 @@ static bool resolve_wrt(Frame *f, const FnInst *inst, const OpUse *u, Loc loc, S
             *n = 1;
             return true;
         }
-        diag_error(cx, loc, "'%s' has no float argument to differentiate", inst->item ? inst->item->name : fn->name);
+        diag_error(cx, loc, "'%s' has no float argument to differentiate",
+                   inst->item ? inst->item->name : fn->name);
         return false;
     }
     uint32_t count = u->wrt->kind == ExTuple ? u->wrt->elems.len : 1;
@@ -92,11 +97,13 @@ static bool resolve_wrt(Frame *f, const FnInst *inst, const OpUse *u, Loc loc, S
             if (path && find_global(f->fr, path, ItModel, false)) {
                 return not_supported(f, e->loc, "wrt= a whole model");
             }
-            diag_error(cx, e->loc, "'%s' has no argument or parameter '%s'", inst->item ? inst->item->name : fn->name, path ? path : "?");
+            diag_error(cx, e->loc, "'%s' has no argument or parameter '%s'",
+                       inst->item ? inst->item->name : fn->name, path ? path : "?");
             return false;
         }
         if (!dtype_is_float(fn->ins.data[at].type.dt)) {
-            diag_error(cx, e->loc, "no derivative with respect to '%s': it is %s", path, type_text(cx, fn->ins.data[at].type));
+            diag_error(cx, e->loc, "no derivative with respect to '%s': it is %s", path,
+                       type_text(cx, fn->ins.data[at].type));
             return false;
         }
         names[*n] = path;
@@ -114,21 +121,25 @@ static bool scalar_result(Frame *f, const FnInst *inst, int op, Loc loc) {
     if (op == Op_vjp || op == Op_jvp) return true;
     if (!t->shape->rank && dtype_is_float(t->dt)) return true;
     diag_error(f->fr->cx, loc, "%s needs a function with a scalar float result; '%s' gives %s",
-               op_info[op].name, inst->item ? inst->item->name : inst->fn->name, type_text(f->fr->cx, *t));
+               op_info[op].name, inst->item ? inst->item->name : inst->fn->name,
+               type_text(f->fr->cx, *t));
     return false;
 }
 
-static FnInst *resolve_fn(Frame *f, Loc loc, const Expr *e, const OpUse *use, CallArg *args, uint32_t n, Value *bound);
+static FnInst *resolve_fn(Frame *f, Loc loc, const Expr *e, const OpUse *use, CallArg *args,
+                          uint32_t n, Value *bound);
 
 /* Extra arguments are checked against what they go with. */
 static bool check_extras(Frame *f, const FnInst *inst, Op op, const uint32_t *index, uint32_t nwrt,
                          Value *extra, CallArg *from, uint32_t n, Loc loc) {
     uint32_t want = op == Op_vjp ? 0 : op == Op_jvp || op == Op_hvp ? nwrt : 0;
     if (op == Op_vjp) {
-        for (uint32_t i = 0; i < inst->fn->results.len; i++) want += dtype_is_float(fn_result(inst->fn, i)->dt);
+        for (uint32_t i = 0; i < inst->fn->results.len; i++)
+            want += dtype_is_float(fn_result(inst->fn, i)->dt);
     }
     if (n != want) {
-        diag_error(f->fr->cx, loc, "%s needs %u more argument%s after those of the function, this has %u",
+        diag_error(f->fr->cx, loc,
+                   "%s needs %u more argument%s after those of the function, this has %u",
                    op_info[op].name, want, want == 1 ? "" : "s", n);
         return false;
     }
@@ -142,7 +153,8 @@ static bool check_extras(Frame *f, const FnInst *inst, Op op, const uint32_t *in
             t = inst->fn->ins.data[index[i]].type;
         }
         Want w = {t.dt, 0, t.shape->rank, dims_computed(f->fr, t.shape)};
-        extra[i] = v_coerce(f, from[i].loc, from[i].value, &w, op == Op_vjp ? "the cotangent" : "the tangent");
+        extra[i] = v_coerce(f, from[i].loc, from[i].value, &w,
+                            op == Op_vjp ? "the cotangent" : "the tangent");
         if (extra[i].kind == VError) return false;
     }
     return true;
@@ -155,8 +167,8 @@ typedef struct Emitted {
 } Emitted;
 
 /* The operator's instruction in root f, for arguments `vals`. */
-static Emitted emit_operator(Frame *f, Loc loc, int which, const FnInst *inst, Val *vals, uint32_t n,
-                             const Sym *names, const uint32_t *index, uint32_t nwrt) {
+static Emitted emit_operator(Frame *f, Loc loc, int which, const FnInst *inst, Val *vals,
+                             uint32_t n, const Sym *names, const uint32_t *index, uint32_t nwrt) {
     Cx *cx = f->fr->cx;
     const Fn *fn = inst->fn;
     uint32_t max = fn->results.len * 2 + nwrt;
@@ -216,8 +228,10 @@ static uint32_t split_extras(CallArg *args, uint32_t n, int positional, CallArg 
     int seen = 0;
     *ninner = 0;
     for (uint32_t i = 0; i < n; i++) {
-        if (!args[i].name && seen++ >= positional) extra[nextra++] = args[i];
-        else inner[(*ninner)++] = args[i];
+        if (!args[i].name && seen++ >= positional)
+            extra[nextra++] = args[i];
+        else
+            inner[(*ninner)++] = args[i];
     }
     return nextra;
 }
@@ -262,14 +276,22 @@ static bool apply_operator(Frame *f, Loc loc, const OpUse *u, CallArg *args, uin
 }
 
 /* An operator as a function: op[f, wrt] with parameters of its own. */
-static FnInst *operator_fn(Frame *f, Loc loc, const Expr *e, CallArg *args, uint32_t n, Value *bound) {
+static FnInst *operator_fn(Frame *f, Loc loc, const Expr *e, CallArg *args, uint32_t n,
+                           Value *bound) {
     Front *fr = f->fr;
     Cx *cx = fr->cx;
     OpUse u;
     if (!operator_use(f, e, &u)) return NULL;
     Root *root = root_new(fr, e->x->name);
-    Frame top = {.fr = fr, .root = root, .b = root->b, .caller = f, .real = f->real, .scope = f->scope,
-                 .training = f->training, .batch = f->batch, .in_std = f->in_std};
+    Frame top = {.fr = fr,
+                 .root = root,
+                 .b = root->b,
+                 .caller = f,
+                 .real = f->real,
+                 .scope = f->scope,
+                 .training = f->training,
+                 .batch = f->batch,
+                 .in_std = f->in_std};
     FnInst *inst = NEW(cx->arena, FnInst);
     CallArg *inner = NEW_ARRAY(cx->arena, CallArg, n);
     Sym *formals = NEW_ARRAY(cx->arena, Sym, n);
@@ -344,6 +366,7 @@ Value lower_operator(Frame *f, const Expr *call, const Want *want) {
     Emitted out;
     FnInst *inst;
     Value *bound;
-    if (!apply_operator(f, call->loc, &u, args, call->args.len, &out, &inst, &bound)) return v_error();
+    if (!apply_operator(f, call->loc, &u, args, call->args.len, &out, &inst, &bound))
+        return v_error();
     return results_value(f, out.vals, out.dims, out.n);
 }

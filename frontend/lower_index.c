@@ -25,7 +25,8 @@ static Value index_list(Frame *f, const Expr *e, Value x) {
     if (!eval_int(f, a->value, &i, "an index")) return v_error();
     if (i < 0) i += x.n;
     if (i < 0 || i >= x.n) {
-        diag_error(cx, a->value->loc, "index %lld is out of range for %u elements", (long long)i, x.n);
+        diag_error(cx, a->value->loc, "index %lld is out of range for %u elements", (long long)i,
+                   x.n);
         return v_error();
     }
     return x.elems[i];
@@ -59,7 +60,8 @@ static bool cut_axis(Frame *f, const Expr *s, Value x, Cut *c) {
         if (v.kind == VError) return false;
         if (v.kind == VTensor) return not_supported(f, s->loc, "an index known at run time only");
         if (v.kind != VInt) {
-            diag_error(cx, s->loc, "a subscript is an integer, a slice or '...', this is %s", v_describe(f, v));
+            diag_error(cx, s->loc, "a subscript is an integer, a slice or '...', this is %s",
+                       v_describe(f, v));
             return false;
         }
         lo = v.i < 0 ? v.i + n : v.i;
@@ -95,7 +97,8 @@ static Value index_tensor(Frame *f, const Expr *e, Value x) {
             return v_error();
         }
     }
-    Attr attrs[3] = {attr_ints(cx, c.lo, rank), attr_ints(cx, c.hi, rank), attr_ints(cx, c.stride, rank)};
+    Attr attrs[3] = {attr_ints(cx, c.lo, rank), attr_ints(cx, c.hi, rank),
+                     attr_ints(cx, c.stride, rank)};
     Value cut = emit_op(f, e->loc, Op_slice, &x, 1, attrs, NULL, NULL);
     if (cut.kind == VError) return cut;
     VEC(Dim) dims = {0};
@@ -114,17 +117,21 @@ Value lower_index(Frame *f, const Expr *e) {
     }
     Value x = lower_expr(f, e->x, NULL);
     switch (x.kind) {
-    case VError: return x;
+    case VError:
+        return x;
     case VList:
     case VTuple:
-    case VLayers: return index_list(f, e, x);
-    case VTensor: return index_tensor(f, e, x);
+    case VLayers:
+        return index_list(f, e, x);
+    case VTensor:
+        return index_tensor(f, e, x);
     case VInt:
     case VFloat:
     case VBool:
     case VStr:
     case VInstance:
-    case VDataset: break;
+    case VDataset:
+        break;
     }
     diag_error(f->fr->cx, e->loc, "%s has no subscripts", v_describe(f, x));
     return v_error();

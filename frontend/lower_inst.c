@@ -86,14 +86,20 @@ Fn *root_done(Front *fr, Root *r) {
 void value_key(Frame *f, Value v, Text *t) {
     char buf[40];
     switch (v.kind) {
-    case VTensor: text_add(t, "%s", type_text(f->fr->cx, v_type(f, v))); break;
+    case VTensor:
+        text_add(t, "%s", type_text(f->fr->cx, v_type(f, v)));
+        break;
     case VInt:
-    case VBool: text_add(t, "%lld", (long long)v.i); break;
+    case VBool:
+        text_add(t, "%lld", (long long)v.i);
+        break;
     case VFloat:
         print_f64(buf, v.f);
         text_add(t, "%s", buf);
         break;
-    case VStr: text_add(t, "\"%s\"", v.s); break;
+    case VStr:
+        text_add(t, "\"%s\"", v.s);
+        break;
     case VList:
     case VTuple:
         for (uint32_t i = 0; i < v.n; i++) {
@@ -102,10 +108,13 @@ void value_key(Frame *f, Value v, Text *t) {
         }
         text_add(t, ")");
         break;
-    case VInstance: text_add(t, "@%s", v.inst->path); break;
+    case VInstance:
+        text_add(t, "@%s", v.inst->path);
+        break;
     case VError:
     case VLayers:
-    case VDataset: break;
+    case VDataset:
+        break;
     }
 }
 
@@ -154,8 +163,10 @@ static bool is_run_time(const Bind *b) {
 static Instance *merged_settings(Frame *f, const Item *item, Instance *self, const Args *settings) {
     if (!settings || !settings->len) return self;
     Instance *all = NEW(f->fr->cx->arena, Instance);
-    if (self) *all = *self;
-    else *all = (Instance){.module = item};
+    if (self)
+        *all = *self;
+    else
+        *all = (Instance){.module = item};
     Instance copy = *all;
     all->settings.data = NULL;
     all->settings.len = all->settings.cap = 0;
@@ -185,7 +196,8 @@ static void inst_results(Frame *f, Root *r, FnInst *inst, Value v) {
 static bool same_data(const Ins *a, const Ins *b, bool is_float) {
     if (a->ndata != b->ndata) return false;
     for (uint64_t i = 0; i < a->ndata; i++) {
-        bool same = is_float ? !memcmp(&a->data[i].f, &b->data[i].f, sizeof(double)) : a->data[i].i == b->data[i].i;
+        bool same = is_float ? !memcmp(&a->data[i].f, &b->data[i].f, sizeof(double))
+                             : a->data[i].i == b->data[i].i;
         if (!same) return false;
     }
     return true;
@@ -193,7 +205,8 @@ static bool same_data(const Ins *a, const Ins *b, bool is_float) {
 
 static bool same_ins(const Ins *a, const Ins *b) {
     if (a->op != b->op || a->nargs != b->nargs || a->name != b->name) return false;
-    if (!a->type.shape != !b->type.shape || (a->type.shape && !type_equal(a->type, b->type))) return false;
+    if (!a->type.shape != !b->type.shape || (a->type.shape && !type_equal(a->type, b->type)))
+        return false;
     for (uint32_t i = 0; i < a->nargs; i++) {
         if (a->args[i] != b->args[i]) return false;
     }
@@ -209,8 +222,10 @@ static Fn *equal_function(Front *fr, const Fn *fn, Loc loc) {
         Fn *x = fr->insts.data[k].inst->fn;
         bool same = x->loc.file == loc.file && x->loc.line == loc.line && x->loc.col == loc.col &&
                     x->ins.len == fn->ins.len && x->results.len == fn->results.len;
-        for (Val v = 0; same && v < fn->ins.len; v++) same = same_ins(&x->ins.data[v], &fn->ins.data[v]);
-        for (uint32_t i = 0; same && i < fn->results.len; i++) same = x->results.data[i] == fn->results.data[i];
+        for (Val v = 0; same && v < fn->ins.len; v++)
+            same = same_ins(&x->ins.data[v], &fn->ins.data[v]);
+        for (uint32_t i = 0; same && i < fn->results.len; i++)
+            same = x->results.data[i] == fn->results.data[i];
         if (same) return x;
     }
     return NULL;
@@ -247,8 +262,14 @@ FnInst *instantiate(Frame *f, Loc loc, const Item *item, Instance *self, const A
     FnInst *inst = NEW(cx->arena, FnInst);
     inst->item = item;
     Root *root = root_new(fr, sym_fmt(cx, "%s", item->name));
-    Frame top = {.fr = fr, .root = root, .b = root->b, .caller = f, .real = f->real,
-                 .training = f->training, .batch = f->batch, .in_std = f->in_std};
+    Frame top = {.fr = fr,
+                 .root = root,
+                 .b = root->b,
+                 .caller = f,
+                 .real = f->real,
+                 .training = f->training,
+                 .batch = f->batch,
+                 .in_std = f->in_std};
     CallArg *inner = NEW_ARRAY(cx->arena, CallArg, n);
     Sym *formals = NEW_ARRAY(cx->arena, Sym, n);
     for (uint32_t i = 0; i < n; i++) {

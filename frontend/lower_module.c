@@ -123,7 +123,8 @@ void lower_layer(Frame *f, const Stmt *st) {
             v.elems = NEW_ARRAY(fr->cx->arena, Value, (size_t)n);
             v.n = (uint32_t)n;
             for (int64_t i = 0; i < n; i++) {
-                Instance *inst = make_instance(f, st->e, sym_fmt(fr->cx, "%s[%lld]", base, (long long)i));
+                Instance *inst =
+                    make_instance(f, st->e, sym_fmt(fr->cx, "%s[%lld]", base, (long long)i));
                 v.elems[i] = inst ? (Value){.kind = VInstance, .inst = inst} : v_error();
             }
         }

@@ -1,7 +1,6 @@
 /* Optimizers: the update of every parameter by the body of an `optimizer` declaration. */
 #include "frontend/lower.h"
 
-
 static const Stmt *update_method(const Item *opt) {
     for (uint32_t i = 0; i < opt->body->stmts.len; i++) {
         if (opt->body->stmts.data[i]->kind == StUpdate) return opt->body->stmts.data[i];
@@ -54,7 +53,9 @@ static bool block_reads(Frame *f, const Block *b, Sym name) {
             if (c.kind == VBool && block_reads(f, taken, name)) return true;
             if (c.kind == VBool) continue;
         }
-        if (expr_reads(st->e, name) || block_reads(f, st->body, name) || block_reads(f, st->orelse, name)) return true;
+        if (expr_reads(st->e, name) || block_reads(f, st->body, name) ||
+            block_reads(f, st->orelse, name))
+            return true;
         for (uint32_t k = 0; k < st->elems.len; k++) {
             if (expr_reads(st->elems.data[k], name)) return true;
         }
@@ -65,7 +66,8 @@ static bool block_reads(Frame *f, const Block *b, Sym name) {
     return false;
 }
 
-static bool bind_buffers(Frame *callee, const Item *opt, const Stmt *method, const Update *u, Type t) {
+static bool bind_buffers(Frame *callee, const Item *opt, const Stmt *method, const Update *u,
+                         Type t) {
     Front *fr = callee->fr;
     for (uint32_t i = 0; i < opt->body->stmts.len; i++) {
         const Stmt *st = opt->body->stmts.data[i];
@@ -139,22 +141,28 @@ bool lower_optimizer(Frame *f, const Expr *e, Update *updates, uint32_t n,
     if (!g) {
         VEC(const char *) names = {0};
         for (uint32_t i = 0; i < fr->globals.len; i++) {
-            if (fr->globals.data[i].item->kind == ItOptimizer) vec_push(cx->arena, &names, fr->globals.data[i].item->name);
+            if (fr->globals.data[i].item->kind == ItOptimizer)
+                vec_push(cx->arena, &names, fr->globals.data[i].item->name);
         }
         const char *near = name ? nearest_name(name, names.data, names.len) : NULL;
-        diag_error(cx, e->loc, "unknown optimizer%s%s%s", near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+        diag_error(cx, e->loc, "unknown optimizer%s%s%s", near ? "; did you mean '" : "",
+                   near ? near : "", near ? "'?" : "");
         return false;
     }
-    if (!update_method(g->item)) return not_supported(f, g->item->name_loc, "an optimizer without 'update'");
-    if (!strcmp(update_method(g->item)->name, "update_all")) return not_supported(f, update_method(g->item)->loc, "'update_all'");
+    if (!update_method(g->item))
+        return not_supported(f, g->item->name_loc, "an optimizer without 'update'");
+    if (!strcmp(update_method(g->item)->name, "update_all"))
+        return not_supported(f, update_method(g->item)->loc, "'update_all'");
     CallArg *args = NEW_ARRAY(cx->arena, CallArg, e->args.len);
     for (uint32_t i = 0; i < e->args.len; i++) {
         const Arg *a = &e->args.data[i];
-        args[i] = (CallArg){a->name, a->name ? a->loc : a->value->loc, lower_expr(f, a->value, NULL)};
+        args[i] =
+            (CallArg){a->name, a->name ? a->loc : a->value->loc, lower_expr(f, a->value, NULL)};
         if (args[i].value.kind == VError) return false;
     }
     for (uint32_t i = 0; i < n; i++) {
-        if (!update_one(f, e->loc, g->item, args, e->args.len, &updates[i], buffer, data)) return false;
+        if (!update_one(f, e->loc, g->item, args, e->args.len, &updates[i], buffer, data))
+            return false;
     }
     return true;
 }

@@ -11,7 +11,8 @@ static void add_items(Front *fr, const Unit *u, bool in_std) {
     for (uint32_t i = 0; i < u->items.len; i++) {
         const Item *item = u->items.data[i];
         if (!in_std) vec_push(fr->cx->arena, &fr->order, item);
-        if (item->name) vec_push(fr->cx->arena, &fr->globals, (Global){.item = item, .in_std = in_std});
+        if (item->name)
+            vec_push(fr->cx->arena, &fr->globals, (Global){.item = item, .in_std = in_std});
     }
 }
 
@@ -65,7 +66,9 @@ static void load_std(Front *fr) {
 
 /* ---- names that are defined twice ---- */
 
-static bool is_rule(const Item *item) { return item->kind == ItBackward || item->kind == ItForward; }
+static bool is_rule(const Item *item) {
+    return item->kind == ItBackward || item->kind == ItForward;
+}
 
 static uint32_t by_position(const Item *item) {
     uint32_t n = 0;
@@ -128,34 +131,46 @@ static void lower_const(Front *fr, const Item *item) {
     if (text) {
         g->ready = true;
         if (!parse_define(text, &g->value)) {
-            diag_error(fr->cx, (Loc){0}, "-D%s=%s: not an integer, a float or a bool", item->name, text);
+            diag_error(fr->cx, (Loc){0}, "-D%s=%s: not an integer, a float or a bool", item->name,
+                       text);
         }
     }
-    Value v = lower_expr(&fr->top, &(Expr){.kind = ExName, .name = item->name, .loc = item->name_loc}, NULL);
+    Value v = lower_expr(&fr->top,
+                         &(Expr){.kind = ExName, .name = item->name, .loc = item->name_loc}, NULL);
     if (v.kind == VError) return;
     if (!v_is_number(v) && v.kind != VList) {
-        diag_error(fr->cx, item->init.init->loc, "a const is an integer, a float or a bool known at compile time");
+        diag_error(fr->cx, item->init.init->loc,
+                   "a const is an integer, a float or a bool known at compile time");
         return;
     }
     Text t = {0};
     char buf[40];
-    if (v.kind == VFloat) print_f64(buf, v.f);
-    else if (v.kind == VBool) snprintf(buf, sizeof buf, v.i ? "true" : "false");
-    else snprintf(buf, sizeof buf, "%lld", (long long)v.i);
-    if (v.kind == VList) ast_print_expr(item->init.init, &t);
-    else text_add(&t, "%s", buf);
-    vec_push(fr->cx->arena, &fr->p->consts, (ConstDecl){item->name, sym(fr->cx, text_done(&t, fr->cx->arena))});
+    if (v.kind == VFloat)
+        print_f64(buf, v.f);
+    else if (v.kind == VBool)
+        snprintf(buf, sizeof buf, v.i ? "true" : "false");
+    else
+        snprintf(buf, sizeof buf, "%lld", (long long)v.i);
+    if (v.kind == VList)
+        ast_print_expr(item->init.init, &t);
+    else
+        text_add(&t, "%s", buf);
+    vec_push(fr->cx->arena, &fr->p->consts,
+             (ConstDecl){item->name, sym(fr->cx, text_done(&t, fr->cx->arena))});
 }
 
 /* Trainer options that a hyper would hide. */
-static const char *const trainer_options[] = {"data", "epochs", "steps", "seed", "threads", "out", "ckpt", "resume",
-                                              "save", "progress", "dry-run", "help", "split", "in"};
+static const char *const trainer_options[] = {"data",    "epochs", "steps",  "seed", "threads",
+                                              "out",     "ckpt",   "resume", "save", "progress",
+                                              "dry-run", "help",   "split",  "in"};
 
 static void lower_hyper(Front *fr, const Item *item) {
     Cx *cx = fr->cx;
     for (size_t i = 0; i < LEN(trainer_options); i++) {
         if (strcmp(item->name, trainer_options[i])) continue;
-        diag_error(cx, item->name_loc, "a hyper cannot be named '%s': the trainer has an option of that name", item->name);
+        diag_error(cx, item->name_loc,
+                   "a hyper cannot be named '%s': the trainer has an option of that name",
+                   item->name);
         return;
     }
     Value v = lower_expr(&fr->top, item->init.init, NULL);
@@ -169,8 +184,11 @@ static void lower_hyper(Front *fr, const Item *item) {
         not_supported(&fr->top, item->name_loc, "a hyper that is no float");
         return;
     }
-    Hyper h = {.name = item->name, .dt = dt, .value = v.kind == VInt ? (double)v.i : v.f,
-               .doc = item->doc, .loc = item->name_loc};
+    Hyper h = {.name = item->name,
+               .dt = dt,
+               .value = v.kind == VInt ? (double)v.i : v.f,
+               .doc = item->doc,
+               .loc = item->name_loc};
     vec_push(cx->arena, &fr->p->hypers, h);
 }
 
@@ -178,8 +196,10 @@ static void check_defines(Front *fr) {
     for (uint32_t i = 0; i < fr->opt->ndefines; i++) {
         const char *d = fr->opt->defines[i], *eq = strchr(d, '=');
         Sym name = sym_n(fr->cx, d, eq ? (size_t)(eq - d) : strlen(d));
-        if (!eq) diag_error(fr->cx, (Loc){0}, "-D%s: write -D%s=VALUE", name, name);
-        else if (!find_global(fr, name, ItConst, false)) diag_error(fr->cx, (Loc){0}, "-D%s: the program has no const of that name", name);
+        if (!eq)
+            diag_error(fr->cx, (Loc){0}, "-D%s: write -D%s=VALUE", name, name);
+        else if (!find_global(fr, name, ItConst, false))
+            diag_error(fr->cx, (Loc){0}, "-D%s: the program has no const of that name", name);
     }
 }
 
@@ -192,7 +212,8 @@ static bool concrete_arguments(Frame *f, const Item *item, CallArg *args, uint32
     here.item = item;
     for (uint32_t i = 0; i < item->formals.len; i++) {
         const Bind *b = &item->formals.data[i];
-        bool fixed = b->type && (b->type->name == TnInt || b->type->name == TnStr || (b->type->name == TnBool && b->init));
+        bool fixed = b->type && (b->type->name == TnInt || b->type->name == TnStr ||
+                                 (b->type->name == TnBool && b->init));
         if ((b->init && item->kind == ItFn) || fixed) continue;
         Want want;
         if (!b->type || b->type->tuple) {
@@ -212,11 +233,13 @@ static bool concrete_arguments(Frame *f, const Item *item, CallArg *args, uint32
 static void lower_entry(Front *fr, const Item *item, bool keep) {
     Cx *cx = fr->cx;
     if (item->statics.len) {
-        diag_error(cx, item->name_loc, "an export fn has concrete shapes; '%s' has settings", item->name);
+        diag_error(cx, item->name_loc, "an export fn has concrete shapes; '%s' has settings",
+                   item->name);
         return;
     }
     Root *root = root_new(fr, item->name);
-    Frame f = {.fr = fr, .root = root, .b = root->b, .real = fr->p->real, .training = fr->opt->check};
+    Frame f = {
+        .fr = fr, .root = root, .b = root->b, .real = fr->p->real, .training = fr->opt->check};
     uint32_t n, errors = cx->errors;
     CallArg *args = NEW_ARRAY(cx->arena, CallArg, item->formals.len + 1);
     if (!concrete_arguments(&f, item, args, &n)) return;
@@ -256,7 +279,8 @@ static void finish_init(Front *fr) {
     for (uint32_t i = 0; i < fr->init->captures.len; i++) {
         Sym path = fr->init->captures.data[i].path;
         if (!strcmp(path, "train.key")) continue;
-        diag_error(fr->cx, (Loc){0}, "an initialiser reads '%s'; it sees compile-time values only", path);
+        diag_error(fr->cx, (Loc){0}, "an initialiser reads '%s'; it sees compile-time values only",
+                   path);
     }
     capture(fr->init, fr, sym(fr->cx, "train.key"), type_of(I64, shape_scalar(fr->cx)));
     Fn *fn = root_done(fr, fr->init);
@@ -271,7 +295,8 @@ static void collect_state(Front *fr, const Fn *fn) {
     for (uint32_t i = 0; fn && i < fn->nparams; i++) {
         Sym name = fn->ins.data[i].name;
         bool state = strchr(name, '.') != NULL;
-        for (size_t k = 0; k < LEN(other); k++) state &= strncmp(name, other[k], strlen(other[k])) != 0;
+        for (size_t k = 0; k < LEN(other); k++)
+            state &= strncmp(name, other[k], strlen(other[k])) != 0;
         if (!state || state_index(fr, name) >= 0) continue;
         state_add(fr, name, fn->ins.data[i].type, strncmp(name, "opt.", 4) != 0, NoVal);
     }
@@ -285,7 +310,9 @@ static void ir_state(Front *fr) {
         if (step && !step->donated) {
             step->donated = NEW_ARRAY(fr->cx->arena, int32_t, step->results.len);
             for (uint32_t k = 0; k < step->results.len; k++) {
-                step->donated[k] = k < step->nparams && state_index(fr, step->ins.data[k].name) >= 0 ? (int32_t)k : -1;
+                step->donated[k] = k < step->nparams && state_index(fr, step->ins.data[k].name) >= 0
+                                       ? (int32_t)k
+                                       : -1;
             }
         }
     }
@@ -317,7 +344,9 @@ static void lower_declarations(Front *fr) {
     for (uint32_t i = 0; i < fr->order.len; i++) {
         const Item *item = fr->order.data[i];
         if (item->kind == ItDataset) lower_dataset(fr, item);
-        if (item->kind == ItModel) lower_expr(&fr->top, &(Expr){.kind = ExName, .name = item->name, .loc = item->name_loc}, NULL);
+        if (item->kind == ItModel)
+            lower_expr(&fr->top, &(Expr){.kind = ExName, .name = item->name, .loc = item->name_loc},
+                       NULL);
     }
 }
 
@@ -335,7 +364,8 @@ static void lower_ir_text(Front *fr) {
     if (fr->cx->errors) return;
     for (uint32_t i = 0; i < fr->order.len; i++) {
         const Item *item = fr->order.data[i];
-        Stage *s = item->kind == ItTrain && item_is_ir_train(item) ? read_ir_train(fr->p, item) : NULL;
+        Stage *s =
+            item->kind == ItTrain && item_is_ir_train(item) ? read_ir_train(fr->p, item) : NULL;
         if (s) vec_push(fr->cx->arena, &fr->p->stages, s);
     }
     ir_state(fr);
@@ -352,7 +382,9 @@ static bool used(Front *fr, const Item *item) {
 static void keep_op_rules(Front *fr) {
     for (uint32_t i = 0; i < fr->order.len; i++) {
         const Item *item = fr->order.data[i];
-        if (!is_rule(item) || op_by_name(item->name) == OpCount || find_global(fr, item->name, ItFn, false)) continue;
+        if (!is_rule(item) || op_by_name(item->name) == OpCount ||
+            find_global(fr, item->name, ItFn, false))
+            continue;
         Text t = {0};
         ast_print_item(item, &t);
         vec_push(fr->cx->arena, &fr->p->op_rules, text_done(&t, fr->cx->arena));
@@ -370,7 +402,8 @@ static void lower_items(Front *fr) {
     }
     for (uint32_t i = 0; i < fr->order.len; i++) {
         const Item *item = fr->order.data[i];
-        if (item->kind == ItFn && !item->exported && !item_is_ir(item) && !used(fr, item) && concrete(item)) {
+        if (item->kind == ItFn && !item->exported && !item_is_ir(item) && !used(fr, item) &&
+            concrete(item)) {
             lower_entry(fr, item, false);
         }
     }
@@ -396,7 +429,8 @@ static Program *load_unit(Cx *cx, const Unit *u, const FrontOptions *o) {
     p->rule = front_rule;
     p->front = fr;
     Root *constants = root_new(fr, sym(cx, "top"));
-    fr->top = (Frame){.fr = fr, .root = constants, .b = constants->b, .real = p->real, .training = o->check};
+    fr->top = (Frame){
+        .fr = fr, .root = constants, .b = constants->b, .real = p->real, .training = o->check};
     scope_push(&fr->top);
     fr->init = root_new(fr, sym(cx, "init_state"));
     fr->init->no_state = true;

@@ -22,14 +22,19 @@ static Sym rule_key(Front *fr, RuleKind kind, Sym name, const Ins *site, const T
         const Attr *a = &site->attrs[i];
         switch (a->kind) {
         case AttrInt:
-        case AttrBool: text_add(&t, " %lld", (long long)a->i); break;
-        case AttrFloat: text_add(&t, " %a", a->f); break;
+        case AttrBool:
+            text_add(&t, " %lld", (long long)a->i);
+            break;
+        case AttrFloat:
+            text_add(&t, " %a", a->f);
+            break;
         case AttrInts:
             for (uint32_t k = 0; k < a->is.n; k++) text_add(&t, " [%lld", (long long)a->is.v[k]);
             break;
         case AttrNone:
         case AttrFn:
-        case AttrNames: break;
+        case AttrNames:
+            break;
         }
         text_add(&t, ";");
     }
@@ -62,9 +67,12 @@ static const Item *find_rule(const Front *fr, RuleKind kind, Sym name, const FnI
 
 static Value attr_value(Front *fr, Attr a) {
     switch (a.kind) {
-    case AttrInt: return v_int(a.i, &dim_computed);
-    case AttrBool: return v_bool(a.i);
-    case AttrFloat: return v_float(a.f);
+    case AttrInt:
+        return v_int(a.i, &dim_computed);
+    case AttrBool:
+        return v_bool(a.i);
+    case AttrFloat:
+        return v_float(a.f);
     case AttrInts: {
         Value v = {.kind = VList, .n = a.is.n, .elems = NEW_ARRAY(fr->cx->arena, Value, a.is.n)};
         for (uint32_t i = 0; i < a.is.n; i++) v.elems[i] = v_int(a.is.v[i], &dim_computed);
@@ -72,7 +80,8 @@ static Value attr_value(Front *fr, Attr a) {
     }
     case AttrNone:
     case AttrFn:
-    case AttrNames: break;
+    case AttrNames:
+        break;
     }
     return v_error();
 }
@@ -144,8 +153,10 @@ static Val line_value(Frame *f, const Item *rule, Sym name, Type t) {
     Cx *cx = f->fr->cx;
     const Stmt *st = rule_line(rule, name);
     if (!st) {
-        diag_error(cx, rule->name_loc, "the rule of '%s' has no line for '%s'; write '%s: zero;' or "
-                   "'%s: nodiff;' if it has no derivative", rule->name, name, name, name);
+        diag_error(cx, rule->name_loc,
+                   "the rule of '%s' has no line for '%s'; write '%s: zero;' or "
+                   "'%s: nodiff;' if it has no derivative",
+                   rule->name, name, name, name);
         return NoVal;
     }
     bool word = st->e->kind == ExName && !find_binding(f, st->e->name);
@@ -156,7 +167,8 @@ static Val line_value(Frame *f, const Item *rule, Sym name, Type t) {
     if (v.kind != VTensor) return NoVal;
     Type have = v_type(f, v);
     if (have.dt != t.dt) {
-        diag_error(cx, st->e->loc, "the line of '%s' is %s, '%s' is %s", name, type_text(cx, have), name, type_text(cx, t));
+        diag_error(cx, st->e->loc, "the line of '%s' is %s, '%s' is %s", name, type_text(cx, have),
+                   name, type_text(cx, t));
         return NoVal;
     }
     uint32_t rank = have.shape->rank, want = t.shape->rank;
@@ -166,7 +178,8 @@ static Val line_value(Frame *f, const Item *rule, Sym name, Type t) {
         fits &= a == b || a == 1 || b == 1;
     }
     if (!fits) {
-        diag_error(cx, st->e->loc, "the line of '%s' is %s, '%s' is %s", name, type_text(cx, have), name, type_text(cx, t));
+        diag_error(cx, st->e->loc, "the line of '%s' is %s, '%s' is %s", name, type_text(cx, have),
+                   name, type_text(cx, t));
         return NoVal;
     }
     return rank < want ? b_broadcast(f->b, v.v, t.shape) : v.v;
@@ -200,8 +213,9 @@ static uint32_t float_count(const Type *t, uint32_t n) {
 static bool bind_tangents(Frame *f, const Item *rule, const Type *t, uint32_t n) {
     uint32_t k = 0, want = float_count(t, n);
     if (rule->tangents.len < want) {
-        diag_error(f->fr->cx, rule->name_loc, "the rule of '%s' names %u cotangents or tangents, %u are needed",
-                   rule->name, rule->tangents.len, want);
+        diag_error(f->fr->cx, rule->name_loc,
+                   "the rule of '%s' names %u cotangents or tangents, %u are needed", rule->name,
+                   rule->tangents.len, want);
         return false;
     }
     for (uint32_t i = 0; i < n; i++) {
@@ -211,26 +225,34 @@ static bool bind_tangents(Frame *f, const Item *rule, const Type *t, uint32_t n)
     return true;
 }
 
-static Fn *build_rule(Front *fr, RuleKind kind, const Item *rule, const FnInst *inst, const Ins *site,
-                      const Type *args, const Type *results, uint32_t nresults) {
+static Fn *build_rule(Front *fr, RuleKind kind, const Item *rule, const FnInst *inst,
+                      const Ins *site, const Type *args, const Type *results, uint32_t nresults) {
     Cx *cx = fr->cx;
     Root *root = root_new(fr, sym_fmt(cx, "%s_rule", rule->name));
-    Frame f = {.fr = fr, .root = root, .b = root->b, .item = rule, .hdr = header_new(fr, rule),
-               .real = rule_real(args, site->nargs, fr->p->real), .in_std = item_in_std(fr, rule)};
+    Frame f = {.fr = fr,
+               .root = root,
+               .b = root->b,
+               .item = rule,
+               .hdr = header_new(fr, rule),
+               .real = rule_real(args, site->nargs, fr->p->real),
+               .in_std = item_in_std(fr, rule)};
     scope_push(&f);
     if (rule->outputs.len != nresults) {
-        diag_error(cx, rule->name_loc, "the rule of '%s' names %u results, it has %u", rule->name, rule->outputs.len, nresults);
+        diag_error(cx, rule->name_loc, "the rule of '%s' names %u results, it has %u", rule->name,
+                   rule->outputs.len, nresults);
         return NULL;
     }
     Sym *operand = operand_names(fr, rule, inst, site);
     bind_rule_operands(&f, rule, inst, site, args, operand);
     for (uint32_t i = 0; i < nresults; i++) param(&f, rule->outputs.data[i].name, results[i]);
     bool backward = kind == RuleBackward;
-    if (!bind_tangents(&f, rule, backward ? results : args, backward ? nresults : site->nargs)) return NULL;
+    if (!bind_tangents(&f, rule, backward ? results : args, backward ? nresults : site->nargs))
+        return NULL;
     /* markers first: a later equal constant then merges into them, not they into it */
     for (uint32_t i = 0; backward && i < site->nargs; i++) {
         const Stmt *st = rule_line(rule, operand[i]);
-        if (st && st->e->kind == ExName && !strcmp(st->e->name, "nodiff")) no_cotangent(&f, args[i], st->loc, "nodiff");
+        if (st && st->e->kind == ExName && !strcmp(st->e->name, "nodiff"))
+            no_cotangent(&f, args[i], st->loc, "nodiff");
     }
     b_at(f.b, rule->loc, NULL);
     if (!lower_lets(&f, rule)) return NULL;
@@ -238,13 +260,15 @@ static Fn *build_rule(Front *fr, RuleKind kind, const Item *rule, const FnInst *
     for (uint32_t i = 0; i < n; i++) {
         Type t = backward ? args[i] : results[i];
         if (!backward && !dtype_is_float(t.dt)) continue;
-        Val v = !dtype_is_float(t.dt) ? no_cotangent(&f, t, rule->loc, "zero")
-                                      : line_value(&f, rule, backward ? operand[i] : rule->outputs.data[i].name, t);
+        Val v = !dtype_is_float(t.dt)
+                    ? no_cotangent(&f, t, rule->loc, "zero")
+                    : line_value(&f, rule, backward ? operand[i] : rule->outputs.data[i].name, t);
         if (v == NoVal) return NULL;
         b_result(f.b, v);
     }
     if (root->captures.len) {
-        diag_error(cx, rule->name_loc, "the rule of '%s' uses '%s' from outside; a rule sees its operands only",
+        diag_error(cx, rule->name_loc,
+                   "the rule of '%s' uses '%s' from outside; a rule sees its operands only",
                    rule->name, root->captures.data[0].path);
         return NULL;
     }
@@ -265,9 +289,11 @@ Fn *front_rule(Program *p, RuleKind kind, Sym name, const Ins *site, const Type 
         if (fr->rules.data[i].key == key) return fr->rules.data[i].fn;
     }
     const Item *rule = find_rule(fr, kind, inst ? inst->item->name : name, inst);
-    Fn *fn = !rule                   ? NULL
-             : item_is_ir_rule(rule) ? read_ir_rule(p, kind, rule, args, site->nargs, results, nresults)
-                                     : build_rule(fr, kind, rule, inst, site, args, results, nresults);
-    if (fn || !rule) vec_push(p->cx->arena, &fr->rules, (RuleKey){key, fn}); /* a wrong one is said again */
+    Fn *fn = !rule ? NULL
+             : item_is_ir_rule(rule)
+                 ? read_ir_rule(p, kind, rule, args, site->nargs, results, nresults)
+                 : build_rule(fr, kind, rule, inst, site, args, results, nresults);
+    if (fn || !rule)
+        vec_push(p->cx->arena, &fr->rules, (RuleKey){key, fn}); /* a wrong one is said again */
     return fn;
 }

@@ -81,12 +81,14 @@ static void lower_assign(Frame *f, const Stmt *st) {
     Binding *b = find_binding(f, st->name);
     Value v = lower_expr(f, st->e, NULL);
     if (!b) {
-        diag_error(cx, st->name_loc.line ? st->name_loc : st->loc, "unknown name '%s'; 'var %s = ...' declares one", st->name, st->name);
+        diag_error(cx, st->name_loc.line ? st->name_loc : st->loc,
+                   "unknown name '%s'; 'var %s = ...' declares one", st->name, st->name);
         return;
     }
     b = find_binding(f, st->name);
     if (!b->var && !b->buffer) {
-        diag_error(cx, st->name_loc.line ? st->name_loc : st->loc, "'%s' is bound by let and cannot be assigned; declare it with var", st->name);
+        diag_error(cx, st->name_loc.line ? st->name_loc : st->loc,
+                   "'%s' is bound by let and cannot be assigned; declare it with var", st->name);
         diag_note(cx, b->loc, "declared here");
         return;
     }
@@ -97,8 +99,8 @@ static void lower_assign(Frame *f, const Stmt *st) {
         v = v_coerce(f, st->e->loc, v, &want, arena_printf(cx->arena, "'%s'", st->name));
         if (v.kind == VError) return;
     } else if (v.kind != b->value.kind) {
-        diag_error(cx, st->e->loc, "'%s' was %s, this is %s; an assignment keeps the type", st->name,
-                   v_describe(f, b->value), v_describe(f, v));
+        diag_error(cx, st->e->loc, "'%s' was %s, this is %s; an assignment keeps the type",
+                   st->name, v_describe(f, b->value), v_describe(f, v));
         return;
     }
     b->value = v;
@@ -156,7 +158,8 @@ static Value lower_result(Frame *f, const Expr *e, const TypeX *t) {
         DType dt = type_name_dtype(f, t->name);
         Value v = v_materialise(f, e->loc, lower_expr(f, e, NULL), (int)dt, NULL);
         if (v.kind == VTensor && v_type(f, v).dt != dt) {
-            diag_error(f->fr->cx, e->loc, "the result is declared %s, this is %s", dtype_name(dt), v_describe(f, v));
+            diag_error(f->fr->cx, e->loc, "the result is declared %s, this is %s", dtype_name(dt),
+                       v_describe(f, v));
             return v_error();
         }
         return v;
@@ -186,7 +189,8 @@ static void lower_return(Frame *f, const Stmt *st) {
                 f->result.elems[i] = v_coerce(f, st->loc, f->result.elems[i], &w, "a result");
             }
         } else if (f->result.kind != VError) {
-            diag_error(cx, st->loc, "%s is returned, %u results are declared", v_describe(f, f->result), want);
+            diag_error(cx, st->loc, "%s is returned, %u results are declared",
+                       v_describe(f, f->result), want);
             f->result = v_error();
         }
         return;
@@ -201,24 +205,48 @@ static void lower_return(Frame *f, const Stmt *st) {
 /* What a loop would define is unknown, not undefined. */
 static void later_loop(Frame *f, const Stmt *st, const char *what) {
     not_supported(f, st->loc, what);
-    for (uint32_t i = 0; i < st->binds.len; i++) bind_name(f, st->binds.data[i].name, st->loc, v_error(), false);
-    for (uint32_t i = 0; i < st->emit.len; i++) bind_name(f, st->emit.data[i].name, st->loc, v_error(), false);
+    for (uint32_t i = 0; i < st->binds.len; i++)
+        bind_name(f, st->binds.data[i].name, st->loc, v_error(), false);
+    for (uint32_t i = 0; i < st->emit.len; i++)
+        bind_name(f, st->emit.data[i].name, st->loc, v_error(), false);
 }
 
 void lower_statement(Frame *f, const Stmt *st) {
     switch (st->kind) {
     case StLet:
-    case StVar: lower_let(f, st); break;
-    case StParam: lower_param(f, st); break;
-    case StBuffer: not_supported(f, st->loc, "'buffer' in a module"); break;
-    case StLayer: lower_layer(f, st); break;
-    case StAssign: lower_assign(f, st); break;
-    case StFor: lower_for(f, st); break;
-    case StScan: later_loop(f, st, "'scan'"); break;
-    case StWhile: later_loop(f, st, "'while'"); break;
-    case StIf: lower_if(f, st); break;
-    case StReturn: lower_return(f, st); break;
-    case StEmit: diag_error(f->fr->cx, st->loc, "'emit' stands only in a scan"); break;
+    case StVar:
+        lower_let(f, st);
+        break;
+    case StParam:
+        lower_param(f, st);
+        break;
+    case StBuffer:
+        not_supported(f, st->loc, "'buffer' in a module");
+        break;
+    case StLayer:
+        lower_layer(f, st);
+        break;
+    case StAssign:
+        lower_assign(f, st);
+        break;
+    case StFor:
+        lower_for(f, st);
+        break;
+    case StScan:
+        later_loop(f, st, "'scan'");
+        break;
+    case StWhile:
+        later_loop(f, st, "'while'");
+        break;
+    case StIf:
+        lower_if(f, st);
+        break;
+    case StReturn:
+        lower_return(f, st);
+        break;
+    case StEmit:
+        diag_error(f->fr->cx, st->loc, "'emit' stands only in a scan");
+        break;
     case StLoss:
     case StMetric:
     case StOptimizer:
@@ -226,7 +254,9 @@ void lower_statement(Frame *f, const Stmt *st) {
     case StPrint:
     case StRuleLine:
     case StUpdate:
-    case StField: diag_error(f->fr->cx, st->loc, "this does not stand in a function"); break;
+    case StField:
+        diag_error(f->fr->cx, st->loc, "this does not stand in a function");
+        break;
     }
 }
 
@@ -234,7 +264,8 @@ void lower_block(Frame *f, const Block *b) {
     scope_push(f);
     for (uint32_t i = 0; i < b->stmts.len; i++) {
         if (f->returned) {
-            diag_error(f->fr->cx, b->stmts.data[i]->loc, "this is never reached: it follows 'return'");
+            diag_error(f->fr->cx, b->stmts.data[i]->loc,
+                       "this is never reached: it follows 'return'");
             break;
         }
         lower_statement(f, b->stmts.data[i]);

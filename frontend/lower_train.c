@@ -37,15 +37,18 @@ static bool data_split(Train *t, const Expr *e, Sym *dataset, Sym *split) {
     }
     if (!find_dataset(t->fr, e->x->name)) {
         VEC(const char *) names = {0};
-        for (uint32_t i = 0; i < t->fr->p->datasets.len; i++) vec_push(cx->arena, &names, t->fr->p->datasets.data[i]->name);
+        for (uint32_t i = 0; i < t->fr->p->datasets.len; i++)
+            vec_push(cx->arena, &names, t->fr->p->datasets.data[i]->name);
         const char *near = nearest_name(e->x->name, names.data, names.len);
-        diag_error(cx, e->x->loc, "unknown dataset '%s'%s%s%s", e->x->name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+        diag_error(cx, e->x->loc, "unknown dataset '%s'%s%s%s", e->x->name,
+                   near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
         return false;
     }
     bool known = false;
     for (size_t i = 0; i < LEN(splits); i++) known |= !strcmp(splits[i], e->name);
     if (!known) {
-        diag_error(cx, e->op_loc.line ? e->op_loc : e->loc, "a dataset has .train, .valid and .test, not .%s", e->name);
+        diag_error(cx, e->op_loc.line ? e->op_loc : e->loc,
+                   "a dataset has .train, .valid and .test, not .%s", e->name);
         return false;
     }
     *dataset = e->x->name;
@@ -58,15 +61,33 @@ static bool set_valid(Train *t, const Stmt *st) {
 }
 
 typedef bool SetSetting(Train *t, const Stmt *st);
-static bool set_optimizer(Train *t, const Stmt *st) { return (t->optimizer = st->e) != NULL; }
-static bool set_clip_norm(Train *t, const Stmt *st) { return (t->clip_norm = st->e) != NULL; }
-static bool set_clip_value(Train *t, const Stmt *st) { return (t->clip_value = st->e) != NULL; }
-static bool set_batch(Train *t, const Stmt *st) { return set_count(t, st, &t->stage->batch); }
-static bool set_epochs(Train *t, const Stmt *st) { return set_count(t, st, &t->stage->epochs); }
-static bool set_steps(Train *t, const Stmt *st) { return set_count(t, st, &t->stage->steps); }
-static bool set_eval(Train *t, const Stmt *st) { return set_count(t, st, &t->stage->eval_every); }
-static bool set_save(Train *t, const Stmt *st) { return set_count(t, st, &t->stage->save_every); }
-static bool set_early(Train *t, const Stmt *st) { return set_count(t, st, &t->stage->early_stop); }
+static bool set_optimizer(Train *t, const Stmt *st) {
+    return (t->optimizer = st->e) != NULL;
+}
+static bool set_clip_norm(Train *t, const Stmt *st) {
+    return (t->clip_norm = st->e) != NULL;
+}
+static bool set_clip_value(Train *t, const Stmt *st) {
+    return (t->clip_value = st->e) != NULL;
+}
+static bool set_batch(Train *t, const Stmt *st) {
+    return set_count(t, st, &t->stage->batch);
+}
+static bool set_epochs(Train *t, const Stmt *st) {
+    return set_count(t, st, &t->stage->epochs);
+}
+static bool set_steps(Train *t, const Stmt *st) {
+    return set_count(t, st, &t->stage->steps);
+}
+static bool set_eval(Train *t, const Stmt *st) {
+    return set_count(t, st, &t->stage->eval_every);
+}
+static bool set_save(Train *t, const Stmt *st) {
+    return set_count(t, st, &t->stage->save_every);
+}
+static bool set_early(Train *t, const Stmt *st) {
+    return set_count(t, st, &t->stage->early_stop);
+}
 static bool set_later(Train *t, const Stmt *st) {
     return not_supported(&t->fr->top, st->loc, arena_printf(t->fr->cx->arena, "'%s'", st->name));
 }
@@ -75,11 +96,14 @@ static const struct {
     const char *name;
     SetSetting *set;
 } settings[] = {
-    {"optimizer", set_optimizer}, {"batch", set_batch},       {"epochs", set_epochs},
-    {"steps", set_steps},         {"seed", set_seed},         {"valid", set_valid},
-    {"clip_norm", set_clip_norm}, {"clip_value", set_clip_value}, {"eval_every", set_eval},
-    {"save_every", set_save},     {"early_stop", set_early},  {"accumulate", set_later},
-    {"loss_scale", set_later},    {"precision", set_later},   {"best", set_later},
+    {"optimizer", set_optimizer}, {"batch", set_batch},
+    {"epochs", set_epochs},       {"steps", set_steps},
+    {"seed", set_seed},           {"valid", set_valid},
+    {"clip_norm", set_clip_norm}, {"clip_value", set_clip_value},
+    {"eval_every", set_eval},     {"save_every", set_save},
+    {"early_stop", set_early},    {"accumulate", set_later},
+    {"loss_scale", set_later},    {"precision", set_later},
+    {"best", set_later},
 };
 
 static bool read_settings(Train *t) {
@@ -88,8 +112,12 @@ static bool read_settings(Train *t) {
     for (uint32_t i = 0; i < t->item->body->stmts.len; i++) {
         const Stmt *st = t->item->body->stmts.data[i];
         if (st->kind == StOptimizer || st->kind == StUpdateBlock || st->kind == StPrint) {
-            static const char *const what[] = {"an optimizer for some parameters", "an 'update' block", "'print'"};
-            ok = not_supported(&t->fr->top, st->loc, what[st->kind == StUpdateBlock ? 1 : st->kind == StPrint ? 2 : 0]);
+            static const char *const what[] = {"an optimizer for some parameters",
+                                               "an 'update' block", "'print'"};
+            ok = not_supported(&t->fr->top, st->loc,
+                               what[st->kind == StUpdateBlock ? 1
+                                    : st->kind == StPrint     ? 2
+                                                              : 0]);
         }
         if (st->kind != StAssign) continue;
         const char *names[LEN(settings)];
@@ -103,14 +131,16 @@ static bool read_settings(Train *t) {
             continue;
         }
         const char *near = nearest_name(st->name, names, LEN(names));
-        diag_error(cx, st->name_loc.line ? st->name_loc : st->loc, "unknown setting '%s' of train%s%s%s", st->name,
-                   near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+        diag_error(cx, st->name_loc.line ? st->name_loc : st->loc,
+                   "unknown setting '%s' of train%s%s%s", st->name, near ? "; did you mean '" : "",
+                   near ? near : "", near ? "'?" : "");
         if (near) diag_fixit(cx, "%s", near);
         ok = false;
     }
     if (!t->stage->batch) t->stage->batch = 32;
     if (ok && !t->optimizer) {
-        diag_error(cx, t->item->name_loc, "train '%s' has no optimizer; write 'optimizer = adam();'", t->item->name);
+        diag_error(cx, t->item->name_loc,
+                   "train '%s' has no optimizer; write 'optimizer = adam();'", t->item->name);
         ok = false;
     }
     return ok;
@@ -144,7 +174,8 @@ static void bind_fields(Train *t, Frame *f, int64_t batch) {
         uint32_t rank = field->type.shape->rank + 1;
         Dim *dims = NEW_ARRAY(cx->arena, Dim, rank);
         dims[0] = (Dim){batch, &dim_computed};
-        for (uint32_t k = 1; k < rank; k++) dims[k] = (Dim){field->type.shape->dim[k - 1], &dim_computed};
+        for (uint32_t k = 1; k < rank; k++)
+            dims[k] = (Dim){field->type.shape->dim[k - 1], &dim_computed};
         const Shape *s = dims_shape(f, b->loc, dims, rank);
         if (!s) return;
         Val v = b_param(f->b, b->name, (Type){field->type.dt, field->type.range, s});
@@ -159,7 +190,11 @@ static FnInst *lower_loss(Train *t, const char *suffix, int64_t batch, bool trai
     Cx *cx = fr->cx;
     uint32_t errors = cx->errors;
     Root *root = root_new(fr, t->item->name);
-    Frame f = {.fr = fr, .root = root, .b = root->b, .real = fr->p->real, .training = training,
+    Frame f = {.fr = fr,
+               .root = root,
+               .b = root->b,
+               .real = fr->p->real,
+               .training = training,
                .batch = batch};
     scope_push(&f);
     bind_fields(t, &f, batch);
@@ -173,7 +208,8 @@ static FnInst *lower_loss(Train *t, const char *suffix, int64_t batch, bool trai
         if (st->kind == StLoss) {
             Value v = scalar_of(&f, st, lower_expr(&f, st->e, NULL), "the loss");
             t->stage->loss_loc = has_loss ? t->stage->loss_loc : st->e->loc;
-            if (v.kind == VTensor) total = has_loss ? lower_binary_values(&f, st->e, BinAdd, total, v) : v;
+            if (v.kind == VTensor)
+                total = has_loss ? lower_binary_values(&f, st->e, BinAdd, total, v) : v;
             has_loss = true;
         }
         if (st->kind == StMetric) {
@@ -210,11 +246,14 @@ static void warn_unreached(Train *t) {
     bool *live = NEW_ARRAY(cx->arena, bool, fn->ins.len);
     live[fn->results.data[0]] = true;
     for (uint32_t v = fn->ins.len; v-- > 0;) {
-        for (uint32_t k = 0; live[v] && k < fn->ins.data[v].nargs; k++) live[fn->ins.data[v].args[k]] = true;
+        for (uint32_t k = 0; live[v] && k < fn->ins.data[v].nargs; k++)
+            live[fn->ins.data[v].args[k]] = true;
     }
     for (uint32_t i = 0; i < t->loss->ncaptures; i++) {
         if (live[i] || !trainable(t->fr, fn->ins.data[i].name)) continue;
-        diag_warn(cx, "unreached-param", t->item->name_loc, "the loss of '%s' does not reach the parameter '%s'", t->item->name, fn->ins.data[i].name);
+        diag_warn(cx, "unreached-param", t->item->name_loc,
+                  "the loss of '%s' does not reach the parameter '%s'", t->item->name,
+                  fn->ins.data[i].name);
     }
 }
 
@@ -222,31 +261,40 @@ static void warn_unreached(Train *t) {
 
 typedef struct NewState {
     Front *fr;
-    VEC(struct { Sym path; Val v; }) vals;
+    VEC(struct {
+        Sym path;
+        Val v;
+    })
+    vals;
 } NewState;
 
 static void set_state(void *data, Sym path, Val v) {
     NewState *s = data;
-    vec_grow(s->fr->cx->arena, (void **)&s->vals.data, &s->vals.cap, s->vals.len, sizeof *s->vals.data);
+    vec_grow(s->fr->cx->arena, (void **)&s->vals.data, &s->vals.cap, s->vals.len,
+             sizeof *s->vals.data);
     s->vals.data[s->vals.len].path = path;
     s->vals.data[s->vals.len++].v = v;
 }
 
 static Value clip(Train *t, Frame *f, Update *u, uint32_t n) {
     if (t->clip_value) {
-        Value limit = v_materialise(f, t->clip_value->loc, lower_expr(f, t->clip_value, NULL), -1, NULL);
-        for (uint32_t i = 0; i < n; i++) u[i].g = call_std(f, t->clip_value->loc, "clip_gradient", (Value[]){u[i].g, limit}, 2);
+        Value limit =
+            v_materialise(f, t->clip_value->loc, lower_expr(f, t->clip_value, NULL), -1, NULL);
+        for (uint32_t i = 0; i < n; i++)
+            u[i].g = call_std(f, t->clip_value->loc, "clip_gradient", (Value[]){u[i].g, limit}, 2);
     }
     if (!t->clip_norm) return v_int(0, NULL);
     Loc loc = t->clip_norm->loc;
-    Value limit = v_materialise(f, loc, lower_expr(f, t->clip_norm, NULL), -1, NULL), total = v_error();
+    Value limit = v_materialise(f, loc, lower_expr(f, t->clip_norm, NULL), -1, NULL),
+          total = v_error();
     for (uint32_t i = 0; i < n; i++) {
         Value s = call_std(f, loc, "sum_of_squares", &u[i].g, 1);
         total = i ? lower_binary_values(f, t->clip_norm, BinAdd, total, s) : s;
     }
     if (limit.kind == VError || total.kind == VError) return v_error();
     Value factor = call_std(f, loc, "clip_factor", (Value[]){total, limit}, 2);
-    for (uint32_t i = 0; i < n; i++) u[i].g = lower_binary_values(f, t->clip_norm, BinMul, u[i].g, factor);
+    for (uint32_t i = 0; i < n; i++)
+        u[i].g = lower_binary_values(f, t->clip_norm, BinMul, u[i].g, factor);
     return factor;
 }
 
@@ -264,7 +312,8 @@ static uint32_t emit_gradient(Train *t, Frame *f, Update *u, Val *results) {
     for (uint32_t i = t->loss->ncaptures; i < loss->nparams; i++) {
         args[i] = b_param(f->b, loss->ins.data[i].name, loss->ins.data[i].type);
     }
-    for (uint32_t i = 0; i < loss->results.len; i++) types[n++] = loss->ins.data[loss->results.data[i]].type;
+    for (uint32_t i = 0; i < loss->results.len; i++)
+        types[n++] = loss->ins.data[loss->results.data[i]].type;
     for (uint32_t i = 0; i < t->loss->ncaptures; i++) {
         if (!trainable(t->fr, loss->ins.data[i].name)) continue;
         u[nwrt] = (Update){.path = loss->ins.data[i].name, .p = v_tensor(f, args[i], NULL)};
@@ -287,7 +336,8 @@ static void step_results(Train *t, Frame *f, const NewState *state, const Val *r
     for (uint32_t k = 0; k < fr->p->state.len; k++) {
         const Capture *c = NULL;
         for (uint32_t i = 0; i < f->root->captures.len; i++) {
-            if (f->root->captures.data[i].path == fr->p->state.data[k].path) c = &f->root->captures.data[i];
+            if (f->root->captures.data[i].path == fr->p->state.data[k].path)
+                c = &f->root->captures.data[i];
         }
         if (!c) continue;
         Val v = c->v;
@@ -302,7 +352,8 @@ static void step_results(Train *t, Frame *f, const NewState *state, const Val *r
 static void donate_state(Front *fr, Fn *fn) {
     fn->donated = NEW_ARRAY(fr->cx->arena, int32_t, fn->results.len);
     for (uint32_t i = 0; i < fn->results.len; i++) {
-        fn->donated[i] = i < fn->nparams && state_index(fr, fn->ins.data[i].name) >= 0 ? (int32_t)i : -1;
+        fn->donated[i] =
+            i < fn->nparams && state_index(fr, fn->ins.data[i].name) >= 0 ? (int32_t)i : -1;
     }
 }
 
@@ -311,7 +362,12 @@ static Fn *lower_step(Train *t) {
     Cx *cx = fr->cx;
     uint32_t errors = cx->errors;
     Root *root = root_new(fr, t->item->name);
-    Frame f = {.fr = fr, .root = root, .b = root->b, .real = fr->p->real, .training = true, .batch = t->stage->batch};
+    Frame f = {.fr = fr,
+               .root = root,
+               .b = root->b,
+               .real = fr->p->real,
+               .training = true,
+               .batch = t->stage->batch};
     scope_push(&f);
     Update *u = NEW_ARRAY(cx->arena, Update, t->loss->ncaptures);
     Val *results = NEW_ARRAY(cx->arena, Val, t->loss->fn->results.len + t->loss->ncaptures);
@@ -335,7 +391,8 @@ static bool check_binds(Train *t) {
     uint32_t n = t->item->binds.len, have = t->data->fields.len;
     if (n == have) return true;
     diag_error(t->fr->cx, n ? t->item->binds.data[n - 1].loc : t->item->name_loc,
-               "%u names for the %u fields of '%s'; '_' stands for an unused one", n, have, t->data->name);
+               "%u names for the %u fields of '%s'; '_' stands for an unused one", n, have,
+               t->data->name);
     diag_note(t->fr->cx, t->data->loc, "declared here");
     return false;
 }
@@ -345,12 +402,15 @@ void lower_train(Front *fr, const Item *item) {
     Train t = {.fr = fr, .item = item, .stage = NEW(cx->arena, Stage)};
     *t.stage = (Stage){.name = item->name, .loc = item->name_loc, .doc = item->doc};
     if (!strcmp(item->name, "eval") || !strcmp(item->name, "call")) {
-        diag_error(cx, item->name_loc, "a stage cannot be named '%s': the trainer has a command of that name", item->name);
+        diag_error(cx, item->name_loc,
+                   "a stage cannot be named '%s': the trainer has a command of that name",
+                   item->name);
         return;
     }
     if (!data_split(&t, item->e, &t.stage->dataset, &t.stage->split)) return;
     t.data = find_dataset(fr, t.stage->dataset);
-    for (uint32_t i = 0; i < item->binds.len; i++) vec_push(cx->arena, &t.stage->binds, item->binds.data[i].name);
+    for (uint32_t i = 0; i < item->binds.len; i++)
+        vec_push(cx->arena, &t.stage->binds, item->binds.data[i].name);
     if (!read_settings(&t) || !check_binds(&t)) return;
     t.loss = lower_loss(&t, "loss", t.stage->batch, true);
     if (!t.loss) return;

@@ -48,8 +48,8 @@ static void solve_spread(Frame *f, Static *s, const Dim *dims, uint32_t n) {
     Value *elems = NEW_ARRAY(cx->arena, Value, n);
     for (uint32_t i = 0; i < n; i++) {
         DimName *name = NEW(cx->arena, DimName);
-        *name = (DimName){.header = f->hdr, .name = sym_fmt(cx, "%s[%u]", s->name, i),
-                          .bound = dims[i]};
+        *name = (DimName){
+            .header = f->hdr, .name = sym_fmt(cx, "%s[%u]", s->name, i), .bound = dims[i]};
         elems[i] = v_int(dims[i].n, name);
     }
     s->solved = true;
@@ -59,8 +59,10 @@ static void solve_spread(Frame *f, Static *s, const Dim *dims, uint32_t n) {
 /* A dimension as written, with its tag. */
 static bool eval_dim(Frame *f, const Expr *e, Dim *out) {
     if (e->kind == ExName && !known_name(f, e->name)) {
-        diag_error(f->fr->cx, e->loc, "dimension '%s' is not declared; declare it in the header, as in "
-                   "'fn f[%s](...)', or by const", e->name, e->name);
+        diag_error(f->fr->cx, e->loc,
+                   "dimension '%s' is not declared; declare it in the header, as in "
+                   "'fn f[%s](...)', or by const",
+                   e->name, e->name);
         return false;
     }
     Value v = lower_expr(f, e, NULL);
@@ -115,7 +117,9 @@ bool eval_type(Frame *f, const TypeX *t, Want *out) {
         Dim dim;
         Value list;
         switch (d->kind) {
-        case DimDots: diag_error(cx, d->loc, "'...' stands only in the result of a function"); return false;
+        case DimDots:
+            diag_error(cx, d->loc, "'...' stands only in the result of a function");
+            return false;
         case DimExpr:
             if (!eval_dim(f, d->e, &dim)) return false;
             vec_push(cx->arena, &dims, dim);
@@ -134,7 +138,8 @@ bool eval_type(Frame *f, const TypeX *t, Want *out) {
 
 /* ---- matching ---- */
 
-static bool mismatch(Frame *f, Loc loc, const TypeX *t, Value v, const char *what, const char *why) {
+static bool mismatch(Frame *f, Loc loc, const TypeX *t, Value v, const char *what,
+                     const char *why) {
     Text text = {0};
     ast_print_type(t, &text);
     Cx *cx = f->fr->cx;
@@ -181,8 +186,10 @@ static bool match_dim(Frame *f, const TypeX *t, const DimX *d, Value v, Dim have
             bound.n != have.n
                 ? arena_printf(f->fr->cx->arena, "%s is %lld already, here it is %lld", s->name,
                                (long long)bound.n, (long long)have.n)
-                : arena_printf(f->fr->cx->arena, "%s stands for %s and for %s, two names that need "
-                               "not be equal", s->name, bound.tag->name, have.tag->name);
+                : arena_printf(f->fr->cx->arena,
+                               "%s stands for %s and for %s, two names that need "
+                               "not be equal",
+                               s->name, bound.tag->name, have.tag->name);
         return mismatch(f, loc, t, v, what, why);
     }
     if (!eval_dim(f, d->e, dim)) return false;
@@ -218,8 +225,10 @@ bool match_type(Frame *f, const TypeX *t, Value *v, Loc loc, const char *what) {
     if (!match_dtype(f, t, *v, loc, what)) return false;
     uint32_t rank = v_type(f, *v).shape->rank, fixed = 0, spread = UINT32_MAX;
     for (uint32_t i = 0; i < t->dims.len; i++) {
-        if (t->dims.data[i].kind == DimExpr) fixed++;
-        else if (spread == UINT32_MAX) spread = i;
+        if (t->dims.data[i].kind == DimExpr)
+            fixed++;
+        else if (spread == UINT32_MAX)
+            spread = i;
         else {
             diag_error(cx, t->dims.data[i].loc, "one '*' list or '...' may stand in a type");
             return false;

@@ -2,12 +2,14 @@
 #include "frontend/parse.h"
 
 static const char *const binops[BinCount] = {
-    [BinOr] = "||",  [BinAnd] = "&&", [BinLt] = "<",  [BinGt] = ">",     [BinLe] = "<=",
-    [BinGe] = ">=",  [BinEq] = "==",  [BinNe] = "!=", [BinAdd] = "+",    [BinSub] = "-",
-    [BinMul] = "*",  [BinDiv] = "/",  [BinMod] = "%", [BinMatmul] = "@", [BinPow] = "**",
+    [BinOr] = "||", [BinAnd] = "&&", [BinLt] = "<",  [BinGt] = ">",     [BinLe] = "<=",
+    [BinGe] = ">=", [BinEq] = "==",  [BinNe] = "!=", [BinAdd] = "+",    [BinSub] = "-",
+    [BinMul] = "*", [BinDiv] = "/",  [BinMod] = "%", [BinMatmul] = "@", [BinPow] = "**",
 };
 
-const char *binop_text(BinOp op) { return binops[op]; }
+const char *binop_text(BinOp op) {
+    return binops[op];
+}
 
 Expr *expr_new(Lex *l, ExprKind kind, Loc loc) {
     Expr *e = NEW(l->a, Expr);

@@ -25,7 +25,8 @@ static bool among(const char *name, const char *const *expected, int n) {
 }
 
 /* Mistakes of people who come from other languages, by what was found where. */
-static bool known_mistake(Lex *l, const Loc *loc, const char *found, const char *const *expected, int n) {
+static bool known_mistake(Lex *l, const Loc *loc, const char *found, const char *const *expected,
+                          int n) {
     bool after_name = n <= 3 && among("'='", expected, n);
     static const char *const compare[] = {"'<'", "'>'", "'<='", "'>='", "'=='", "'!='"};
     bool chained = false;
@@ -35,7 +36,9 @@ static bool known_mistake(Lex *l, const Loc *loc, const char *found, const char 
     } else if (after_name && !strcmp(found, "'('")) {
         diag_error(l->cx, *loc, "no expression statements; write 'let y = f(...);'");
     } else if (after_name && !strcmp(found, "'['")) {
-        diag_error(l->cx, *loc, "no assignment to an element; write 'x = where(mask, new, x);' or build the tensor anew");
+        diag_error(l->cx, *loc,
+                   "no assignment to an element; write 'x = where(mask, new, x);' or build the "
+                   "tensor anew");
     } else if (!strcmp(found, "'('") && among("'let'", expected, n)) {
         diag_error(l->cx, *loc, "no assignment to a tuple; write 'let (a, b) = ...;'");
     } else {
@@ -46,8 +49,9 @@ static bool known_mistake(Lex *l, const Loc *loc, const char *found, const char 
 
 /* What may follow any expression says nothing about this place. */
 static bool is_operator_token(const char *name) {
-    static const char *const names[] = {"'=='", "'!='", "'<='", "'>='", "'<'", "'>'", "'+'", "'-'", "'*'",
-                                        "'/'", "'%'", "'@'", "'**'", "'('", "'['", "'.'", "'..'", "'&&'", "'||'"};
+    static const char *const names[] = {"'=='", "'!='", "'<='", "'>='", "'<'", "'>'",  "'+'",
+                                        "'-'",  "'*'",  "'/'",  "'%'",  "'@'", "'**'", "'('",
+                                        "'['",  "'.'",  "'..'", "'&&'", "'||'"};
     for (size_t i = 0; i < LEN(names); i++) {
         if (!strcmp(names[i], name)) return true;
     }
@@ -69,7 +73,8 @@ static bool said_here(const Lex *l, const Loc *loc) {
     return d && d->sev == SevError && d->loc.file == loc->file && d->loc.line == loc->line;
 }
 
-void syntax_error(Lex *l, const Loc *loc, const char *found, int token, const char *const *expected, int n) {
+void syntax_error(Lex *l, const Loc *loc, const char *found, int token, const char *const *expected,
+                  int n) {
     if (l->fatal || l->again || said_here(l, loc)) return;
     if (known_mistake(l, loc, found, expected, n)) return;
     if (among("';'", expected, n) && l->missing.len < MaxErrors) {
@@ -80,15 +85,22 @@ void syntax_error(Lex *l, const Loc *loc, const char *found, int token, const ch
     Text t = {0};
     bool expression = among("an integer", expected, n) && among("'('", expected, n);
     bool items = among("'fn'", expected, n), statements = among("'return'", expected, n);
-    if (expression) text_add(&t, "an expression");
-    else if (items) text_add(&t, "a declaration");
-    else if (statements) text_add(&t, "a statement");
-    else if (among("'var'", expected, n)) text_add(&t, "a name");
-    else list_expected(expected, n, &t);
+    if (expression)
+        text_add(&t, "an expression");
+    else if (items)
+        text_add(&t, "a declaration");
+    else if (statements)
+        text_add(&t, "a statement");
+    else if (among("'var'", expected, n))
+        text_add(&t, "a name");
+    else
+        list_expected(expected, n, &t);
     const char *what = token ? found : "end of file";
     if (!strncmp(what, "a ", 2) || !strncmp(what, "an ", 3)) what = strchr(what, ' ') + 1;
-    if (t.len) diag_error(l->cx, *loc, "unexpected %s, expected %s", what, t.data);
-    else diag_error(l->cx, *loc, "unexpected %s", what);
+    if (t.len)
+        diag_error(l->cx, *loc, "unexpected %s, expected %s", what, t.data);
+    else
+        diag_error(l->cx, *loc, "unexpected %s", what);
     free(t.data);
 }
 
@@ -148,13 +160,23 @@ Unit *parse_text(Cx *cx, Sym name, const char *text, size_t len) {
         cx->diags.len = said;
         cx->errors = before;
         Loc start = {name, 1, 1, 1};
-        l = (Lex){.cx = cx, .a = cx->arena, .file = name, .line = 1, .col = 1, .first_on_line = true,
-                  .last_loc = start, .before = start, .loc = start, .missing = l.missing,
-                  .unit = NEW(cx->arena, Unit), .held_value = &held};
+        l = (Lex){.cx = cx,
+                  .a = cx->arena,
+                  .file = name,
+                  .line = 1,
+                  .col = 1,
+                  .first_on_line = true,
+                  .last_loc = start,
+                  .before = start,
+                  .loc = start,
+                  .missing = l.missing,
+                  .unit = NEW(cx->arena, Unit),
+                  .held_value = &held};
         *l.unit = (Unit){.file = name, .text = text, .len = len};
         again = parse_once(&l, text, len, &status);
     }
-    if (status && cx->errors == before) diag_error(cx, l.last_loc, "the file cannot be read as a program");
+    if (status && cx->errors == before)
+        diag_error(cx, l.last_loc, "the file cannot be read as a program");
     return cx->errors == before ? l.unit : NULL;
 }
 

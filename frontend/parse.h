@@ -11,11 +11,11 @@ typedef struct Lex {
     Arena *a;
     Sym file;
     uint32_t line, col;
-    int last;      /* the last token, 0 at the start */
+    int last;                  /* the last token, 0 at the start */
     Loc loc, last_loc, before; /* of what is being read, the last token, the one before it */
-    bool first_on_line; /* nothing but blanks before on this line */
+    bool first_on_line;        /* nothing but blanks before on this line */
     bool fatal, again;
-    VEC(Loc) missing; /* tokens before which a ';' was found missing */
+    VEC(Loc) missing;  /* tokens before which a ';' was found missing */
     uint32_t inserted; /* of them in this run */
     /* the token that a ';' was put before */
     int held_token;
@@ -70,6 +70,7 @@ Stmt *stmt_named(Lex *l, StmtKind kind, Loc loc, Sym name, Loc name_loc, Expr *e
 Stmt *stmt_exprs(Lex *l, StmtKind kind, Loc loc, Exprs elems, Origin end);
 Item *item_new(Lex *l, ItemKind kind, Loc loc, Sym name, Loc name_loc);
 /* Reports what the parser could not read. */
-void syntax_error(Lex *l, const Loc *loc, const char *found, int token, const char *const *expected, int n);
+void syntax_error(Lex *l, const Loc *loc, const char *found, int token, const char *const *expected,
+                  int n);
 
 #endif

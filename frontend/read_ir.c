@@ -1,16 +1,8 @@
 /* IR text: a function whose every let carries an origin becomes the instructions that stand there,
  * one by one: no folding, no merging. The printer's counterpart (ir/print.c). */
-#include "frontend/frontend.h"
+#include "frontend/read_ir.h"
 
 #include <math.h>
-
-typedef struct Reader {
-    Program *p;
-    Cx *cx;
-    Builder *b;
-    const Item *item;
-    VEC(struct Named { Sym name; Val v; }) names;
-} Reader;
 
 bool item_is_ir(const Item *fn) {
     if (fn->kind != ItFn || !fn->body) return false;
@@ -24,8 +16,7 @@ bool item_is_ir(const Item *fn) {
     return any;
 }
 
-static bool wrong(Reader *r, Loc loc, const char *fmt, ...) PRINTF_LIKE(3, 4);
-static bool wrong(Reader *r, Loc loc, const char *fmt, ...) {
+bool ir_wrong(Reader *r, Loc loc, const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);
     diag_error(r->cx, loc, "%s", arena_vprintf(r->cx->arena, fmt, ap));
@@ -35,21 +26,23 @@ static bool wrong(Reader *r, Loc loc, const char *fmt, ...) {
 
 /* ---- types and attributes ---- */
 
-static const int dtypes[] = {[TnF32] = F32,   [TnF64] = F64,   [TnBf16] = BF16, [TnI32] = I32,
-                             [TnI64] = I64,   [TnBool] = BOOL, [TnReal] = -1,   [TnInt] = -1,
-                             [TnStr] = -1};
+static const int dtypes[] = {
+    [TnF32] = F32,   [TnF64] = F64, [TnBf16] = BF16, [TnI32] = I32, [TnI64] = I64,
+    [TnBool] = BOOL, [TnReal] = -1, [TnInt] = -1,    [TnStr] = -1};
 
 static bool read_type(Reader *r, const TypeX *t, Type *out) {
-    if (t->tuple || dtypes[t->name] < 0) return wrong(r, t->loc, "IR text has concrete types");
+    if (t->tuple || dtypes[t->name] < 0) return ir_wrong(r, t->loc, "IR text has concrete types");
     int64_t *dim = NEW_ARRAY(r->cx->arena, int64_t, t->dims.len);
     for (uint32_t i = 0; i < t->dims.len; i++) {
         const DimX *d = &t->dims.data[i];
-        if (d->kind != DimExpr || d->e->kind != ExInt) return wrong(r, d->loc, "dimensions of IR text are integers");
+        if (d->kind != DimExpr || d->e->kind != ExInt)
+            return ir_wrong(r, d->loc, "dimensions of IR text are integers");
         dim[i] = d->e->i;
     }
     *out = (Type){.dt = (DType)dtypes[t->name], .shape = shape_of(r->cx, dim, t->dims.len)};
-    if (!out->shape) return wrong(r, t->loc, "a tensor of this size does not fit into memory");
-    if (t->range && t->range->kind != ExInt) return wrong(r, t->range->loc, "the range of IR text is an integer");
+    if (!out->shape) return ir_wrong(r, t->loc, "a tensor of this size does not fit into memory");
+    if (t->range && t->range->kind != ExInt)
+        return ir_wrong(r, t->range->loc, "the range of IR text is an integer");
     out->range = t->range ? t->range->i : 0;
     return true;
 }
@@ -82,7 +75,8 @@ static bool read_ints(Reader *r, const Expr *e, Attr *out) {
     int64_t *v = NEW_ARRAY(r->cx->arena, int64_t, e->elems.len);
     Num n;
     for (uint32_t i = 0; i < e->elems.len; i++) {
-        if (!read_num(e->elems.data[i], I64, &n)) return wrong(r, e->elems.data[i]->loc, "an integer is needed");
+        if (!read_num(e->elems.data[i], I64, &n))
+            return ir_wrong(r, e->elems.data[i]->loc, "an integer is needed");
         v[i] = n.i;
     }
     *out = attr_ints(r->cx, v, e->elems.len);
@@ -107,7 +101,7 @@ static bool read_names(Reader *r, const Expr *e, Attr *out) {
     Sym *names = NEW_ARRAY(r->cx->arena, Sym, n);
     for (uint32_t i = 0; i < n; i++) {
         const Expr *x = e->kind == ExTuple ? e->elems.data[i] : e;
-        if (!(names[i] = path_of(r->cx, x))) return wrong(r, x->loc, "a name is needed");
+        if (!(names[i] = path_of(r->cx, x))) return ir_wrong(r, x->loc, "a name is needed");
     }
     *out = attr_names(r->cx, names, n);
     return true;
@@ -135,25 +129,28 @@ static bool read_attr(Reader *r, Op op, const Arg *a, Attr *attrs) {
         case AttrInts:
             if (e->kind != ExList) break;
             return read_ints(r, e, &attrs[i]);
-        case AttrNames: return read_names(r, e, &attrs[i]);
+        case AttrNames:
+            return read_names(r, e, &attrs[i]);
         case AttrFn:
-        case AttrNone: break;
+        case AttrNone:
+            break;
         }
-        return wrong(r, e->loc, "attribute '%s' of %s cannot be this", a->name, info->name);
+        return ir_wrong(r, e->loc, "attribute '%s' of %s cannot be this", a->name, info->name);
     }
-    return wrong(r, a->loc, "%s has no attribute '%s'", info->name, a->name);
+    return ir_wrong(r, a->loc, "%s has no attribute '%s'", info->name, a->name);
 }
 
 /* ---- operands ---- */
 
-static bool find(Reader *r, const Expr *e, Val *out) {
+bool ir_find(Reader *r, const Expr *e, Val *out) {
     Sym name = path_of(r->cx, e);
     for (uint32_t i = r->names.len; name && i-- > 0;) {
         if (r->names.data[i].name != name) continue;
         *out = r->names.data[i].v;
         return true;
     }
-    return name ? wrong(r, e->loc, "unknown value '%s'", name) : wrong(r, e->loc, "operands of IR text are names and literals");
+    return name ? ir_wrong(r, e->loc, "unknown value '%s'", name)
+                : ir_wrong(r, e->loc, "operands of IR text are names and literals");
 }
 
 static void define(Reader *r, Sym name, Val v) {
@@ -173,10 +170,11 @@ static bool read_operands(Reader *r, const Expr *call, Op op, Type result, Val *
         if (a->name) continue;
         vals[*n] = NoVal;
         if (!is_literal(a->value)) {
-            if (!find(r, a->value, &vals[*n])) return false;
+            if (!ir_find(r, a->value, &vals[*n])) return false;
             if (*n >= first && !typed) type = b_type(r->b, vals[*n]), typed = true;
         } else if (op_info[op].cls != ClsElem) {
-            return wrong(r, a->value->loc, "a literal stands only in elementwise operations; bind it by let");
+            return ir_wrong(r, a->value->loc,
+                            "a literal stands only in elementwise operations; bind it by let");
         }
         ++*n;
     }
@@ -186,7 +184,8 @@ static bool read_operands(Reader *r, const Expr *call, Op op, Type result, Val *
         if (a->name) continue;
         Num num;
         if (vals[k] == NoVal) {
-            if (!read_num(a->value, type.dt, &num)) return wrong(r, a->value->loc, "this is no %s", dtype_name(type.dt));
+            if (!read_num(a->value, type.dt, &num))
+                return ir_wrong(r, a->value->loc, "this is no %s", dtype_name(type.dt));
             vals[k] = b_const(r->b, (Type){type.dt, type.range, type.shape}, &num, 1);
         }
         k++;
@@ -202,13 +201,14 @@ static bool read_constant(Reader *r, const Expr *e, Type t, Val *out) {
         *out = b_const(r->b, t, &one, 1);
         return true;
     }
-    if (e->kind != ExList) return wrong(r, e->loc, "this does not stand in IR text");
+    if (e->kind != ExList) return ir_wrong(r, e->loc, "this does not stand in IR text");
     if ((uint64_t)t.shape->size != e->elems.len) {
-        return wrong(r, e->loc, "%u numbers for %s", e->elems.len, type_text(r->cx, t));
+        return ir_wrong(r, e->loc, "%u numbers for %s", e->elems.len, type_text(r->cx, t));
     }
     Num *nums = NEW_ARRAY(r->cx->arena, Num, e->elems.len + 1);
     for (uint32_t i = 0; i < e->elems.len; i++) {
-        if (!read_num(e->elems.data[i], t.dt, &nums[i])) return wrong(r, e->elems.data[i]->loc, "this is no %s", dtype_name(t.dt));
+        if (!read_num(e->elems.data[i], t.dt, &nums[i]))
+            return ir_wrong(r, e->elems.data[i]->loc, "this is no %s", dtype_name(t.dt));
     }
     *out = b_const(r->b, t, nums, e->elems.len);
     return true;
@@ -219,9 +219,10 @@ static bool infer(Reader *r, Loc loc, Op op, const Val *vals, uint32_t n, Attr *
     for (uint32_t i = 0; i < n; i++) types[i] = b_type(r->b, vals[i]);
     Infer q = {.cx = r->cx, .nargs = n, .args = types, .attrs = attrs, .given = &given};
     const char *why = op_infer(op, &q);
-    if (why) return wrong(r, loc, "%s", why);
+    if (why) return ir_wrong(r, loc, "%s", why);
     if (!type_equal(q.result, given)) {
-        return wrong(r, loc, "%s gives %s, declared is %s", op_info[op].name, type_text(r->cx, q.result), type_text(r->cx, given));
+        return ir_wrong(r, loc, "%s gives %s, declared is %s", op_info[op].name,
+                        type_text(r->cx, q.result), type_text(r->cx, given));
     }
     return true;
 }
@@ -241,7 +242,7 @@ static bool read_op(Reader *r, const Expr *e, Op op, Type t, Val *out) {
 
 static bool read_cast(Reader *r, const Expr *e, Type t, Val *out) {
     Val x;
-    if (!find(r, e->x, &x)) return false;
+    if (!ir_find(r, e->x, &x)) return false;
     Attr attrs[MaxAttrs] = {{0}};
     if (!infer(r, e->loc, Op_cast, &x, 1, attrs, t)) return false;
     *out = b_op(r->b, Op_cast, &x, 1, NULL, &t);
@@ -250,28 +251,34 @@ static bool read_cast(Reader *r, const Expr *e, Type t, Val *out) {
 
 static bool read_args(Reader *r, const Expr *e, Val *vals) {
     for (uint32_t i = 0; i < e->args.len; i++) {
-        if (e->args.data[i].name) return wrong(r, e->args.data[i].loc, "arguments of a call go by position in IR text");
-        if (!find(r, e->args.data[i].value, &vals[i])) return false;
+        if (e->args.data[i].name)
+            return ir_wrong(r, e->args.data[i].loc,
+                            "arguments of a call go by position in IR text");
+        if (!ir_find(r, e->args.data[i].value, &vals[i])) return false;
     }
     return true;
 }
 
 static bool read_call(Reader *r, const Expr *e, const Type *types, uint32_t n, Val *out) {
     const Fn *fn = program_fn(r->p, e->x->name);
-    if (!fn) return wrong(r, e->x->loc, "unknown function or operation '%s'", e->x->name);
+    if (!fn) return ir_wrong(r, e->x->loc, "unknown function or operation '%s'", e->x->name);
     if (fn->nparams != e->args.len || fn->results.len != n) {
-        return wrong(r, e->loc, "'%s' has %u parameters and %u results", fn->name, fn->nparams, fn->results.len);
+        return ir_wrong(r, e->loc, "'%s' has %u parameters and %u results", fn->name, fn->nparams,
+                        fn->results.len);
     }
     Val *vals = NEW_ARRAY(r->cx->arena, Val, e->args.len + 1);
     if (!read_args(r, e, vals)) return false;
     for (uint32_t i = 0; i < fn->nparams; i++) {
         Type have = b_type(r->b, vals[i]), want = fn->ins.data[i].type;
         if (type_equal(have, want)) continue;
-        return wrong(r, e->args.data[i].value->loc, "'%s' takes %s here, this is %s", fn->name, type_text(r->cx, want), type_text(r->cx, have));
+        return ir_wrong(r, e->args.data[i].value->loc, "'%s' takes %s here, this is %s", fn->name,
+                        type_text(r->cx, want), type_text(r->cx, have));
     }
     for (uint32_t i = 0; i < n; i++) {
         Type gives = fn->ins.data[fn->results.data[i]].type;
-        if (!type_equal(gives, types[i])) return wrong(r, e->loc, "'%s' gives %s, declared is %s", fn->name, type_text(r->cx, gives), type_text(r->cx, types[i]));
+        if (!type_equal(gives, types[i]))
+            return ir_wrong(r, e->loc, "'%s' gives %s, declared is %s", fn->name,
+                            type_text(r->cx, gives), type_text(r->cx, types[i]));
     }
     b_call(r->b, fn, vals, fn->nparams, out);
     return true;
@@ -282,14 +289,17 @@ static bool read_operator(Reader *r, const Expr *e, const Type *types, uint32_t 
     const Expr *head = e->x;
     Op op = head->x->kind == ExName ? op_by_name(head->x->name) : OpCount;
     const Arg *f = head->args.len ? &head->args.data[0] : NULL;
-    if (op == OpCount || op_info[op].cls != ClsOperator || !f || f->name || f->value->kind != ExName) {
-        return wrong(r, head->loc, "this does not stand in IR text");
+    if (op == OpCount || op_info[op].cls != ClsOperator || !f || f->name ||
+        f->value->kind != ExName) {
+        return ir_wrong(r, head->loc, "this does not stand in IR text");
     }
-    if (!program_fn(r->p, f->value->name)) return wrong(r, f->loc, "unknown function '%s'", f->value->name);
+    if (!program_fn(r->p, f->value->name))
+        return ir_wrong(r, f->loc, "unknown function '%s'", f->value->name);
     Attr attrs[MaxAttrs] = {{0}};
     attrs[0] = attr_fn(f->value->name);
     for (uint32_t i = 1; i < head->args.len; i++) {
-        if (!head->args.data[i].name) return wrong(r, head->args.data[i].loc, "an attribute is needed here");
+        if (!head->args.data[i].name)
+            return ir_wrong(r, head->args.data[i].loc, "an attribute is needed here");
         if (!read_attr(r, op, &head->args.data[i], attrs)) return false;
     }
     Val *vals = NEW_ARRAY(r->cx->arena, Val, e->args.len + 1);
@@ -301,21 +311,22 @@ static bool read_operator(Reader *r, const Expr *e, const Type *types, uint32_t 
 static bool read_right(Reader *r, const Expr *e, const Type *types, uint32_t n, Val *out) {
     if (e->kind == ExCall && e->x->kind == ExIndex) return read_operator(r, e, types, n, out);
     Op op = e->kind == ExCall && e->x->kind == ExName ? op_by_name(e->x->name) : OpCount;
-    if (e->kind == ExCall && e->x->kind == ExName && (op == OpCount || program_fn(r->p, e->x->name))) {
+    if (e->kind == ExCall && e->x->kind == ExName &&
+        (op == OpCount || program_fn(r->p, e->x->name))) {
         return read_call(r, e, types, n, out);
     }
-    if (n != 1) return wrong(r, e->loc, "this has one result");
+    if (n != 1) return ir_wrong(r, e->loc, "this has one result");
     if (e->kind == ExCast) return read_cast(r, e, types[0], out);
     return op == OpCount ? read_constant(r, e, types[0], out) : read_op(r, e, op, types[0], out);
 }
 
-static bool read_let(Reader *r, const Stmt *st) {
+bool ir_read_let(Reader *r, const Stmt *st) {
     uint32_t n = st->binds.len;
     Type *types = NEW_ARRAY(r->cx->arena, Type, n);
     Val *out = NEW_ARRAY(r->cx->arena, Val, n);
     for (uint32_t i = 0; i < n; i++) {
         const Bind *b = &st->binds.data[i];
-        if (!b->type) return wrong(r, b->loc, "every let of IR text has a type");
+        if (!b->type) return ir_wrong(r, b->loc, "every let of IR text has a type");
         if (!read_type(r, b->type, &types[i])) return false;
     }
     b_at(r->b, st->origin.loc, st->origin.rule);
@@ -327,14 +338,16 @@ static bool read_let(Reader *r, const Stmt *st) {
 static bool read_return(Reader *r, const Stmt *st) {
     const TypeX *t = r->item->result;
     uint32_t n = t ? t->tuple ? t->elems.len : 1 : st->elems.len;
-    if (n != st->elems.len) return wrong(r, st->loc, "%u results are returned, %u are declared", st->elems.len, n);
+    if (n != st->elems.len)
+        return ir_wrong(r, st->loc, "%u results are returned, %u are declared", st->elems.len, n);
     for (uint32_t i = 0; i < n; i++) {
         Val v = NoVal;
         Type want;
-        if (!find(r, st->elems.data[i], &v)) return false;
+        if (!ir_find(r, st->elems.data[i], &v)) return false;
         if (t && !read_type(r, t->tuple ? t->elems.data[i] : t, &want)) return false;
         if (t && !type_equal(b_type(r->b, v), want)) {
-            return wrong(r, st->elems.data[i]->loc, "%s is returned, %s is declared", type_text(r->cx, b_type(r->b, v)), type_text(r->cx, want));
+            return ir_wrong(r, st->elems.data[i]->loc, "%s is returned, %s is declared",
+                            type_text(r->cx, b_type(r->b, v)), type_text(r->cx, want));
         }
         b_result(r->b, v);
     }
@@ -345,7 +358,8 @@ static bool read_body(Reader *r) {
     for (uint32_t i = 0; i < r->item->formals.len; i++) {
         const Bind *b = &r->item->formals.data[i];
         Type t;
-        if (!b->type || b->init) return wrong(r, b->loc, "a parameter of IR text has a type and no default");
+        if (!b->type || b->init)
+            return ir_wrong(r, b->loc, "a parameter of IR text has a type and no default");
         if (!read_type(r, b->type, &t)) return false;
         struct Named n = {b->name, b_param(r->b, b->name, t)};
         vec_push(r->cx->arena, &r->names, n);
@@ -353,78 +367,10 @@ static bool read_body(Reader *r) {
     bool returned = false;
     for (uint32_t i = 0; i < r->item->body->stmts.len; i++) {
         const Stmt *st = r->item->body->stmts.data[i];
-        if (!(st->kind == StReturn ? read_return(r, st) : read_let(r, st))) return false;
+        if (!(st->kind == StReturn ? read_return(r, st) : ir_read_let(r, st))) return false;
         returned = st->kind == StReturn;
     }
-    return returned || wrong(r, r->item->body->end, "missing 'return' in '%s'", r->item->name);
-}
-
-bool item_is_ir_rule(const Item *rule) {
-    if (!rule->body->origin.loc.file) return false;
-    for (uint32_t i = 0; i < rule->body->stmts.len; i++) {
-        const Stmt *st = rule->body->stmts.data[i];
-        if (st->kind == StLet && !st->origin.loc.file) return false;
-    }
-    return true;
-}
-
-static const Stmt *rule_line(const Item *rule, Sym name) {
-    for (uint32_t i = 0; i < rule->body->stmts.len; i++) {
-        const Stmt *st = rule->body->stmts.data[i];
-        if (st->kind == StRuleLine && st->name == name) return st;
-    }
-    return NULL;
-}
-
-/* The value that a line names, or the constant that stands for `zero` and `nodiff`. */
-static bool read_rule_line(Reader *r, Sym name, Type t) {
-    const Stmt *st = dtype_is_float(t.dt) ? rule_line(r->item, name) : NULL;
-    if (!st && dtype_is_float(t.dt)) return wrong(r, r->item->name_loc, "the rule has no line for '%s'", name);
-    bool word = st && st->e->kind == ExName && (!strcmp(st->e->name, "zero") || !strcmp(st->e->name, "nodiff"));
-    Val v = NoVal;
-    if (!st || word) {
-        b_at(r->b, r->item->body->origin.loc, sym(r->cx, word ? st->e->name : "zero"));
-        v = b_const(r->b, t, &(Num){0}, 1);
-    } else if (!find(r, st->e, &v)) {
-        return false;
-    }
-    b_result(r->b, v);
-    return true;
-}
-
-static void rule_params(Reader *r, const Binds *names, const Type *types, uint32_t n, bool floats) {
-    for (uint32_t i = 0, k = 0; i < n && k < names->len; i++) {
-        if (floats && !dtype_is_float(types[i].dt)) continue;
-        Sym name = names->data[k++].name;
-        struct Named named = {name, b_param(r->b, name, types[i])};
-        vec_push(r->cx->arena, &r->names, named);
-    }
-}
-
-Fn *read_ir_rule(Program *p, RuleKind kind, const Item *rule, const Type *args, uint32_t nargs,
-                 const Type *results, uint32_t nresults) {
-    Reader r = {.p = p, .cx = p->cx, .item = rule, .b = builder_new(p, rule->name, true)};
-    bool backward = kind == RuleBackward;
-    if (rule->formals.len != nargs || rule->outputs.len != nresults) {
-        wrong(&r, rule->name_loc, "the rule of '%s' is for %u operands and %u results", rule->name, rule->formals.len, rule->outputs.len);
-        return NULL;
-    }
-    rule_params(&r, &rule->formals, args, nargs, false);
-    rule_params(&r, &rule->outputs, results, nresults, false);
-    rule_params(&r, &rule->tangents, backward ? results : args, backward ? nresults : nargs, true);
-    for (uint32_t i = 0; i < rule->body->stmts.len; i++) {
-        const Stmt *st = rule->body->stmts.data[i];
-        if (st->kind == StLet && !read_let(&r, st)) return NULL;
-    }
-    for (uint32_t i = 0; i < (backward ? nargs : nresults); i++) {
-        Type t = backward ? args[i] : results[i];
-        if (!backward && !dtype_is_float(t.dt)) continue;
-        if (!read_rule_line(&r, (backward ? &rule->formals : &rule->outputs)->data[i].name, t)) return NULL;
-    }
-    Fn *fn = builder_done(r.b);
-    fn->loc = rule->body->origin.loc;
-    fn->surrogate = rule->surrogate;
-    return fn;
+    return returned || ir_wrong(r, r->item->body->end, "missing 'return' in '%s'", r->item->name);
 }
 
 Fn *read_ir_fn(Program *p, const Item *item) {

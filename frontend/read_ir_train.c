@@ -39,10 +39,17 @@ static bool read_setting(Program *p, Stage *s, const Stmt *st) {
         Sym *fn;
         int64_t *number;
     } rows[] = {
-        {"loss", &s->loss, NULL},       {"init", &p->init, NULL},         {"step", &s->step, NULL},
-        {"eval", &s->eval, NULL},       {"eval_row", &s->eval_row, NULL}, {"batch", NULL, &s->batch},
-        {"epochs", NULL, &s->epochs},   {"steps", NULL, &s->steps},       {"eval_every", NULL, &s->eval_every},
-        {"save_every", NULL, &s->save_every}, {"early_stop", NULL, &s->early_stop},
+        {"loss", &s->loss, NULL},
+        {"init", &p->init, NULL},
+        {"step", &s->step, NULL},
+        {"eval", &s->eval, NULL},
+        {"eval_row", &s->eval_row, NULL},
+        {"batch", NULL, &s->batch},
+        {"epochs", NULL, &s->epochs},
+        {"steps", NULL, &s->steps},
+        {"eval_every", NULL, &s->eval_every},
+        {"save_every", NULL, &s->save_every},
+        {"early_stop", NULL, &s->early_stop},
     };
     for (size_t i = 0; i < LEN(rows); i++) {
         if (strcmp(rows[i].name, st->name)) continue;
@@ -58,18 +65,24 @@ static bool read_setting(Program *p, Stage *s, const Stmt *st) {
         return true;
     }
     if (!strcmp(st->name, "metrics") && st->e->kind == ExList) {
-        for (uint32_t i = 0; i < st->e->elems.len; i++) vec_push(p->cx->arena, &s->metrics, st->e->elems.data[i]->name);
+        for (uint32_t i = 0; i < st->e->elems.len; i++)
+            vec_push(p->cx->arena, &s->metrics, st->e->elems.data[i]->name);
         return true;
     }
-    diag_error(p->cx, st->name_loc.line ? st->name_loc : st->loc, "unknown setting '%s' of a lowered train", st->name);
+    diag_error(p->cx, st->name_loc.line ? st->name_loc : st->loc,
+               "unknown setting '%s' of a lowered train", st->name);
     return false;
 }
 
 Stage *read_ir_train(Program *p, const Item *train) {
     Stage *s = NEW(p->cx->arena, Stage);
-    *s = (Stage){.name = train->name, .loc = train->name_loc, .loss_loc = train->name_loc, .doc = train->doc};
+    *s = (Stage){.name = train->name,
+                 .loc = train->name_loc,
+                 .loss_loc = train->name_loc,
+                 .doc = train->doc};
     if (!split_of(p, train->e, &s->dataset, &s->split)) return NULL;
-    for (uint32_t i = 0; i < train->binds.len; i++) vec_push(p->cx->arena, &s->binds, train->binds.data[i].name);
+    for (uint32_t i = 0; i < train->binds.len; i++)
+        vec_push(p->cx->arena, &s->binds, train->binds.data[i].name);
     for (uint32_t i = 0; i < train->body->stmts.len; i++) {
         const Stmt *st = train->body->stmts.data[i];
         if (st->kind != StAssign && st->kind != StLoss) {

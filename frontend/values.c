@@ -1,15 +1,26 @@
-/* Values of the abstract evaluation: constructors, conversion to IR, checks against a declaration. */
+/* Values of the abstract evaluation: constructors, conversion to IR, checks against a declaration.
+ */
 #include "frontend/lower.h"
 
 #include <math.h>
 
 const DimName dim_computed = {0};
 
-Value v_error(void) { return (Value){.kind = VError}; }
-Value v_int(int64_t i, const DimName *tag) { return (Value){.kind = VInt, .i = i, .tag = tag}; }
-Value v_float(double x) { return (Value){.kind = VFloat, .f = x}; }
-Value v_bool(bool b) { return (Value){.kind = VBool, .i = b}; }
-Value v_str(Sym s) { return (Value){.kind = VStr, .s = s}; }
+Value v_error(void) {
+    return (Value){.kind = VError};
+}
+Value v_int(int64_t i, const DimName *tag) {
+    return (Value){.kind = VInt, .i = i, .tag = tag};
+}
+Value v_float(double x) {
+    return (Value){.kind = VFloat, .f = x};
+}
+Value v_bool(bool b) {
+    return (Value){.kind = VBool, .i = b};
+}
+Value v_str(Sym s) {
+    return (Value){.kind = VStr, .s = s};
+}
 
 Value v_list(Front *fr, ValueKind kind, const Value *elems, uint32_t n) {
     Value v = {.kind = kind, .n = n, .elems = NEW_ARRAY(fr->cx->arena, Value, n)};
@@ -28,17 +39,24 @@ Value v_tensor(Frame *f, Val v, const Dim *dims) {
     return (Value){.kind = VTensor, .v = v, .dims = dims};
 }
 
-Type v_type(Frame *f, Value v) { return b_type(f->b, v.v); }
+Type v_type(Frame *f, Value v) {
+    return b_type(f->b, v.v);
+}
 
-bool v_is_number(Value v) { return v.kind == VInt || v.kind == VFloat || v.kind == VBool; }
+bool v_is_number(Value v) {
+    return v.kind == VInt || v.kind == VFloat || v.kind == VBool;
+}
 
 bool v_equal(Value a, Value b) {
     if (a.kind != b.kind) return false;
     switch (a.kind) {
     case VInt:
-    case VBool: return a.i == b.i;
-    case VFloat: return a.f == b.f;
-    case VStr: return a.s == b.s;
+    case VBool:
+        return a.i == b.i;
+    case VFloat:
+        return a.f == b.f;
+    case VStr:
+        return a.s == b.s;
     case VList:
     case VTuple:
         if (a.n != b.n) return false;
@@ -46,11 +64,13 @@ bool v_equal(Value a, Value b) {
             if (!v_equal(a.elems[i], b.elems[i])) return false;
         }
         return true;
-    case VInstance: return a.inst == b.inst;
+    case VInstance:
+        return a.inst == b.inst;
     case VError:
     case VTensor:
     case VLayers:
-    case VDataset: return false;
+    case VDataset:
+        return false;
     }
     return false;
 }
@@ -90,16 +110,26 @@ const char *v_describe(Frame *f, Value v) {
         return arena_printf(fr->cx->arena, "%s%s", scalar_text(fr, t.dt, t.range),
                             dims_text(fr, v.dims, t.shape->rank));
     }
-    case VInt: return arena_printf(fr->cx->arena, "the integer %lld", (long long)v.i);
-    case VFloat: return arena_printf(fr->cx->arena, "the number %g", v.f);
-    case VBool: return v.i ? "true" : "false";
-    case VStr: return "a string";
-    case VList: return arena_printf(fr->cx->arena, "a list of %u", v.n);
-    case VTuple: return arena_printf(fr->cx->arena, "a tuple of %u", v.n);
-    case VInstance: return "a layer or model";
-    case VLayers: return "an array of layers";
-    case VDataset: return "a dataset";
-    case VError: break;
+    case VInt:
+        return arena_printf(fr->cx->arena, "the integer %lld", (long long)v.i);
+    case VFloat:
+        return arena_printf(fr->cx->arena, "the number %g", v.f);
+    case VBool:
+        return v.i ? "true" : "false";
+    case VStr:
+        return "a string";
+    case VList:
+        return arena_printf(fr->cx->arena, "a list of %u", v.n);
+    case VTuple:
+        return arena_printf(fr->cx->arena, "a tuple of %u", v.n);
+    case VInstance:
+        return "a layer or model";
+    case VLayers:
+        return "an array of layers";
+    case VDataset:
+        return "a dataset";
+    case VError:
+        break;
     }
     return "an error";
 }
@@ -214,7 +244,7 @@ Value v_materialise(Frame *f, Loc loc, Value v, int dt, const Want *want) {
     if (v.kind == VInt && dt < 0 && !want) t = f->real;
     if (!literal_fits(f, loc, v, t, range)) return v_error();
     Type type = {t, range, shape_scalar(fr->cx)};
-    Val c = v.kind == VFloat  ? b_float(f->b, type, v.f)
+    Val c = v.kind == VFloat    ? b_float(f->b, type, v.f)
             : dtype_is_float(t) ? b_float(f->b, type, (double)v.i)
                                 : b_int(f->b, type, v.i);
     return v_tensor(f, c, NULL);
@@ -234,9 +264,9 @@ Value v_coerce(Frame *f, Loc loc, Value v, const Want *want, const char *what) {
     v = v_materialise(f, loc, v, -1, want);
     if (v.kind != VTensor) return v_error();
     Type t = v_type(f, v);
-    const char *declared = arena_printf(fr->cx->arena, "%s%s",
-                                        scalar_text(fr, want->dt, want->range),
-                                        dims_text(fr, want->dims, want->rank));
+    const char *declared =
+        arena_printf(fr->cx->arena, "%s%s", scalar_text(fr, want->dt, want->range),
+                     dims_text(fr, want->dims, want->rank));
     if (literal && want->rank) {
         const Shape *s = dims_shape(f, loc, want->dims, want->rank);
         if (!s) return v_error();

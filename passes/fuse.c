@@ -5,45 +5,11 @@
  * Which values are stored is decided from the last to the first: results, operands of contractions
  * and moves, roots, what a reshape renames, what is broadcast, and what would be computed in two
  * kernels though it is dear. Every other value is computed inside the kernels that read it. Maps of
- * one shape join where no path through a third kernel forbids it; then a map that is the only reader
- * of a reduction or contraction of its shape becomes its epilogue. A reshape of a stored value is
- * the same memory. Kernels come in order of their dependencies. Tests: tests/passes/fuse_test.c */
-#include "passes/passes.h"
-
-#define NoGroup UINT32_MAX
-
-typedef struct Group { /* a kernel in the making */
-    KernelKind kind;
-    Val root;
-    const Shape *space;
-    VEC(Val) stored;  /* map values that it stores; a root by itself */
-    VEC(uint32_t) in; /* groups whose results it reads */
-    bool dead;
-} Group;
-
-typedef struct Fuse {
-    Program *p;
-    Fn *fn;
-    Arena *a;
-    bool *live, *stored;
-    uint32_t *group;       /* of stored values */
-    uint32_t *cost;        /* of computing it from stored values */
-    VEC(Group) groups;
-} Fuse;
-
-enum { DearCost = 4 }; /* more work than this is not done twice */
-
-static const Ins *ins_at(const Fuse *f, Val v) { return &f->fn->ins.data[v]; }
-static OpClass class_of(const Fuse *f, Val v) { return op_info[ins_at(f, v)->op].cls; }
-static bool is_free(const Fuse *f, Val v) {
-    return ins_at(f, v)->op == Op_param || ins_at(f, v)->op == Op_const;
-}
-static bool is_root(const Fuse *f, Val v) {
-    OpClass c = class_of(f, v);
-    return c == ClsReduce || c == ClsContract || c == ClsMove;
-}
-/* Whether v is memory under another shape. */
-static bool is_alias(const Fuse *f, Val v) { return ins_at(f, v)->op == Op_reshape; }
+ * one shape join where no path through a third kernel forbids it; then a map that is the only
+ * reader of a reduction or contraction of its shape becomes its epilogue. A reshape of a stored
+ * value is the same memory. Kernels come in order of their dependencies. Tests:
+ * tests/passes/fuse_test.c */
+#include "passes/fuse.h"
 
 /* ---- results: each a value of its own that a kernel stores ---- */
 
@@ -55,7 +21,10 @@ static void copy_results(Fuse *f) {
         bool own = !is_free(f, v) && !is_alias(f, v) && !seen[v];
         seen[v] = true;
         if (own) continue;
-        Ins copy = {.op = Op_opt_barrier, .nargs = 1, .type = fn->ins.data[v].type, .loc = fn->ins.data[v].loc,
+        Ins copy = {.op = Op_opt_barrier,
+                    .nargs = 1,
+                    .type = fn->ins.data[v].type,
+                    .loc = fn->ins.data[v].loc,
                     .rule = fn->ins.data[v].rule};
         Val *arg = NEW(f->p->cx->arena, Val);
         *arg = v;
@@ -69,12 +38,38 @@ static void copy_results(Fuse *f) {
 
 static uint32_t own_cost(Op op) {
     switch (op) {
-    case Op_neg: case Op_abs: case Op_add: case Op_sub: case Op_mul: case Op_max: case Op_min:
-    case Op_eq: case Op_ne: case Op_lt: case Op_le: case Op_gt: case Op_ge: case Op_and: case Op_or:
-    case Op_not: case Op_where: case Op_cast: case Op_stop_gradient: case Op_opt_barrier: return 1;
-    case Op_param: case Op_const: case Op_iota: case Op_broadcast: case Op_reshape: case Op_transpose:
-    case Op_slice: case Op_flip: return 0;
-    default: return DearCost + 1;
+    case Op_neg:
+    case Op_abs:
+    case Op_add:
+    case Op_sub:
+    case Op_mul:
+    case Op_max:
+    case Op_min:
+    case Op_eq:
+    case Op_ne:
+    case Op_lt:
+    case Op_le:
+    case Op_gt:
+    case Op_ge:
+    case Op_and:
+    case Op_or:
+    case Op_not:
+    case Op_where:
+    case Op_cast:
+    case Op_stop_gradient:
+    case Op_opt_barrier:
+        return 1;
+    case Op_param:
+    case Op_const:
+    case Op_iota:
+    case Op_broadcast:
+    case Op_reshape:
+    case Op_transpose:
+    case Op_slice:
+    case Op_flip:
+        return 0;
+    default:
+        return DearCost + 1;
     }
 }
 
@@ -94,7 +89,8 @@ static void demand_operands(Fuse *f, Val v) {
         if (c == ClsContract) {
             while (ins_at(f, x)->op == Op_transpose) x = ins_at(f, x)->args[0];
         }
-        bool stretched = i->op == Op_broadcast && ins_at(f, x)->type.shape->size < i->type.shape->size;
+        bool stretched =
+            i->op == Op_broadcast && ins_at(f, x)->type.shape->size < i->type.shape->size;
         bool kept = c == ClsContract || c == ClsMove || is_alias(f, v) || is_root(f, x);
         if (kept || (stretched && f->cost[x])) store(f, x);
     }
@@ -102,9 +98,11 @@ static void demand_operands(Fuse *f, Val v) {
 
 static void find_live(Fuse *f) {
     Fn *fn = f->fn;
-    for (uint32_t i = 0; i < fn->results.len; i++) f->live[fn->results.data[i]] = f->stored[fn->results.data[i]] = true;
+    for (uint32_t i = 0; i < fn->results.len; i++)
+        f->live[fn->results.data[i]] = f->stored[fn->results.data[i]] = true;
     for (Val v = fn->ins.len; v-- > 0;) {
-        for (uint32_t k = 0; f->live[v] && k < ins_at(f, v)->nargs; k++) f->live[ins_at(f, v)->args[k]] = true;
+        for (uint32_t k = 0; f->live[v] && k < ins_at(f, v)->nargs; k++)
+            f->live[ins_at(f, v)->args[k]] = true;
     }
     for (Val v = 0; v < fn->ins.len; v++) {
         f->cost[v] = own_cost((Op)ins_at(f, v)->op);
@@ -121,7 +119,7 @@ static void find_live(Fuse *f) {
 
 /* ---- groups ---- */
 
-static void depend(Fuse *f, uint32_t g, uint32_t on) {
+void fuse_depend(Fuse *f, uint32_t g, uint32_t on) {
     if (g == on || on == NoGroup) return;
     Group *x = &f->groups.data[g];
     for (uint32_t i = 0; i < x->in.len; i++) {
@@ -143,7 +141,7 @@ static bool reaches(const Fuse *f, uint32_t to, uint32_t from, bool skip, bool *
     return false;
 }
 
-static bool path(const Fuse *f, uint32_t to, uint32_t from, bool skip) {
+bool fuse_path(const Fuse *f, uint32_t to, uint32_t from, bool skip) {
     return reaches(f, to, from, skip, NEW_ARRAY(f->p->cx->scratch, bool, f->groups.len));
 }
 
@@ -158,9 +156,11 @@ static uint32_t join(Fuse *f, Val v, const uint32_t *readers, uint32_t n) {
     for (uint32_t i = 0; i < n; i++) {
         uint32_t g = readers[i];
         const Group *x = &f->groups.data[g];
-        if (x->kind != KernMap || x->space != ins_at(f, v)->type.shape || x->stored.len >= 48) continue;
+        if (x->kind != KernMap || x->space != ins_at(f, v)->type.shape || x->stored.len >= 48)
+            continue;
         bool ok = true;
-        for (uint32_t k = 0; k < n && ok; k++) ok = readers[k] == g || !path(f, g, readers[k], false);
+        for (uint32_t k = 0; k < n && ok; k++)
+            ok = readers[k] == g || !fuse_path(f, g, readers[k], false);
         if (ok) return g;
     }
     return NoGroup;
@@ -180,7 +180,10 @@ static void add_reader(Fuse *f, Readers *r, uint32_t g) {
 }
 
 static KernelKind kind_of(OpClass c) {
-    return c == ClsReduce ? KernReduce : c == ClsContract ? KernContract : c == ClsMove ? KernMove : KernMap;
+    return c == ClsReduce     ? KernReduce
+           : c == ClsContract ? KernContract
+           : c == ClsMove     ? KernMove
+                              : KernMap;
 }
 
 /* From the last value to the first, its readers' groups being known. */
@@ -191,122 +194,27 @@ static void assign_groups(Fuse *f) {
         if (!f->live[v] || is_free(f, v)) continue;
         Readers *r = &readers[v];
         if (is_alias(f, v)) { /* its readers read what it renames */
-            for (uint32_t i = 0; i < r->n; i++) add_reader(f, &readers[ins_at(f, v)->args[0]], r->group[i]);
+            for (uint32_t i = 0; i < r->n; i++)
+                add_reader(f, &readers[ins_at(f, v)->args[0]], r->group[i]);
             continue;
         }
         if (!f->stored[v] && r->n > 1 && f->cost[v] > DearCost) f->stored[v] = true;
         Readers own = *r;
         if (f->stored[v]) {
             uint32_t g = is_root(f, v) ? NoGroup : join(f, v, r->group, r->n);
-            if (g == NoGroup) g = group_new(f, kind_of(class_of(f, v)), is_root(f, v) ? v : NoVal, ins_at(f, v)->type.shape);
+            if (g == NoGroup)
+                g = group_new(f, kind_of(class_of(f, v)), is_root(f, v) ? v : NoVal,
+                              ins_at(f, v)->type.shape);
             if (!is_root(f, v)) vec_push(f->a, &f->groups.data[g].stored, v);
             f->group[v] = g;
-            for (uint32_t i = 0; i < r->n; i++) depend(f, r->group[i], g);
+            for (uint32_t i = 0; i < r->n; i++) fuse_depend(f, r->group[i], g);
             own = (Readers){NULL, 0, 0};
             add_reader(f, &own, g);
         }
         for (uint32_t k = 0; k < ins_at(f, v)->nargs; k++) {
-            for (uint32_t i = 0; i < own.n; i++) add_reader(f, &readers[ins_at(f, v)->args[k]], own.group[i]);
+            for (uint32_t i = 0; i < own.n; i++)
+                add_reader(f, &readers[ins_at(f, v)->args[k]], own.group[i]);
         }
-    }
-}
-
-/* ---- merging ---- */
-
-static void absorb(Fuse *f, uint32_t into, uint32_t g) {
-    Group *x = &f->groups.data[into], *y = &f->groups.data[g];
-    for (uint32_t i = 0; i < y->stored.len; i++) {
-        vec_push(f->a, &x->stored, y->stored.data[i]);
-        f->group[y->stored.data[i]] = into;
-    }
-    for (uint32_t i = 0; i < y->in.len; i++) depend(f, into, y->in.data[i]);
-    y->dead = true;
-    for (uint32_t k = 0; k < f->groups.len; k++) {
-        Group *z = &f->groups.data[k];
-        for (uint32_t i = 0; i < z->in.len; i++) {
-            if (z->in.data[i] == g) z->in.data[i] = into;
-        }
-        uint32_t kept = 0;
-        bool once = false;
-        for (uint32_t i = 0; i < z->in.len; i++) {
-            uint32_t from = z->in.data[i];
-            if (from == k || (from == into && once)) continue;
-            once |= from == into;
-            z->in.data[kept++] = from;
-        }
-        z->in.len = kept;
-    }
-}
-
-static bool share_input(const Fuse *f, uint32_t a, uint32_t b) {
-    const Group *x = &f->groups.data[a], *y = &f->groups.data[b];
-    for (uint32_t i = 0; i < x->in.len; i++) {
-        if (x->in.data[i] == b) return true;
-        for (uint32_t k = 0; k < y->in.len; k++) {
-            if (x->in.data[i] == y->in.data[k] || y->in.data[k] == a) return true;
-        }
-    }
-    return false;
-}
-
-/* Maps of one shape that share inputs, or scalar ones: no path between them through a third. */
-static void merge_maps(Fuse *f) {
-    for (uint32_t a = 0; a < f->groups.len; a++) {
-        for (uint32_t b = a + 1; b < f->groups.len; b++) {
-            const Group *x = &f->groups.data[a], *y = &f->groups.data[b];
-            if (x->dead || y->dead || x->kind != KernMap || y->kind != KernMap || x->space != y->space) continue;
-            if (x->space->rank && !share_input(f, a, b)) continue;
-            if (x->stored.len + y->stored.len > 48) continue;
-            if (path(f, a, b, true) || path(f, b, a, true)) continue;
-            absorb(f, a, b);
-        }
-    }
-}
-
-/* The only group that reads what g stores, or NoGroup. */
-static uint32_t only_reader(const Fuse *f, uint32_t g) {
-    uint32_t found = NoGroup;
-    for (uint32_t k = 0; k < f->groups.len; k++) {
-        const Group *x = &f->groups.data[k];
-        for (uint32_t i = 0; !x->dead && i < x->in.len; i++) {
-            if (x->in.data[i] != g) continue;
-            if (found != NoGroup) return NoGroup;
-            found = k;
-        }
-    }
-    return found;
-}
-
-/* What the map reads at its own index only: its members see the root as a register. */
-static bool reads_in_place(const Fuse *f, const Group *m, Val root) {
-    Fn *fn = f->fn;
-    bool *reach = NEW_ARRAY(f->p->cx->scratch, bool, fn->ins.len);
-    for (uint32_t i = 0; i < m->stored.len; i++) reach[m->stored.data[i]] = true;
-    for (Val v = fn->ins.len; v-- > root + 1;) {
-        if (!reach[v] || is_free(f, v)) continue;
-        bool inside = !f->stored[v] || f->group[v] == (uint32_t)(m - f->groups.data);
-        const Ins *i = ins_at(f, v);
-        for (uint32_t k = 0; inside && k < i->nargs; k++) {
-            Val x = i->args[k];
-            while (is_alias(f, x)) x = ins_at(f, x)->args[0];
-            bool direct = x == root && i->args[k] == root && class_of(f, v) == ClsElem;
-            if (x == root && !direct) return false;
-            reach[i->args[k]] = true;
-        }
-    }
-    return true;
-}
-
-static void merge_epilogues(Fuse *f) {
-    for (uint32_t g = 0; g < f->groups.len; g++) {
-        Group *r = &f->groups.data[g];
-        if (r->dead || (r->kind != KernReduce && r->kind != KernContract)) continue;
-        uint32_t m = only_reader(f, g);
-        if (m == NoGroup) continue;
-        const Group *x = &f->groups.data[m];
-        if (x->kind != KernMap || x->space != r->space || path(f, m, g, true)) continue;
-        if (!reads_in_place(f, x, r->root)) continue;
-        absorb(f, g, m);
     }
 }
 
@@ -322,7 +230,8 @@ static void collect(Collect *c, Val v, bool output) {
     Fuse *f = c->f;
     const Ins *i = ins_at(f, v);
     if (i->op == Op_const && i->ndata == 1) return;
-    bool elsewhere = !output && (is_free(f, v) || is_alias(f, v) || (f->stored[v] && f->group[v] != c->g));
+    bool elsewhere =
+        !output && (is_free(f, v) || is_alias(f, v) || (f->stored[v] && f->group[v] != c->g));
     if (elsewhere) {
         c->input[v] = true;
         return;
@@ -332,7 +241,8 @@ static void collect(Collect *c, Val v, bool output) {
     for (uint32_t k = 0; k < i->nargs; k++) collect(c, i->args[k], false);
 }
 
-static bool read_elsewhere(const Fuse *f, uint32_t g, Val root, const bool *const *members, uint32_t n) {
+static bool read_elsewhere(const Fuse *f, uint32_t g, Val root, const bool *const *members,
+                           uint32_t n) {
     for (uint32_t i = 0; i < f->fn->results.len; i++) {
         if (f->fn->results.data[i] == root) return true;
     }
@@ -373,7 +283,8 @@ static void emit_kernels(Fuse *f) {
         const Group *x = &f->groups.data[g];
         if (x->dead) continue;
         left++;
-        all[g] = (Collect){f, g, NEW_ARRAY(f->a, bool, f->fn->ins.len), NEW_ARRAY(f->a, bool, f->fn->ins.len)};
+        all[g] = (Collect){f, g, NEW_ARRAY(f->a, bool, f->fn->ins.len),
+                           NEW_ARRAY(f->a, bool, f->fn->ins.len)};
         if (x->root != NoVal) collect(&all[g], x->root, true);
         for (uint32_t i = 0; i < x->stored.len; i++) collect(&all[g], x->stored.data[i], true);
         members[g] = all[g].member;
@@ -389,9 +300,11 @@ static void emit_kernels(Fuse *f) {
                 break;
             }
         }
-        if (next == NoGroup) BUG(f->p->cx, "kernels of '%s' depend on each other in a circle", f->fn->name);
+        if (next == NoGroup)
+            BUG(f->p->cx, "kernels of '%s' depend on each other in a circle", f->fn->name);
         Val root = f->groups.data[next].root;
-        bool store_root = root != NoVal && (!f->groups.data[next].stored.len || read_elsewhere(f, next, root, members, n));
+        bool store_root = root != NoVal && (!f->groups.data[next].stored.len ||
+                                            read_elsewhere(f, next, root, members, n));
         Kernel *k = make_kernel(f, next, &all[next], store_root);
         vec_push(f->p->cx->arena, &f->fn->kernels, k);
         done[next] = true;
@@ -410,8 +323,7 @@ static void fuse_fn(Program *p, Fn *fn) {
     for (Val v = 0; v < n; v++) f.group[v] = NoGroup;
     find_live(&f);
     assign_groups(&f);
-    merge_maps(&f);
-    merge_epilogues(&f);
+    fuse_merge(&f);
     fn->kernels.len = 0;
     emit_kernels(&f);
     fn->props |= PropFused;

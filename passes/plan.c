@@ -19,7 +19,9 @@ typedef struct Planner {
     VEC(Life) lives;
 } Planner;
 
-static const Ins *ins_at(const Planner *s, Val v) { return &s->fn->ins.data[v]; }
+static const Ins *ins_at(const Planner *s, Val v) {
+    return &s->fn->ins.data[v];
+}
 
 static Val base_of(const Planner *s, Val v) {
     while (ins_at(s, v)->op == Op_reshape) v = ins_at(s, v)->args[0];
@@ -29,7 +31,8 @@ static Val base_of(const Planner *s, Val v) {
 static uint64_t bytes_of(const Planner *s, Val v) {
     size_t bytes;
     Type t = ins_at(s, v)->type;
-    if (!size_mul((size_t)t.shape->size, dtype_size(t.dt), &bytes)) BUG(s->p->cx, "a buffer's size overflows");
+    if (!size_mul((size_t)t.shape->size, dtype_size(t.dt), &bytes))
+        BUG(s->p->cx, "a buffer's size overflows");
     return bytes;
 }
 
@@ -60,13 +63,18 @@ static bool in_place(const Planner *s, const Kernel *k, Val param) {
         for (uint32_t n = 0; n < i->nargs; n++) {
             Val x = i->args[n];
             if (base_of(s, x) != param) continue;
-            if (x != param || op_info[i->op].cls != ClsElem || i->type.shape != k->space) return false;
+            if (x != param || op_info[i->op].cls != ClsElem || i->type.shape != k->space)
+                return false;
         }
         /* a view of something computed from param reads it elsewhere */
-        if (op_info[i->op].cls != ClsView && op_info[i->op].cls != ClsReduce && op_info[i->op].cls != ClsContract) continue;
+        if (op_info[i->op].cls != ClsView && op_info[i->op].cls != ClsReduce &&
+            op_info[i->op].cls != ClsContract)
+            continue;
         for (uint32_t n = 0; n < i->nargs; n++) {
             for (uint32_t m = 0; m < j; m++) {
-                if (k->members.data[m] == i->args[n] && ins_at(s, i->args[n])->type.shape == k->space) return false;
+                if (k->members.data[m] == i->args[n] &&
+                    ins_at(s, i->args[n])->type.shape == k->space)
+                    return false;
             }
         }
     }
@@ -77,7 +85,8 @@ static bool may_overwrite(const Planner *s, Val param, uint32_t writer) {
     for (uint32_t n = writer + 1; n < s->fn->kernels.len; n++) {
         if (reads(s, s->fn->kernels.data[n], param)) return false;
     }
-    return !reads(s, s->fn->kernels.data[writer], param) || in_place(s, s->fn->kernels.data[writer], param);
+    return !reads(s, s->fn->kernels.data[writer], param) ||
+           in_place(s, s->fn->kernels.data[writer], param);
 }
 
 /* The value is made in the arena; a last kernel copies it to where it belongs. */
@@ -85,12 +94,17 @@ static Val copy_at_end(Planner *s, Val v) {
     Arena *a = s->p->cx->arena;
     Val *arg = NEW(a, Val);
     *arg = v;
-    Ins copy = {.op = Op_opt_barrier, .nargs = 1, .args = arg, .type = ins_at(s, v)->type, .loc = ins_at(s, v)->loc,
+    Ins copy = {.op = Op_opt_barrier,
+                .nargs = 1,
+                .args = arg,
+                .type = ins_at(s, v)->type,
+                .loc = ins_at(s, v)->loc,
                 .rule = ins_at(s, v)->rule};
     vec_push(a, &s->fn->ins, copy);
     Val out = s->fn->ins.len - 1;
     Kernel *k = NEW(a, Kernel);
-    *k = (Kernel){.id = s->fn->kernels.len, .kind = KernMap, .root = NoVal, .space = copy.type.shape};
+    *k = (Kernel){
+        .id = s->fn->kernels.len, .kind = KernMap, .root = NoVal, .space = copy.type.shape};
     vec_push(a, &k->members, out);
     vec_push(a, &k->inputs, v);
     vec_push(a, &k->outputs, out);
@@ -163,7 +177,8 @@ static void place(Planner *s) {
         uint64_t at = lowest_place(s, l, order, i);
         s->plan->bufs[l->v] = (Buf){.kind = BufArena, .offset = at, .bytes = l->bytes};
         size_t end;
-        if (!size_add((size_t)at, (size_t)l->bytes, &end) || end > (size_t)1 << 60) BUG(s->p->cx, "the arena is too large");
+        if (!size_add((size_t)at, (size_t)l->bytes, &end) || end > (size_t)1 << 60)
+            BUG(s->p->cx, "the arena is too large");
         if (end > s->plan->arena_bytes) s->plan->arena_bytes = (end + 63) & ~(uint64_t)63;
     }
 }
@@ -174,16 +189,20 @@ static void place_arguments(Planner *s) {
     Fn *fn = s->fn;
     for (Val v = 0; v < fn->ins.len; v++) {
         Buf b = {.index = v, .bytes = bytes_of(s, v)};
-        if (v < fn->nparams) b.kind = BufArg;
-        else if (ins_at(s, v)->op == Op_const && ins_at(s, v)->ndata > 1) b.kind = BufConst;
-        else continue;
+        if (v < fn->nparams)
+            b.kind = BufArg;
+        else if (ins_at(s, v)->op == Op_const && ins_at(s, v)->ndata > 1)
+            b.kind = BufConst;
+        else
+            continue;
         s->plan->bufs[v] = b;
     }
     for (uint32_t r = 0; r < fn->results.len; r++) {
         Val v = fn->results.data[r];
         bool donated = fn->donated && fn->donated[r] >= 0;
         s->plan->bufs[v] = (Buf){.kind = donated ? BufArg : BufResult,
-                                 .index = donated ? (uint32_t)fn->donated[r] : r, .bytes = bytes_of(s, v)};
+                                 .index = donated ? (uint32_t)fn->donated[r] : r,
+                                 .bytes = bytes_of(s, v)};
     }
 }
 
@@ -200,23 +219,30 @@ static void count_bytes(Planner *s) {
     for (Val v = 0; v < fn->nparams; v++) {
         Sym name = ins_at(s, v)->name;
         bool state = strchr(name, '.') != NULL;
-        for (size_t i = 0; i < LEN(inputs); i++) state &= strncmp(name, inputs[i], strlen(inputs[i])) != 0;
+        for (size_t i = 0; i < LEN(inputs); i++)
+            state &= strncmp(name, inputs[i], strlen(inputs[i])) != 0;
         if (!state) continue;
-        if (!strncmp(name, "opt.", 4)) s->plan->opt_bytes += bytes_of(s, v);
-        else s->plan->param_bytes += bytes_of(s, v);
+        if (!strncmp(name, "opt.", 4))
+            s->plan->opt_bytes += bytes_of(s, v);
+        else
+            s->plan->param_bytes += bytes_of(s, v);
     }
     bool *saved = NEW_ARRAY(s->a, bool, fn->ins.len);
     for (uint32_t n = 0; n < fn->kernels.len; n++) {
         const Kernel *k = fn->kernels.data[n];
         bool adjoint = false;
-        for (uint32_t j = 0; j < k->members.len; j++) adjoint |= ins_at(s, k->members.data[j])->rule != NULL;
-        for (uint32_t j = 0; adjoint && j < k->inputs.len; j++) saved[base_of(s, k->inputs.data[j])] = true;
+        for (uint32_t j = 0; j < k->members.len; j++)
+            adjoint |= ins_at(s, k->members.data[j])->rule != NULL;
+        for (uint32_t j = 0; adjoint && j < k->inputs.len; j++)
+            saved[base_of(s, k->inputs.data[j])] = true;
     }
     uint64_t kept = 0;
     for (Val v = 0; v < fn->ins.len; v++) {
         const Buf *b = &s->plan->bufs[v];
         if (b->kind == BufConst) s->plan->const_bytes += b->bytes;
-        if (b->kind == BufArena && ins_at(s, v)->op != Op_reshape && saved[v] && !ins_at(s, v)->rule) kept += b->bytes;
+        if (b->kind == BufArena && ins_at(s, v)->op != Op_reshape && saved[v] &&
+            !ins_at(s, v)->rule)
+            kept += b->bytes;
     }
     s->plan->saved_bytes = kept < s->plan->arena_bytes ? kept : s->plan->arena_bytes;
     s->plan->scratch_bytes = s->plan->arena_bytes - s->plan->saved_bytes;

@@ -28,7 +28,8 @@ static bool wants_data(const Run *r, const MfFn *fn, bool *wanted) {
             const char *name = r->m->datasets[d].name;
             size_t n = strlen(name);
             const char *arg = fn->args[i].name;
-            if (!strncmp(arg, "data.", 5) && !strncmp(arg + 5, name, n) && arg[5 + n] == '.') any = wanted[d] = true;
+            if (!strncmp(arg, "data.", 5) && !strncmp(arg + 5, name, n) && arg[5 + n] == '.')
+                any = wanted[d] = true;
         }
     }
     return any;
@@ -71,8 +72,9 @@ static Exit fill_arguments(Run *r, const Call *c) {
         const Array *x = npz_find(&in, arg->name);
         const char *type = mf_type_text(r->arena, arg->type);
         if (!x) {
-            return run_error(r, ExitUsage, "argument '%s' of type %s is missing%s%s", arg->name, type,
-                             r->o.in ? " in " : "; give arrays with --in FILE.npz", r->o.in ? r->o.in : "");
+            return run_error(r, ExitUsage, "argument '%s' of type %s is missing%s%s", arg->name,
+                             type, r->o.in ? " in " : "; give arrays with --in FILE.npz",
+                             r->o.in ? r->o.in : "");
         }
         if (array_convert(r->arena, x, arg->type, c->args[c->open[i]], &err)) continue;
         Exit e = run_error(r, ExitData, "%s: %s", r->o.in, err.data);
@@ -81,8 +83,11 @@ static Exit fill_arguments(Run *r, const Call *c) {
     }
     for (uint32_t i = 0; i < in.n; i++) {
         bool used = false;
-        for (uint32_t k = 0; k < c->nopen; k++) used |= !strcmp(c->fn->args[c->open[k]].name, in.arrays[i].name);
-        if (!used) fprintf(stderr, "%s: warning: %s: '%s' is no argument of %s\n", r->m->name, r->o.in, in.arrays[i].name, c->fn->name);
+        for (uint32_t k = 0; k < c->nopen; k++)
+            used |= !strcmp(c->fn->args[c->open[k]].name, in.arrays[i].name);
+        if (!used)
+            fprintf(stderr, "%s: warning: %s: '%s' is no argument of %s\n", r->m->name, r->o.in,
+                    in.arrays[i].name, c->fn->name);
     }
     return ExitOk;
 }

@@ -9,7 +9,9 @@ typedef struct Cells { /* over one line */
     bool done;
 } Cells;
 
-static bool blank(char c) { return c == ' ' || c == '\t'; }
+static bool blank(char c) {
+    return c == ' ' || c == '\t';
+}
 
 static Cells cells_of(const Csv *t, size_t at) {
     const char *p = t->text + at, *end = memchr(p, '\n', t->len - at);
@@ -28,7 +30,9 @@ static const char *next_cell(Cells *c, size_t *len) {
     while (p < c->end && blank(*p)) p++;
     if (p < c->end && *p == '"') {
         const char *open = p + 1;
-        for (p = open; p < c->end && (*p != '"' || (p + 1 < c->end && p[1] == '"')); p += *p == '"' ? 2 : 1) {}
+        for (p = open; p < c->end && (*p != '"' || (p + 1 < c->end && p[1] == '"'));
+             p += *p == '"' ? 2 : 1) {
+        }
         from = open;
         stop = p < c->end ? p : c->end;
         while (p < c->end && *p != c->sep) p++;
@@ -132,13 +136,15 @@ bool csv_open(Arena *a, const char *path, const CsvOptions *o, Csv *t, Text *err
     }
     uint32_t first = 0;
     if (at.len) t->cols = count_cells(t, at.data[0]);
-    bool named = o->header == 1 || (o->header < 0 && at.len > 1 && is_header(t, at.data[0], at.data[1]));
+    bool named =
+        o->header == 1 || (o->header < 0 && at.len > 1 && is_header(t, at.data[0], at.data[1]));
     if (named && at.len) {
         t->names = header_names(a, t, at.data[0], t->cols);
         first = 1;
     }
     if (at.len <= first) {
-        text_add(err, "%s:%lld:1: error: the file has no rows", path, (long long)(number_ ? number_ : 1));
+        text_add(err, "%s:%lld:1: error: the file has no rows", path,
+                 (long long)(number_ ? number_ : 1));
         return false;
     }
     t->line_at = at.data + first;
@@ -148,8 +154,8 @@ bool csv_open(Arena *a, const char *path, const CsvOptions *o, Csv *t, Text *err
     for (int64_t row = 0; row < t->rows; row++) {
         int64_t n = count_cells(t, t->line_at[row]);
         if (n == t->cols) continue;
-        text_add(err, "%s:%lld:1: error: %lld cells, the rows before have %lld", path, (long long)t->line[row],
-                 (long long)n, (long long)t->cols);
+        text_add(err, "%s:%lld:1: error: %lld cells, the rows before have %lld", path,
+                 (long long)t->line[row], (long long)n, (long long)t->cols);
         return false;
     }
     return true;

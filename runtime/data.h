@@ -20,8 +20,8 @@ typedef struct Csv {
     size_t len;
     char sep;
     int64_t rows, cols;
-    const size_t *line_at;   /* per row: where its line begins */
-    const int64_t *line;     /* per row: its number in the file, from 1 */
+    const size_t *line_at;    /* per row: where its line begins */
+    const int64_t *line;      /* per row: its number in the file, from 1 */
     const char *const *names; /* per column, or NULL */
 } Csv;
 bool csv_open(Arena *a, const char *path, const CsvOptions *o, Csv *out, Text *err);
@@ -67,9 +67,10 @@ typedef struct Data {
     size_t *row_bytes;
     Stats *stats;
 } Data;
-/* source: the .bp file, for errors of fields. real: the type of statistics. stats: of an earlier training by field, or NULL. */
-Data *data_load(Arena *a, const MfDataset *spec, const char *source, MfDType real, const Stats *stats,
-                Text *err);
+/* source: the .bp file, for errors of fields. real: the type of statistics. stats: of an earlier
+ * training by field, or NULL. */
+Data *data_load(Arena *a, const MfDataset *spec, const char *source, MfDType real,
+                const Stats *stats, Text *err);
 /* order becomes a permutation of 0 .. n-1: docs/manifest.md, Keys. */
 void shuffle(uint64_t key, int64_t *order, int64_t n);
 

@@ -53,8 +53,8 @@ static bool open_csv_part(Load *l, const char *const *files, uint32_t n, Part *p
     for (uint32_t i = 0; i < n; i++) {
         if (!csv_open(l->a, files[i], &o, &p->csv[i], l->err)) return false;
         if (p->csv[i].rows == p->csv[0].rows) continue;
-        text_add(l->err, "%s:1:1: error: %lld rows, '%s' has %lld", files[i], (long long)p->csv[i].rows, files[0],
-                 (long long)p->csv[0].rows);
+        text_add(l->err, "%s:1:1: error: %lld rows, '%s' has %lld", files[i],
+                 (long long)p->csv[i].rows, files[0], (long long)p->csv[0].rows);
         return false;
     }
     p->rows = p->csv[0].rows;
@@ -126,11 +126,12 @@ static bool columns(Load *l, int64_t from, int64_t to, const char *name, Matrix 
             int64_t at = name ? named_column(p, name) : c;
             if (at < 0) return fail(l, "'%s' has no column named \"%s\"", p->csv[0].path, name);
             if (at >= all_columns(p)) {
-                return fail(l, "column %lld does not exist: '%s' has %lld columns", (long long)at, p->csv[0].path,
-                            (long long)all_columns(p));
+                return fail(l, "column %lld does not exist: '%s' has %lld columns", (long long)at,
+                            p->csv[0].path, (long long)all_columns(p));
             }
             const Csv *t = column_of(p, &at);
-            if (!csv_column(t, at, out->v + p->first * out->width + (c - from), out->width, l->err)) return false;
+            if (!csv_column(t, at, out->v + p->first * out->width + (c - from), out->width, l->err))
+                return false;
         }
     }
     return true;
@@ -142,25 +143,32 @@ static bool key(Load *l, const MfExpr *e, Matrix *out) {
         const Part *p = &l->part[k];
         const Array *x = npz_find(&p->npz, e->s);
         if (!x) return fail(l, "'%s' has no array '%s'", p->npz.path, e->s);
-        if (!x->type.rank || x->type.dim[0] != p->rows) return fail(l, "array '%s' has not one entry per row", e->s);
+        if (!x->type.rank || x->type.dim[0] != p->rows)
+            return fail(l, "array '%s' has not one entry per row", e->s);
         int64_t width = x->type.size / p->rows;
         if (!k) *out = matrix(l, width);
-        if (width != out->width) return fail(l, "array '%s' has rows of another size in '%s'", e->s, p->npz.path);
+        if (width != out->width)
+            return fail(l, "array '%s' has rows of another size in '%s'", e->s, p->npz.path);
         for (int64_t i = 0; i < x->type.size; i++) out->v[p->first * width + i] = array_float(x, i);
     }
     return true;
 }
 
-static int by_text(const void *x, const void *y) { return strcmp(*(const char *const *)x, *(const char *const *)y); }
+static int by_text(const void *x, const void *y) {
+    return strcmp(*(const char *const *)x, *(const char *const *)y);
+}
 
 /* Texts of a column, numbered in sorted order. */
 static bool category(Load *l, const MfExpr *e, Matrix *out) {
-    if (l->is_npz || (e->x->kind != MfxCol && e->x->kind != MfxColName)) return fail(l, "category(e) takes one column of a csv");
-    const char **cell = NEW_ARRAY(l->a, const char *, (size_t)l->rows), **sorted = NEW_ARRAY(l->a, const char *, (size_t)l->rows);
+    if (l->is_npz || (e->x->kind != MfxCol && e->x->kind != MfxColName))
+        return fail(l, "category(e) takes one column of a csv");
+    const char **cell = NEW_ARRAY(l->a, const char *, (size_t)l->rows),
+               **sorted = NEW_ARRAY(l->a, const char *, (size_t)l->rows);
     for (uint32_t k = 0; k < l->nparts; k++) {
         const Part *p = &l->part[k];
         int64_t at = e->x->kind == MfxColName ? named_column(p, e->x->s) : e->x->a;
-        if (at < 0 || at >= all_columns(p)) return fail(l, "the column of category(...) does not exist");
+        if (at < 0 || at >= all_columns(p))
+            return fail(l, "the column of category(...) does not exist");
         const Csv *t = column_of(p, &at);
         for (int64_t i = 0; i < p->rows; i++) {
             size_t len;
@@ -189,7 +197,8 @@ static bool standardize(Load *l, const MfExpr *e, Matrix *m) {
     size_t f = (size_t)(l->field - l->spec->fields);
     Stats *s = &l->data->stats[f];
     if (s->used) return fail(l, "standardize(...) stands twice");
-    *s = (Stats){true, NEW_ARRAY(l->a, double, (size_t)m->width), NEW_ARRAY(l->a, double, (size_t)m->width)};
+    *s = (Stats){true, NEW_ARRAY(l->a, double, (size_t)m->width),
+                 NEW_ARRAY(l->a, double, (size_t)m->width)};
     int64_t n = l->data->rows[MfTrain];
     const int64_t *train = l->data->index[MfTrain];
     for (int64_t c = 0; c < m->width; c++) {
@@ -202,7 +211,8 @@ static bool standardize(Load *l, const MfExpr *e, Matrix *m) {
         }
         s->deviation[c] = n ? sqrt(square / (double)n) : 1;
         if (!(s->deviation[c] > 0)) s->deviation[c] = 1;
-        if (l->real == MfF32) { /* as a checkpoint keeps them, so that a resumed run sees the same rows */
+        if (l->real ==
+            MfF32) { /* as a checkpoint keeps them, so that a resumed run sees the same rows */
             s->mean[c] = (double)(float)s->mean[c];
             s->deviation[c] = (double)(float)s->deviation[c];
         }
@@ -226,12 +236,14 @@ static bool binary(Load *l, const MfExpr *e, Matrix *out) {
     Matrix x, y;
     if (!eval(l, e->x, &x) || !eval(l, e->y, &y)) return false;
     if (x.width != y.width && x.width != 1 && y.width != 1) {
-        return fail(l, "arithmetic on %lld and %lld columns", (long long)x.width, (long long)y.width);
+        return fail(l, "arithmetic on %lld and %lld columns", (long long)x.width,
+                    (long long)y.width);
     }
     *out = matrix(l, x.width > y.width ? x.width : y.width);
     for (int64_t i = 0; i < l->rows; i++) {
         for (int64_t c = 0; c < out->width; c++) {
-            double u = x.v[i * x.width + (x.width == 1 ? 0 : c)], v = y.v[i * y.width + (y.width == 1 ? 0 : c)];
+            double u = x.v[i * x.width + (x.width == 1 ? 0 : c)],
+                   v = y.v[i * y.width + (y.width == 1 ? 0 : c)];
             out->v[i * out->width + c] = apply(e->kind, u, v);
         }
     }
@@ -244,17 +256,25 @@ static bool eval(Load *l, const MfExpr *e, Matrix *out) {
         *out = matrix(l, 1);
         for (int64_t i = 0; i < l->rows; i++) out->v[i] = e->num;
         return true;
-    case MfxCols: return columns(l, e->a, e->b, NULL, out);
-    case MfxCol: return columns(l, e->a, e->a + 1, NULL, out);
-    case MfxColName: return columns(l, 0, 1, e->s, out);
-    case MfxKey: return key(l, e, out);
-    case MfxField: return fail(l, "field(i) needs another source than %s", l->spec->kind);
-    case MfxStandardize: return standardize(l, e, out);
-    case MfxCategory: return category(l, e, out);
+    case MfxCols:
+        return columns(l, e->a, e->b, NULL, out);
+    case MfxCol:
+        return columns(l, e->a, e->a + 1, NULL, out);
+    case MfxColName:
+        return columns(l, 0, 1, e->s, out);
+    case MfxKey:
+        return key(l, e, out);
+    case MfxField:
+        return fail(l, "field(i) needs another source than %s", l->spec->kind);
+    case MfxStandardize:
+        return standardize(l, e, out);
+    case MfxCategory:
+        return category(l, e, out);
     case MfxAdd:
     case MfxSub:
     case MfxMul:
-    case MfxDiv: return binary(l, e, out);
+    case MfxDiv:
+        return binary(l, e, out);
     case MfxNeg:
         if (!eval(l, e->x, out)) return false;
         for (int64_t i = 0; i < l->rows * out->width; i++) out->v[i] = -out->v[i];
@@ -270,7 +290,9 @@ static bool cell_error(Load *l, int64_t row, int64_t c, const char *text) {
     const MfExpr *e = l->field->expr;
     for (uint32_t k = 0; k < l->nparts && !l->is_npz; k++) {
         const Part *p = &l->part[k];
-        int64_t at = e->kind == MfxCols || e->kind == MfxCol ? e->a + c : e->kind == MfxColName ? named_column(p, e->s) : -1;
+        int64_t at = e->kind == MfxCols || e->kind == MfxCol ? e->a + c
+                     : e->kind == MfxColName                 ? named_column(p, e->s)
+                                                             : -1;
         if (row < p->first || row >= p->first + p->rows || at < 0) continue;
         const Csv *t = column_of(p, &at);
         csv_error(t, row - p->first, at, l->err, text);
@@ -282,11 +304,16 @@ static bool cell_error(Load *l, int64_t row, int64_t c, const char *text) {
 static bool check_element(Load *l, MfType t, double v, int64_t row, int64_t c) {
     if (t.dt == MfF32 || t.dt == MfF64 || t.dt == MfBF16) return true;
     if (v != floor(v)) return cell_error(l, row, c, arena_printf(l->a, "%g is not an integer", v));
-    double high = t.range ? (double)(t.range - 1) : t.dt == MfI32 ? INT32_MAX : t.dt == MfBool ? 1 : 0x1p53;
+    double high = t.range          ? (double)(t.range - 1)
+                  : t.dt == MfI32  ? INT32_MAX
+                  : t.dt == MfBool ? 1
+                                   : 0x1p53;
     double low = t.range || t.dt == MfBool ? 0 : t.dt == MfI32 ? INT32_MIN : -0x1p53;
     if (v >= low && v <= high) return true;
-    return cell_error(l, row, c, t.range ? arena_printf(l->a, "label %g is not in [0, %lld)", v, (long long)t.range)
-                                         : arena_printf(l->a, "%g does not fit %s", v, mf_dtype_name(t.dt)));
+    return cell_error(
+        l, row, c,
+        t.range ? arena_printf(l->a, "label %g is not in [0, %lld)", v, (long long)t.range)
+                : arena_printf(l->a, "%g does not fit %s", v, mf_dtype_name(t.dt)));
 }
 
 static bool load_field(Load *l, uint32_t f) {
@@ -295,8 +322,8 @@ static bool load_field(Load *l, uint32_t f) {
     Matrix m;
     if (!eval(l, l->field->expr, &m)) return false;
     if (m.width != t.size) {
-        return fail(l, "%s has %lld numbers a row, its value has %lld", mf_type_text(l->a, t), (long long)t.size,
-                    (long long)m.width);
+        return fail(l, "%s has %lld numbers a row, its value has %lld", mf_type_text(l->a, t),
+                    (long long)t.size, (long long)m.width);
     }
     l->data->row_bytes[f] = mf_bytes(t);
     l->data->fields[f] = arena_array(l->a, (size_t)l->rows + 1, l->data->row_bytes[f]);
@@ -330,8 +357,10 @@ static void split_rows(Load *l) {
     const MfDataset *s = l->spec;
     const Part *main = &l->part[0];
     int64_t n = main->rows, *order = NEW_ARRAY(l->a, int64_t, (size_t)n + 1);
-    if (s->split == MfSplitRandom) shuffle(s->split_seed, order, n);
-    else for (int64_t i = 0; i < n; i++) order[i] = i;
+    if (s->split == MfSplitRandom)
+        shuffle(s->split_seed, order, n);
+    else
+        for (int64_t i = 0; i < n; i++) order[i] = i;
     int64_t valid = s->split == MfSplitNone ? 0 : (int64_t)floor((double)n * s->valid + 0.5);
     int64_t test = s->split == MfSplitNone ? 0 : (int64_t)floor((double)n * s->test + 0.5);
     take(l, MfTrain, order, n - valid - test);
@@ -342,7 +371,8 @@ static void split_rows(Load *l) {
 static bool open_parts(Load *l) {
     const MfDataset *s = l->spec;
     bool train_file = s->split_files[MfTrain] && !s->nfiles;
-    if (!(train_file ? open_part(l, &s->split_files[MfTrain], 1) : s->nfiles && open_part(l, s->files, s->nfiles))) {
+    if (!(train_file ? open_part(l, &s->split_files[MfTrain], 1)
+                     : s->nfiles && open_part(l, s->files, s->nfiles))) {
         return false;
     }
     split_rows(l);
@@ -357,11 +387,20 @@ static bool open_parts(Load *l) {
     return true;
 }
 
-Data *data_load(Arena *a, const MfDataset *spec, const char *source, MfDType real, const Stats *stats, Text *err) {
-    Load l = {.a = a, .spec = spec, .source = source, .err = err, .given = stats, .real = real,
-              .is_npz = !strcmp(spec->kind, "npz"), .data = NEW(a, Data)};
-    *l.data = (Data){.spec = spec, .fields = NEW_ARRAY(a, void *, spec->nfields),
-                     .row_bytes = NEW_ARRAY(a, size_t, spec->nfields), .stats = NEW_ARRAY(a, Stats, spec->nfields)};
+Data *data_load(Arena *a, const MfDataset *spec, const char *source, MfDType real,
+                const Stats *stats, Text *err) {
+    Load l = {.a = a,
+              .spec = spec,
+              .source = source,
+              .err = err,
+              .given = stats,
+              .real = real,
+              .is_npz = !strcmp(spec->kind, "npz"),
+              .data = NEW(a, Data)};
+    *l.data = (Data){.spec = spec,
+                     .fields = NEW_ARRAY(a, void *, spec->nfields),
+                     .row_bytes = NEW_ARRAY(a, size_t, spec->nfields),
+                     .stats = NEW_ARRAY(a, Stats, spec->nfields)};
     if (!open_parts(&l)) return NULL;
     for (uint32_t f = 0; f < spec->nfields; f++) {
         if (!load_field(&l, f)) return NULL;

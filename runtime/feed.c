@@ -7,7 +7,8 @@
 void feed_want(const Run *r, const MfStage *s, bool *wanted) {
     for (uint32_t i = 0; i < r->m->ndatasets; i++) {
         const char *name = r->m->datasets[i].name;
-        wanted[i] |= !strcmp(name, s->dataset) || (s->valid_dataset && !strcmp(name, s->valid_dataset));
+        wanted[i] |=
+            !strcmp(name, s->dataset) || (s->valid_dataset && !strcmp(name, s->valid_dataset));
     }
 }
 
@@ -41,7 +42,9 @@ static const char *stat_name(Arena *a, const MfDataset *d, const MfField *f, con
     return arena_printf(a, "data.%s.%s.%s", d->name, f->name, what);
 }
 
-static MfDType real_of(const Manifest *m) { return !strcmp(m->real, "f64") ? MfF64 : MfF32; }
+static MfDType real_of(const Manifest *m) {
+    return !strcmp(m->real, "f64") ? MfF64 : MfF32;
+}
 
 /* The statistics that an earlier training saved. */
 static Stats *earlier_stats(Run *r, const MfDataset *d, const Checkpoint *c) {
@@ -65,7 +68,8 @@ static Stats *earlier_stats(Run *r, const MfDataset *d, const Checkpoint *c) {
     return all;
 }
 
-static void add_stat(Run *r, const MfDataset *d, const MfField *f, const char *what, const double *v) {
+static void add_stat(Run *r, const MfDataset *d, const MfField *f, const char *what,
+                     const double *v) {
     MfType t = f->type;
     t.dt = real_of(r->m);
     t.range = 0;
@@ -80,7 +84,8 @@ Exit feed_read(Run *r, const bool *wanted, const Checkpoint *earlier) {
         if (!wanted[i] || r->data[i]) continue;
         const MfDataset *d = redirected(r, &r->m->datasets[i]);
         Text err = {0};
-        Data *data = data_load(r->arena, d, r->m->source, real_of(r->m), earlier_stats(r, d, earlier), &err);
+        Data *data =
+            data_load(r->arena, d, r->m->source, real_of(r->m), earlier_stats(r, d, earlier), &err);
         if (!data) {
             fprintf(stderr, "%s\n", err.data ? err.data : "error: the data cannot be read");
             free(err.data);
@@ -96,7 +101,9 @@ Exit feed_read(Run *r, const bool *wanted, const Checkpoint *earlier) {
     return ExitOk;
 }
 
-void feed_free(Run *r) { r->data = NULL; } /* the rows live in the run's arena */
+void feed_free(Run *r) {
+    r->data = NULL;
+} /* the rows live in the run's arena */
 
 static const Data *data_named(const Run *r, const char *name) {
     for (uint32_t i = 0; r->data && i < r->m->ndatasets; i++) {
@@ -110,7 +117,8 @@ int64_t feed_rows(const Run *r, const char *dataset, MfSplit split) {
     return d ? d->rows[split] : 0;
 }
 
-Exit feed_new(Run *r, const Call *c, const MfStage *s, const char *dataset, MfSplit split, int64_t batch, Feed *feed) {
+Exit feed_new(Run *r, const Call *c, const MfStage *s, const char *dataset, MfSplit split,
+              int64_t batch, Feed *feed) {
     const Data *d = data_named(r, dataset);
     *feed = (Feed){.data = d, .split = split, .batch = batch};
     feed->parts = arena_array(r->arena, c->nopen + 1, sizeof *feed->parts);
@@ -119,13 +127,16 @@ Exit feed_new(Run *r, const Call *c, const MfStage *s, const char *dataset, MfSp
         const MfVar *arg = &c->fn->args[c->open[i]];
         uint32_t bind = 0, field = 0;
         while (bind < s->nbinds && strcmp(s->binds[bind], arg->name)) bind++;
-        while (bind < s->nbinds && field < d->spec->nfields && strcmp(d->spec->fields[field].name, s->fields[bind])) field++;
+        while (bind < s->nbinds && field < d->spec->nfields &&
+               strcmp(d->spec->fields[field].name, s->fields[bind]))
+            field++;
         if (bind == s->nbinds || field == d->spec->nfields) {
             return run_error(r, ExitData, "dataset '%s' has no field for '%s'", dataset, arg->name);
         }
         const MfType t = d->spec->fields[field].type;
         if (t.dt != arg->type.dt || t.size * batch != arg->type.size) {
-            return run_error(r, ExitData, "field '%s' of '%s' has another type than stage '%s' trains on",
+            return run_error(r, ExitData,
+                             "field '%s' of '%s' has another type than stage '%s' trains on",
                              d->spec->fields[field].name, dataset, s->name);
         }
         feed->parts[feed->n].field = field;

@@ -40,7 +40,8 @@ char *file_read(Arena *a, const char *path, size_t *len, Text *err) {
     }
     int code = Z_OK;
     if (!wrong) gzerror(f, &code);
-    if (gzclose_r(f) == Z_BUF_ERROR || code == Z_BUF_ERROR) wrong = wrong ? wrong : "the file ends too early";
+    if (gzclose_r(f) == Z_BUF_ERROR || code == Z_BUF_ERROR)
+        wrong = wrong ? wrong : "the file ends too early";
     if (wrong) {
         text_add(err, "%s: error: cannot read: %s", path, wrong);
         return NULL;

@@ -15,11 +15,12 @@
 typedef struct Kind {
     char letter; /* f i u b */
     int size;
-    MfDType as;  /* what it is kept as */
+    MfDType as; /* what it is kept as */
 } Kind;
 static const Kind kinds[] = {
-    {'f', 2, MfF32}, {'f', 4, MfF32}, {'f', 8, MfF64}, {'i', 1, MfI32}, {'i', 2, MfI32}, {'i', 4, MfI32},
-    {'i', 8, MfI64}, {'u', 1, MfI32}, {'u', 2, MfI32}, {'u', 4, MfI64}, {'u', 8, MfI64}, {'b', 1, MfBool},
+    {'f', 2, MfF32}, {'f', 4, MfF32}, {'f', 8, MfF64}, {'i', 1, MfI32},
+    {'i', 2, MfI32}, {'i', 4, MfI32}, {'i', 8, MfI64}, {'u', 1, MfI32},
+    {'u', 2, MfI32}, {'u', 4, MfI64}, {'u', 8, MfI64}, {'b', 1, MfBool},
 };
 
 typedef struct Npy {
@@ -66,7 +67,8 @@ static const char *parse_shape(const char *head, Npy *h) {
     return *p == ')' ? NULL : "a broken shape";
 }
 
-static const char *parse_npy(Arena *a, const unsigned char *bytes, size_t len, Npy *h, size_t *data) {
+static const char *parse_npy(Arena *a, const unsigned char *bytes, size_t len, Npy *h,
+                             size_t *data) {
     if (len < 10 || memcmp(bytes, "\x93NUMPY", 6)) return "not an npy file";
     size_t n = bytes[8] | (size_t)bytes[9] << 8, at = 10;
     if (bytes[6] >= 2) {
@@ -82,7 +84,8 @@ static const char *parse_npy(Arena *a, const unsigned char *bytes, size_t len, N
     const char *order = after(head, "'fortran_order'");
     h->fortran = order && !strncmp(order, "True", 4);
     size_t bytes_needed;
-    if (!wrong && (!size_mul((size_t)h->size, (size_t)h->kind->size, &bytes_needed) || bytes_needed != len - *data)) {
+    if (!wrong && (!size_mul((size_t)h->size, (size_t)h->kind->size, &bytes_needed) ||
+                   bytes_needed != len - *data)) {
         wrong = "the data is not as long as the shape says";
     }
     return wrong;
@@ -90,7 +93,9 @@ static const char *parse_npy(Arena *a, const unsigned char *bytes, size_t len, N
 
 static double half_value(uint16_t h) {
     int e = h >> 10 & 31, m = h & 1023;
-    double v = e == 31 ? m ? (double)NAN : (double)INFINITY : e ? ldexp(1024 + m, e - 25) : ldexp(m, -24);
+    double v = e == 31 ? m ? (double)NAN : (double)INFINITY
+               : e     ? ldexp(1024 + m, e - 25)
+                       : ldexp(m, -24);
     return h >> 15 ? -v : v;
 }
 
@@ -101,16 +106,25 @@ static void keep_element(const Npy *h, const unsigned char *from, void *to, int6
     uint32_t w = (uint32_t)u;
     switch (h->kind->as) {
     case MfF32:
-        if (size == 2) ((float *)to)[i] = (float)half_value((uint16_t)u);
-        else memcpy((float *)to + i, &w, 4);
+        if (size == 2)
+            ((float *)to)[i] = (float)half_value((uint16_t)u);
+        else
+            memcpy((float *)to + i, &w, 4);
         break;
-    case MfF64: memcpy((double *)to + i, &u, 8); break;
-    case MfBool: ((uint8_t *)to)[i] = u != 0; break;
+    case MfF64:
+        memcpy((double *)to + i, &u, 8);
+        break;
+    case MfBool:
+        ((uint8_t *)to)[i] = u != 0;
+        break;
     default: {
         int64_t v = (int64_t)u;
-        if (h->kind->letter == 'i' && size < 8) v = (int64_t)(u << (64 - 8 * size)) >> (64 - 8 * size);
-        if (h->kind->as == MfI32) ((int32_t *)to)[i] = (int32_t)v;
-        else ((int64_t *)to)[i] = v;
+        if (h->kind->letter == 'i' && size < 8)
+            v = (int64_t)(u << (64 - 8 * size)) >> (64 - 8 * size);
+        if (h->kind->as == MfI32)
+            ((int32_t *)to)[i] = (int32_t)v;
+        else
+            ((int64_t *)to)[i] = v;
     }
     }
 }
@@ -145,19 +159,23 @@ static const char *keep_array(Arena *a, const unsigned char *bytes, size_t len, 
 static const char *read_entry(Arena *a, unzFile z, size_t file_size, Array *out) {
     unz_file_info64 info;
     char name[256];
-    if (unzGetCurrentFileInfo64(z, &info, name, sizeof name, NULL, 0, NULL, 0) != UNZ_OK) return "a broken entry";
+    if (unzGetCurrentFileInfo64(z, &info, name, sizeof name, NULL, 0, NULL, 0) != UNZ_OK)
+        return "a broken entry";
     name[sizeof name - 1] = 0;
     size_t n = strlen(name), len = (size_t)info.uncompressed_size;
     if (n > 4 && !strcmp(name + n - 4, ".npy")) n -= 4;
     out->name = arena_strndup(a, name, n);
-    if (info.compressed_size > file_size || len > (size_t)2 << 30 || len / 1100 > info.compressed_size + 1) {
+    if (info.compressed_size > file_size || len > (size_t)2 << 30 ||
+        len / 1100 > info.compressed_size + 1) {
         return "an entry is larger than the file can hold";
     }
     if (unzOpenCurrentFile(z) != UNZ_OK) return "an entry cannot be opened";
     unsigned char *bytes = arena_array(a, len + 1, 1);
     size_t got = 0;
     int r = 0;
-    while (got < len && (r = unzReadCurrentFile(z, bytes + got, (unsigned)(len - got > 1 << 30 ? 1 << 30 : len - got))) > 0) {
+    while (got < len &&
+           (r = unzReadCurrentFile(z, bytes + got,
+                                   (unsigned)(len - got > 1 << 30 ? 1 << 30 : len - got))) > 0) {
         got += (size_t)r;
     }
     bool more = got == len && unzReadCurrentFile(z, (unsigned char[1]){0}, 1) > 0;
@@ -179,7 +197,8 @@ bool npz_read(Arena *a, const char *path, Npz *out, Text *err) {
     fclose(f);
     unzFile z = unzOpen64(path);
     unz_global_info64 info;
-    const char *wrong = z && unzGetGlobalInfo64(z, &info) == UNZ_OK ? NULL : "not an npz (zip) file";
+    const char *wrong =
+        z && unzGetGlobalInfo64(z, &info) == UNZ_OK ? NULL : "not an npz (zip) file";
     if (!wrong && info.number_entry > file_size / 46) wrong = "the directory is broken";
     if (!wrong) out->arrays = NEW_ARRAY(a, Array, (size_t)info.number_entry + 1);
     int at = wrong ? UNZ_END_OF_LIST_OF_FILE : unzGoToFirstFile(z);
@@ -187,7 +206,8 @@ bool npz_read(Arena *a, const char *path, Npz *out, Text *err) {
     while (!wrong && at == UNZ_OK && out->n < info.number_entry) {
         Array *x = &out->arrays[out->n++];
         wrong = read_entry(a, z, file_size, x);
-        if (!wrong && (total += mf_bytes(x->type)) > (size_t)8 << 30) wrong = "the arrays are too large";
+        if (!wrong && (total += mf_bytes(x->type)) > (size_t)8 << 30)
+            wrong = "the arrays are too large";
         at = unzGoToNextFile(z);
     }
     if (z) unzClose(z);
@@ -214,10 +234,14 @@ double array_float(const Array *x, int64_t i) {
 
 int64_t array_int(const Array *x, int64_t i) {
     switch (x->type.dt) {
-    case MfI32: return ((const int32_t *)x->data)[i];
-    case MfI64: return ((const int64_t *)x->data)[i];
-    case MfBool: return ((const uint8_t *)x->data)[i];
-    default: break;
+    case MfI32:
+        return ((const int32_t *)x->data)[i];
+    case MfI64:
+        return ((const int64_t *)x->data)[i];
+    case MfBool:
+        return ((const uint8_t *)x->data)[i];
+    default:
+        break;
     }
     double v = array_float(x, i);
     return v >= -0x1p63 && v < 0x1p63 ? (int64_t)v : 0;
@@ -227,16 +251,27 @@ void store_float(MfDType dt, void *data, int64_t i, double v) {
     uint32_t bits;
     float f = dt == MfBF16 ? round_bf16((float)v) : (float)v;
     switch (dt) {
-    case MfF32: ((float *)data)[i] = f; break;
-    case MfF64: ((double *)data)[i] = v; break;
+    case MfF32:
+        ((float *)data)[i] = f;
+        break;
+    case MfF64:
+        ((double *)data)[i] = v;
+        break;
     case MfBF16:
         memcpy(&bits, &f, 4);
         ((uint16_t *)data)[i] = (uint16_t)(bits >> 16);
         break;
-    case MfI32: ((int32_t *)data)[i] = (int32_t)v; break;
-    case MfI64: ((int64_t *)data)[i] = (int64_t)v; break;
-    case MfBool: ((uint8_t *)data)[i] = v != 0; break;
-    case MfDTypeCount: break;
+    case MfI32:
+        ((int32_t *)data)[i] = (int32_t)v;
+        break;
+    case MfI64:
+        ((int64_t *)data)[i] = (int64_t)v;
+        break;
+    case MfBool:
+        ((uint8_t *)data)[i] = v != 0;
+        break;
+    case MfDTypeCount:
+        break;
     }
 }
 
@@ -247,7 +282,8 @@ static const char *misfit(Arena *a, const Array *x, MfType t, int64_t i) {
     if (to_float) return NULL;
     double v = array_float(x, i);
     if (from_float && v != floor(v)) return arena_printf(a, "%g is not an integer", v);
-    int64_t n = array_int(x, i), low = t.dt == MfI32 ? INT32_MIN : INT64_MIN, high = t.dt == MfI32 ? INT32_MAX : INT64_MAX;
+    int64_t n = array_int(x, i), low = t.dt == MfI32 ? INT32_MIN : INT64_MIN,
+            high = t.dt == MfI32 ? INT32_MAX : INT64_MAX;
     if (t.dt == MfBool) low = 0, high = 1;
     if (t.range) low = 0, high = t.range - 1;
     if (from_float && !(v >= -0x1p63 && v < 0x1p63)) n = high, low = INT64_MAX;
@@ -258,7 +294,8 @@ static const char *misfit(Arena *a, const Array *x, MfType t, int64_t i) {
 
 bool array_convert(Arena *a, const Array *x, MfType t, void *dst, Text *err) {
     if (!mf_same_shape(x->type, t)) {
-        text_add(err, "'%s' has shape %s, %s is needed", x->name, mf_type_text(a, x->type), mf_type_text(a, t));
+        text_add(err, "'%s' has shape %s, %s is needed", x->name, mf_type_text(a, x->type),
+                 mf_type_text(a, t));
         return false;
     }
     for (int64_t i = 0; i < t.size; i++) {
@@ -267,9 +304,12 @@ bool array_convert(Arena *a, const Array *x, MfType t, void *dst, Text *err) {
             text_add(err, "'%s', element %lld: %s", x->name, (long long)i, wrong);
             return false;
         }
-        if (t.dt == MfI32) ((int32_t *)dst)[i] = (int32_t)array_int(x, i);
-        else if (t.dt == MfI64) ((int64_t *)dst)[i] = array_int(x, i);
-        else store_float(t.dt, dst, i, array_float(x, i));
+        if (t.dt == MfI32)
+            ((int32_t *)dst)[i] = (int32_t)array_int(x, i);
+        else if (t.dt == MfI64)
+            ((int64_t *)dst)[i] = array_int(x, i);
+        else
+            store_float(t.dt, dst, i, array_float(x, i));
     }
     return true;
 }
@@ -277,21 +317,33 @@ bool array_convert(Arena *a, const Array *x, MfType t, void *dst, Text *err) {
 /* ---- writing ---- */
 
 static const char *const descrs[MfDTypeCount] = {
-    [MfF32] = "<f4", [MfF64] = "<f8", [MfBF16] = "<f4", [MfI32] = "<i4", [MfI64] = "<i8", [MfBool] = "|b1"};
+    [MfF32] = "<f4", [MfF64] = "<f8", [MfBF16] = "<f4",
+    [MfI32] = "<i4", [MfI64] = "<i8", [MfBool] = "|b1"};
 
 static bool write_entry(Arena *a, zipFile z, const Array *x) {
     Text head = {0};
     text_add(&head, "{'descr': '%s', 'fortran_order': False, 'shape': (", descrs[x->type.dt]);
-    for (uint32_t d = 0; d < x->type.rank; d++) text_add(&head, "%lld, ", (long long)x->type.dim[d]);
+    for (uint32_t d = 0; d < x->type.rank; d++)
+        text_add(&head, "%lld, ", (long long)x->type.dim[d]);
     text_add(&head, "), }");
     while ((10 + head.len + 1) % 64) text_addn(&head, " ", 1);
     text_addn(&head, "\n", 1);
-    unsigned char start[10] = {0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, (unsigned char)head.len, (unsigned char)(head.len >> 8)};
+    unsigned char start[10] = {0x93,
+                               'N',
+                               'U',
+                               'M',
+                               'P',
+                               'Y',
+                               1,
+                               0,
+                               (unsigned char)head.len,
+                               (unsigned char)(head.len >> 8)};
     size_t bytes = mf_bytes(x->type);
     void *data = x->data;
     if (x->type.dt == MfBF16) { /* NumPy has no bf16: written as f32 */
         uint32_t *wide = NEW_ARRAY(a, uint32_t, (size_t)x->type.size + 1);
-        for (int64_t i = 0; i < x->type.size; i++) wide[i] = (uint32_t)((uint16_t *)x->data)[i] << 16;
+        for (int64_t i = 0; i < x->type.size; i++)
+            wide[i] = (uint32_t)((uint16_t *)x->data)[i] << 16;
         data = wide;
         bytes *= 2;
     }
