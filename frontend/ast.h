@@ -197,6 +197,10 @@ typedef struct Unit {
     size_t len;
 } Unit;
 
+/* ---- nodes.c ---- */
+/* "net.block[3].w" of members of a name, or NULL. */
+Sym ast_path(Cx *cx, const Expr *e);
+
 /* ---- parse.c (drives lexer.l and parser.y) ---- */
 /* Reports errors to cx; NULL if there were any. text must outlive cx. Registers the source. */
 Unit *parse_text(Cx *cx, Sym name, const char *text, size_t len);

@@ -26,20 +26,6 @@ bool is_operator(Sym name) {
     return operator_index(name) >= 0;
 }
 
-/* "net.fc1.w" of a member expression, or a name. */
-static Sym path_text(Cx *cx, const Expr *e) {
-    if (e->kind == ExName) return e->name;
-    if (e->kind == ExMember) {
-        Sym up = path_text(cx, e->x);
-        return up ? sym_fmt(cx, "%s.%s", up, e->name) : NULL;
-    }
-    if (e->kind == ExIndex && e->args.len == 1 && e->args.data[0].value->kind == ExInt) {
-        Sym up = path_text(cx, e->x);
-        return up ? sym_fmt(cx, "%s[%lld]", up, (long long)e->args.data[0].value->i) : NULL;
-    }
-    return NULL;
-}
-
 typedef struct OpUse { /* op[f, wrt=...] */
     int index;
     const Expr *fn;
@@ -88,7 +74,7 @@ static bool resolve_wrt(Frame *f, const FnInst *inst, const OpUse *u, Loc loc, S
     uint32_t count = u->wrt->kind == ExTuple ? u->wrt->elems.len : 1;
     for (uint32_t k = 0; k < count; k++) {
         const Expr *e = u->wrt->kind == ExTuple ? u->wrt->elems.data[k] : u->wrt;
-        Sym path = path_text(cx, e);
+        Sym path = ast_path(cx, e);
         uint32_t at = fn->nparams;
         for (uint32_t i = 0; path && i < fn->nparams; i++) {
             if (fn->ins.data[i].name == path) at = i;

@@ -283,6 +283,7 @@ FnInst *instantiate(Frame *f, Loc loc, const Item *item, Instance *self, const A
         }
         inner[i] = args[i];
         if (args[i].value.kind != VTensor) continue;
+        b_at(root->b, b->loc, NULL);
         Val v = b_param(root->b, b->name, v_type(f, args[i].value));
         inner[i].value.v = v;
         formals[inst->nformals] = b->name;

@@ -223,6 +223,7 @@ static bool concrete_arguments(Frame *f, const Item *item, CallArg *args, uint32
         if (!eval_type(&here, b->type, &want)) return false;
         const Shape *s = dims_shape(f, b->loc, want.dims, want.rank);
         if (!s) return false;
+        b_at(f->b, b->loc, NULL);
         Val v = b_param(f->b, b->name, (Type){want.dt, want.range, s});
         args[(*n)++] = (CallArg){.name = NULL, .loc = b->loc, .value = v_tensor(f, v, want.dims)};
     }
@@ -284,6 +285,9 @@ static void finish_init(Front *fr) {
     }
     capture(fr->init, fr, sym(fr->cx, "train.key"), type_of(I64, shape_scalar(fr->cx)));
     Fn *fn = root_done(fr, fr->init);
+    for (uint32_t i = fr->order.len; i-- > 0;) {
+        if (fr->order.data[i]->kind == ItModel) fn->loc = fr->order.data[i]->name_loc;
+    }
     fn->name = program_fresh(p, "init_state");
     program_add(p, fn);
     p->init = fn->name;

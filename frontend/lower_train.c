@@ -178,6 +178,7 @@ static void bind_fields(Train *t, Frame *f, int64_t batch) {
             dims[k] = (Dim){field->type.shape->dim[k - 1], &dim_computed};
         const Shape *s = dims_shape(f, b->loc, dims, rank);
         if (!s) return;
+        b_at(f->b, b->loc, NULL);
         Val v = b_param(f->b, b->name, (Type){field->type.dt, field->type.range, s});
         bind_name(f, b->name, b->loc, v_tensor(f, v, dims), false);
         find_binding(f, b->name)->quiet = true;

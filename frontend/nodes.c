@@ -212,3 +212,16 @@ Item *item_new(Lex *l, ItemKind kind, Loc loc, Sym name, Loc name_loc) {
     item->name_loc = name_loc;
     return item;
 }
+
+Sym ast_path(Cx *cx, const Expr *e) {
+    if (e->kind == ExName) return e->name;
+    if (e->kind == ExMember) {
+        Sym up = ast_path(cx, e->x);
+        return up ? sym_fmt(cx, "%s.%s", up, e->name) : NULL;
+    }
+    if (e->kind == ExIndex && e->args.len == 1 && e->args.data[0].value->kind == ExInt) {
+        Sym up = ast_path(cx, e->x);
+        return up ? sym_fmt(cx, "%s[%lld]", up, (long long)e->args.data[0].value->i) : NULL;
+    }
+    return NULL;
+}

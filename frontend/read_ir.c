@@ -83,25 +83,12 @@ static bool read_ints(Reader *r, const Expr *e, Attr *out) {
     return true;
 }
 
-static Sym path_of(Cx *cx, const Expr *e) {
-    if (e->kind == ExName) return e->name;
-    if (e->kind == ExMember) {
-        Sym up = path_of(cx, e->x);
-        return up ? sym_fmt(cx, "%s.%s", up, e->name) : NULL;
-    }
-    if (e->kind == ExIndex && e->args.len == 1 && e->args.data[0].value->kind == ExInt) {
-        Sym up = path_of(cx, e->x);
-        return up ? sym_fmt(cx, "%s[%lld]", up, (long long)e->args.data[0].value->i) : NULL;
-    }
-    return NULL;
-}
-
 static bool read_names(Reader *r, const Expr *e, Attr *out) {
     uint32_t n = e->kind == ExTuple ? e->elems.len : 1;
     Sym *names = NEW_ARRAY(r->cx->arena, Sym, n);
     for (uint32_t i = 0; i < n; i++) {
         const Expr *x = e->kind == ExTuple ? e->elems.data[i] : e;
-        if (!(names[i] = path_of(r->cx, x))) return ir_wrong(r, x->loc, "a name is needed");
+        if (!(names[i] = ast_path(r->cx, x))) return ir_wrong(r, x->loc, "a name is needed");
     }
     *out = attr_names(r->cx, names, n);
     return true;
@@ -143,7 +130,7 @@ static bool read_attr(Reader *r, Op op, const Arg *a, Attr *attrs) {
 /* ---- operands ---- */
 
 bool ir_find(Reader *r, const Expr *e, Val *out) {
-    Sym name = path_of(r->cx, e);
+    Sym name = ast_path(r->cx, e);
     for (uint32_t i = r->names.len; name && i-- > 0;) {
         if (r->names.data[i].name != name) continue;
         *out = r->names.data[i].v;

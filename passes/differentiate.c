@@ -26,7 +26,8 @@ typedef struct Reverse {
 static void add_adjoint(Reverse *r, Val x, Val contribution, Val mask, Sym rule) {
     const Ins *i = &r->fn->ins.data[x];
     if (r->adj[x] != NoVal) {
-        b_at(r->b, i->loc, rule);
+        /* a parameter of IR text has no position: the sum stands where its last term does */
+        b_at(r->b, i->loc.line ? i->loc : b_ins(r->b, contribution)->loc, rule);
         contribution = b_add(r->b, r->adj[x], contribution);
         mask = mask_sum(r->b, r->mask[x], mask);
     }
