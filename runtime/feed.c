@@ -12,7 +12,26 @@ void feed_want(const Run *r, const MfStage *s, bool *wanted) {
     }
 }
 
-/* --data: a split's name, a field's (the i-th of several files), or the dataset's. */
+/* --data: a split's name, a field's (the i-th of several files), or the dataset's; a prefix
+ * "DATASET." says which dataset is meant. */
+static void redirect(MfDataset *d, const char **files, const char *name, const char *file) {
+    size_t n = strlen(d->name);
+    if (!strncmp(name, d->name, n) && name[n] == '.') name += n + 1;
+    for (MfSplit s = MfTrain; s < MfSplitCount; s++) {
+        if (strcmp(mf_split_name(s), name)) continue;
+        d->split_files[s] = file;
+        if (s == MfTrain) d->nfiles = 0;
+        return;
+    }
+    uint32_t at = strcmp(name, d->name) ? UINT32_MAX : 0;
+    for (uint32_t f = 0; f < d->nfields; f++) {
+        if (!strcmp(name, d->fields[f].name)) at = f < d->nfiles ? f : 0;
+    }
+    if (at == UINT32_MAX) return;
+    files[at] = file;
+    if (!d->nfiles) d->nfiles = 1;
+}
+
 static MfDataset *redirected(const Run *r, const MfDataset *spec) {
     MfDataset *d = NEW(r->arena, MfDataset);
     *d = *spec;
@@ -20,20 +39,7 @@ static MfDataset *redirected(const Run *r, const MfDataset *spec) {
     for (uint32_t i = 0; i < spec->nfiles; i++) files[i] = spec->files[i];
     d->files = files;
     for (uint32_t k = 0; k < r->o.data.len; k++) {
-        const DataFile *o = &r->o.data.data[k];
-        for (MfSplit s = MfTrain; s < MfSplitCount; s++) {
-            if (strcmp(mf_split_name(s), o->name)) continue;
-            d->split_files[s] = o->file;
-            if (s == MfTrain) d->nfiles = 0;
-        }
-        uint32_t at = strcmp(o->name, spec->name) ? UINT32_MAX : 0;
-        for (uint32_t f = 0; f < spec->nfields; f++) {
-            if (!strcmp(o->name, spec->fields[f].name)) at = f < spec->nfiles ? f : 0;
-        }
-        if (at != UINT32_MAX) {
-            files[at] = o->file;
-            d->nfiles = spec->nfiles ? spec->nfiles : 1;
-        }
+        redirect(d, files, r->o.data.data[k].name, r->o.data.data[k].file);
     }
     return d;
 }
