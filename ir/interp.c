@@ -61,7 +61,10 @@ static void interp_call(Interp *in, Val v) {
     if (in->depth > 200) bug_at(in->p->cx, ins->loc, "calls nest too deeply");
     Tensor *args = NEW_ARRAY(in->a, Tensor, ins->nargs);
     for (uint32_t i = 0; i < ins->nargs; i++) args[i] = in->vals[ins->args[i]];
-    Interp inner = {in->p, callee, in->mode, in->a, NEW_ARRAY(in->a, Tensor, callee->ins.len), in->depth + 1};
+    Interp inner = *in;
+    inner.fn = callee;
+    inner.vals = NEW_ARRAY(in->a, Tensor, callee->ins.len);
+    inner.depth++;
     run(&inner, args);
     if (ins->type.shape) {
         in->vals[v] = inner.vals[callee->results.data[0]];
@@ -99,15 +102,28 @@ static void run(Interp *in, const Tensor *args) {
         case ClsContract: interp_matmul(in, ins, r); break;
         case ClsMove: interp_move(in, ins, r); break;
         case ClsCall:
-        case ClsOperator: bug_at(in->p->cx, ins->loc, "%s cannot be interpreted", op_info[ins->op].name);
+        case ClsOperator:
+            bug_at(in->p->cx, ins->loc, "%s cannot be interpreted", op_info[ins->op].name);
+        }
+        for (int64_t i = 0; in->choices && r->i && i < ins->type.shape->size; i++) {
+            interp_choose(in, r->i[i]);
         }
     }
 }
 
 void interp_run(const Program *p, const Fn *fn, InterpMode mode, Arena *a, const Tensor *args,
                 Tensor *results, Tensor **values) {
-    Interp in = {p, fn, mode, a, NEW_ARRAY(a, Tensor, fn->ins.len), 0};
+    Interp in = {p, fn, mode, a, NEW_ARRAY(a, Tensor, fn->ins.len), 0, NULL};
     run(&in, args);
     for (uint32_t i = 0; i < fn->results.len; i++) results[i] = in.vals[fn->results.data[i]];
     for (Val v = 0; values && v < fn->ins.len; v++) values[v] = &in.vals[v];
+}
+
+uint64_t interp_choices(const Program *p, const Fn *fn, Arena *a, const Tensor *args,
+                        Tensor *results) {
+    uint64_t choices = 0;
+    Interp in = {p, fn, InterpF64, a, NEW_ARRAY(a, Tensor, fn->ins.len), 0, &choices};
+    run(&in, args);
+    for (uint32_t i = 0; i < fn->results.len; i++) results[i] = in.vals[fn->results.data[i]];
+    return choices;
 }

@@ -11,10 +11,19 @@ typedef struct Interp {
     Arena *a;
     Tensor *vals; /* per Val */
     uint32_t depth;
+    uint64_t *choices; /* or NULL: see interp_choices */
 } Interp;
 
 /* x rounded to the type under InterpRound, else x. */
 double interp_round(const Interp *in, DType dt, double x);
+
+/* interp_run under InterpF64. Gives a hash of what the values are decided by: comparisons, signs,
+ * the operand that max took, whole parts. Equal hashes: the same smooth piece of fn. */
+uint64_t interp_choices(const Program *p, const Fn *fn, Arena *a, const Tensor *args,
+                        Tensor *results);
+static inline void interp_choose(const Interp *in, int64_t choice) {
+    if (in->choices) *in->choices = rng_fold(*in->choices, (uint64_t)choice);
+}
 
 /* ---- interp_elem.c ---- */
 void interp_elem(Interp *in, const Ins *ins, Tensor *r);

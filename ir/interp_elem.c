@@ -44,44 +44,90 @@ static int64_t saturate(double x, DType dt) {
     return (int64_t)x;
 }
 
-static void convert(Interp *in, const Ins *ins, Tensor *r) {
+static int64_t int_from(Type to, const Tensor *x, int64_t k) {
+    if (to.dt == BOOL) return x->re ? x->re[k] != 0 : x->i[k] != 0;
+    int64_t i = x->re ? saturate(x->re[k], to.dt) : x->i[k];
+    if (to.range) return i < 0 ? 0 : i >= to.range ? to.range - 1 : i;
+    return wrap(to.dt, i);
+}
+
+static double float_from(const Interp *in, Type to, const Tensor *x, int64_t k) {
+    if (x->re) return interp_round(in, to.dt, x->re[k]);
+    /* rounded once: through a double, a large integer would be rounded twice */
+    bool single = in->mode == InterpRound && to.dt != F64;
+    return interp_round(in, to.dt, single ? (double)(float)x->i[k] : (double)x->i[k]);
+}
+
+static void convert(const Interp *in, const Ins *ins, Tensor *r) {
     const Tensor *x = &in->vals[ins->args[0]];
-    Type to = ins->type;
-    for (int64_t k = 0; k < to.shape->size; k++) {
-        if (r->re) {
-            double v = x->re ? x->re[k] : (double)x->i[k];
-            /* an integer reaches bf16 through f32 */
-            r->re[k] = interp_round(in, to.dt, x->i && to.dt == BF16 ? (double)(float)x->i[k] : v);
-            if (r->im && x->im) r->im[k] = x->im[k];
-            continue;
-        }
-        if (to.dt == BOOL) {
-            r->i[k] = x->re ? x->re[k] != 0 : x->i[k] != 0;
-            continue;
-        }
-        int64_t i = x->re ? saturate(x->re[k], to.dt) : wrap(to.dt, x->i[k]);
-        if (to.range) i = i < 0 ? 0 : i >= to.range ? to.range - 1 : i;
-        r->i[k] = i;
+    for (int64_t k = 0; k < ins->type.shape->size; k++) {
+        if (r->i) r->i[k] = int_from(ins->type, x, k);
+        else r->re[k] = float_from(in, ins->type, x, k);
+        if (r->im && x->im) r->im[k] = x->im[k];
     }
 }
 
-/* The n-th operand's element as double or complex; bools arrive as 0 and 1. */
-static double real_at(const Tensor *x, int64_t k) { return x->re ? x->re[k] : (double)x->i[k]; }
+/* ---- operations of several roundings ---- */
+
+static double rounded_rsqrt(const Interp *in, DType dt, double a, double b) {
+    (void)b;
+    return 1 / interp_round(in, dt == BF16 ? F32 : dt, sqrt(a));
+}
+
+static double rounded_mod(const Interp *in, DType dt, double a, double b) {
+    return a - interp_round(in, dt, floor(interp_round(in, dt, a / b)) * b);
+}
+
+typedef double Stepwise(const Interp *in, DType dt, double a, double b);
+static Stepwise *const stepwise[OpCount] = {
+    [Op_rsqrt] = rounded_rsqrt,
+    [Op_mod] = rounded_mod,
+};
+
+/* ---- elementwise ---- */
+
+/* What y is decided by, where the operation has a kink or a jump. */
+static int64_t choice(Op op, double a, double b, double y) {
+    switch (op) {
+    case Op_abs: return signbit(a) != 0;
+    case Op_max:
+    case Op_min: return y == a;
+    case Op_mod: return saturate(floor(a / b), I64);
+    case Op_sign:
+    case Op_floor:
+    case Op_ceil:
+    case Op_round: return saturate(y, I64);
+    default: return 0;
+    }
+}
+
+/* An element as double or complex; bools arrive as 0 and 1. */
+static double real_at(const Tensor *x, int64_t k) {
+    return x->re ? x->re[k] : (double)x->i[k];
+}
+
 static double complex complex_at(const Tensor *x, int64_t k) {
     return complex_of(real_at(x, k), x->im ? x->im[k] : 0);
 }
 
-static void on_floats(Interp *in, const Ins *ins, const Tensor *const *x, Tensor *r) {
+static void on_complex(const Ins *ins, const Tensor *const *x, Tensor *r) {
     for (int64_t k = 0; k < ins->type.shape->size; k++) {
-        if (in->mode == InterpComplex) {
-            double complex z = meanings[ins->op].complex_(complex_at(x[0], k), complex_at(x[1], k), complex_at(x[2], k));
-            if (r->i) r->i[k] = RE(z) != 0;
-            else r->re[k] = RE(z), r->im[k] = cimag(z);
-            continue;
-        }
-        double y = meanings[ins->op].real(real_at(x[0], k), real_at(x[1], k), real_at(x[2], k));
+        double complex z = meanings[ins->op].complex_(complex_at(x[0], k), complex_at(x[1], k),
+                                                      complex_at(x[2], k));
+        if (r->i) r->i[k] = RE(z) != 0;
+        else r->re[k] = RE(z), r->im[k] = cimag(z);
+    }
+}
+
+static void on_floats(const Interp *in, const Ins *ins, const Tensor *const *x, Tensor *r) {
+    DType dt = ins->type.dt;
+    Stepwise *steps = in->mode == InterpRound ? stepwise[ins->op] : NULL;
+    for (int64_t k = 0; k < ins->type.shape->size; k++) {
+        double a = real_at(x[0], k), b = real_at(x[1], k);
+        double y = steps ? steps(in, dt, a, b) : meanings[ins->op].real(a, b, real_at(x[2], k));
         if (r->i) r->i[k] = y != 0;
-        else r->re[k] = interp_round(in, ins->type.dt, ins->type.dt == BF16 && in->mode == InterpRound ? (double)(float)y : y);
+        else r->re[k] = interp_round(in, dt, y);
+        interp_choose(in, choice((Op)ins->op, a, b, y));
     }
 }
 
@@ -92,11 +138,17 @@ void interp_elem(Interp *in, const Ins *ins, Tensor *r) {
     }
     const Tensor *x[3];
     for (uint32_t i = 0; i < 3; i++) x[i] = &in->vals[ins->args[i < ins->nargs ? i : 0]];
-    if (x[ins->nargs - 1]->re) {
+    bool floats = x[ins->nargs - 1]->re != NULL;
+    if (floats && in->mode == InterpComplex) {
+        on_complex(ins, x, r);
+        return;
+    }
+    if (floats) {
         on_floats(in, ins, x, r);
         return;
     }
     for (int64_t k = 0; k < ins->type.shape->size; k++) {
-        r->i[k] = wrap(ins->type.dt, meanings[ins->op].whole(x[0]->i[k], x[1]->i[k], x[2]->i[k]));
+        int64_t i = meanings[ins->op].whole(x[0]->i[k], x[1]->i[k], x[2]->i[k]);
+        r->i[k] = wrap(ins->type.dt, i);
     }
 }

@@ -64,8 +64,9 @@ static bool from_pad(const View *v, const int64_t *at, int64_t *x) {
 static const struct {
     Op op;
     bool (*from)(const View *v, const int64_t *at, int64_t *x);
-} views[] = {{Op_broadcast, from_broadcast}, {Op_reshape, from_reshape}, {Op_transpose, from_transpose},
-             {Op_slice, from_slice},         {Op_flip, from_flip},       {Op_pad, from_pad}};
+} views[] = {{Op_broadcast, from_broadcast}, {Op_reshape, from_reshape},
+             {Op_transpose, from_transpose}, {Op_slice, from_slice},
+             {Op_flip, from_flip},           {Op_pad, from_pad}};
 
 void interp_view(Interp *in, const Ins *ins, Tensor *r) {
     const Tensor *x = &in->vals[ins->args[0]];
@@ -162,11 +163,12 @@ static void move_cumsum(Interp *in, const Ins *ins, Tensor *r) {
     const Tensor *x = &in->vals[ins->args[0]];
     const Shape *s = x->type.shape;
     int64_t axis = ins->attrs[0].i, n = s->dim[axis], at[InterpMaxRank];
-    DType acc = s && x->type.dt == BF16 ? F32 : x->type.dt;
+    DType acc = x->type.dt == BF16 ? F32 : x->type.dt;
     for (int64_t i = 0; i < s->size; i++) {
         coords_of(s, i, at);
         if (at[axis]) continue;
-        Tensor sum = tensor_new(in->a, (Type){acc, 0, shape_scalar(in->p->cx)}, in->mode == InterpComplex);
+        Type scalar = type_of(acc, shape_scalar(in->p->cx));
+        Tensor sum = tensor_new(in->a, scalar, in->mode == InterpComplex);
         for (int64_t k = 0; k < n; k++) {
             at[axis] = ins->attrs[1].i ? n - 1 - k : k;
             int64_t here = offset_of(s, at);
@@ -181,8 +183,9 @@ void interp_move(Interp *in, const Ins *ins, Tensor *r) {
     static const struct {
         Op op;
         void (*run)(Interp *, const Ins *, Tensor *);
-    } moves[] = {{Op_concat, move_concat}, {Op_argmax, move_arg},          {Op_argmin, move_arg},
-                 {Op_gather, move_gather}, {Op_scatter_add, move_scatter}, {Op_cumsum, move_cumsum}};
+    } moves[] = {{Op_concat, move_concat},       {Op_argmax, move_arg},
+                 {Op_argmin, move_arg},          {Op_gather, move_gather},
+                 {Op_scatter_add, move_scatter}, {Op_cumsum, move_cumsum}};
     size_t k = 0;
     while (moves[k].op != ins->op) k++;
     moves[k].run(in, ins, r);

@@ -54,12 +54,10 @@ static Cell combine(const Sum *s, Cell a, Cell b) {
 
 /* acc + a * b, fused. */
 static Cell fused(const Sum *s, Cell acc, Cell a, Cell b) {
-    Cell r;
-    if (s->in->mode == InterpRound && s->dt == F32) r.re = (double)fmaf((float)a.re, (float)b.re, (float)acc.re);
-    else r.re = fma(a.re, b.re, acc.re);
-    r.im = acc.im + a.re * b.im + a.im * b.re;
-    r.i = 0;
-    return r;
+    bool single = s->in->mode == InterpRound && s->dt == F32;
+    double re = single ? (double)fmaf((float)a.re, (float)b.re, (float)acc.re)
+                       : fma(a.re, b.re, acc.re);
+    return (Cell){re, acc.im + a.re * b.im + a.im * b.re, 0};
 }
 
 /* Element k of what is summed, or of the first and second factor. */
@@ -136,7 +134,7 @@ void interp_reduce(Interp *in, const Ins *ins, Tensor *r) {
     bool last = s->rank && reduced[s->rank - 1];
     int64_t n = ins->type.shape->size, *offsets = NEW_ARRAY(in->a, int64_t, s->size + 1);
     int64_t *filled = NEW_ARRAY(in->a, int64_t, n ? n : 1);
-    for (int64_t i = 0; i < s->size; i++) { /* row-major: per output, elements come in their order */
+    for (int64_t i = 0; i < s->size; i++) { /* row-major: an output's elements in their order */
         coords_of(s, i, at);
         int64_t out = 0;
         for (uint32_t d = 0; d < s->rank; d++) {
@@ -148,6 +146,10 @@ void interp_reduce(Interp *in, const Ins *ins, Tensor *r) {
     for (int64_t i = 0; i < n; i++) {
         Terms f = {.x = x, .xi = offsets + i * count};
         put(in, r, i, last ? lanes_rule(&sum, &f, count) : chain_rule(&sum, &f, count));
+        bool picks = r->re && (ins->op == Op_reduce_max || ins->op == Op_reduce_min);
+        for (int64_t k = 0; picks && k < count; k++) {
+            interp_choose(in, x->re[f.xi[k]] == r->re[i]);
+        }
     }
 }
 

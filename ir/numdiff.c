@@ -1,7 +1,8 @@
-/* Numerical derivatives by the interpreter. Complex step: the imaginary part of f(x + ihu) over h is
- * exact to rounding. Where an operation has no complex version of its own (its continuation is
- * itself a derivative rule), 5-point differences at two steps, extrapolated. */
-#include "ir/ir.h"
+/* Numerical derivatives by the interpreter. Complex step: the imaginary part of f(x + ihu) over h
+ * is exact to rounding. Where an operation has no complex version of its own (its continuation is
+ * itself a derivative rule), 5-point differences at two steps, extrapolated; steps that reach
+ * another smooth piece of f are shortened. Tests: tests/ir/numdiff_test.c */
+#include "ir/interp.h"
 
 #include <math.h>
 
@@ -11,6 +12,9 @@ typedef struct Diff {
     Arena *a;
     const Tensor *args, *u, *w;
     uint32_t k;
+    Tensor *base;     /* results at args */
+    uint64_t choices; /* at args */
+    bool crossed;     /* a point of another piece was met */
 } Diff;
 
 static bool analytic(const Program *p, const Fn *fn) {
@@ -26,10 +30,15 @@ static bool analytic(const Program *p, const Fn *fn) {
     return true;
 }
 
+static Tensor *arguments(const Diff *d) {
+    Tensor *x = NEW_ARRAY(d->a, Tensor, d->fn->nparams);
+    memcpy(x, d->args, d->fn->nparams * sizeof *x);
+    return x;
+}
+
 static double complex_step(const Diff *d) {
     const double h = 1e-30;
-    Tensor *x = NEW_ARRAY(d->a, Tensor, d->fn->nparams), *y = NEW_ARRAY(d->a, Tensor, d->fn->results.len);
-    for (uint32_t i = 0; i < d->fn->nparams; i++) x[i] = d->args[i];
+    Tensor *x = arguments(d), *y = NEW_ARRAY(d->a, Tensor, d->fn->results.len);
     x[d->k].im = NEW_ARRAY(d->a, double, (size_t)d->u->type.shape->size + 1);
     for (int64_t i = 0; i < d->u->type.shape->size; i++) x[d->k].im[i] = h * d->u->re[i];
     interp_run(d->p, d->fn, InterpComplex, d->a, x, y, NULL);
@@ -43,38 +52,66 @@ static double complex_step(const Diff *d) {
 }
 
 /* <w, f(x + t u) - f(x)>: the difference keeps digits that the sum would lose. */
-static double moved(const Diff *d, double t, const Tensor *base) {
-    Tensor *x = NEW_ARRAY(d->a, Tensor, d->fn->nparams), *y = NEW_ARRAY(d->a, Tensor, d->fn->results.len);
-    for (uint32_t i = 0; i < d->fn->nparams; i++) x[i] = d->args[i];
+static double moved(Diff *d, double t) {
+    Tensor *x = arguments(d), *y = NEW_ARRAY(d->a, Tensor, d->fn->results.len);
     x[d->k] = tensor_new(d->a, d->u->type, false);
     for (int64_t i = 0; i < d->u->type.shape->size; i++) {
         x[d->k].re[i] = d->args[d->k].re[i] + t * d->u->re[i];
     }
-    interp_run(d->p, d->fn, InterpF64, d->a, x, y, NULL);
+    d->crossed |= interp_choices(d->p, d->fn, d->a, x, y) != d->choices;
     double sum = 0;
     for (uint32_t r = 0; r < d->fn->results.len; r++) {
         for (int64_t i = 0; y[r].re && i < y[r].type.shape->size; i++) {
-            sum += d->w[r].re[i] * (y[r].re[i] - base[r].re[i]);
+            sum += d->w[r].re[i] * (y[r].re[i] - d->base[r].re[i]);
         }
     }
     return sum;
 }
 
-static double five_point(const Diff *d, double h, const Tensor *base) {
-    double near = moved(d, h, base) - moved(d, -h, base);
-    double far = moved(d, 2 * h, base) - moved(d, -2 * h, base);
+static double five_point(Diff *d, double h) {
+    double near = moved(d, h) - moved(d, -h);
+    double far = moved(d, 2 * h) - moved(d, -2 * h);
     return (8 * near - far) / (12 * h);
+}
+
+/* About 2^-11 over the largest entry of u, a power of two. */
+static double first_step(const Diff *d) {
+    double most = 0;
+    int exponent;
+    for (int64_t i = 0; i < d->u->type.shape->size; i++) most = fmax(most, fabs(d->u->re[i]));
+    if (!(most > 0) || isinf(most)) return 0x1p-11;
+    frexp(most, &exponent);
+    return ldexp(0x1p-10, -exponent);
+}
+
+/* The size of <w, f>, whose rounding the differences see. */
+static double magnitude(const Diff *d) {
+    double sum = 0;
+    for (uint32_t r = 0; r < d->fn->results.len; r++) {
+        for (int64_t i = 0; d->base[r].re && i < d->base[r].type.shape->size; i++) {
+            sum += fabs(d->w[r].re[i] * d->base[r].re[i]);
+        }
+    }
+    return sum;
+}
+
+static double differences(Diff *d, double *err) {
+    d->base = NEW_ARRAY(d->a, Tensor, d->fn->results.len);
+    d->choices = interp_choices(d->p, d->fn, d->a, d->args, d->base);
+    double h = first_step(d), best = 0;
+    for (int tries = 0; tries < 6; tries++, h /= 8) {
+        d->crossed = false;
+        double coarse = five_point(d, h), fine = five_point(d, h / 2);
+        best = (16 * fine - coarse) / 15;
+        *err = fabs(best - fine) * (d->crossed ? 1 : 0x1p-4) + 0x1p-53 * magnitude(d) / h;
+        if (!d->crossed) break;
+    }
+    return best;
 }
 
 double numdiff_directional(const Program *p, const Fn *fn, Arena *a, const Tensor *args, uint32_t k,
                            const Tensor *u, const Tensor *w, double *err) {
-    Diff d = {p, fn, a, args, u, w, k};
+    Diff d = {.p = p, .fn = fn, .a = a, .args = args, .u = u, .w = w, .k = k};
     *err = 0;
-    if (analytic(p, fn)) return complex_step(&d);
-    Tensor *base = NEW_ARRAY(a, Tensor, fn->results.len);
-    interp_run(p, fn, InterpF64, a, args, base, NULL);
-    double coarse = five_point(&d, 0x1p-11, base), fine = five_point(&d, 0x1p-12, base);
-    double best = (16 * fine - coarse) / 15;
-    *err = fabs(best - fine) * 0x1p-4;
-    return best;
+    return analytic(p, fn) ? complex_step(&d) : differences(&d, err);
 }
