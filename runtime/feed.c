@@ -44,6 +44,23 @@ static MfDataset *redirected(const Run *r, const MfDataset *spec) {
     return d;
 }
 
+/* Whether a name of --data means a split, a dataset or a field. */
+static bool names_data(const Manifest *m, const char *name) {
+    for (uint32_t i = 0; i < m->ndatasets; i++) {
+        const MfDataset *d = &m->datasets[i];
+        size_t n = strlen(d->name);
+        const char *part = !strncmp(name, d->name, n) && name[n] == '.' ? name + n + 1 : name;
+        if (!strcmp(name, d->name)) return true;
+        for (MfSplit s = MfTrain; s < MfSplitCount; s++) {
+            if (!strcmp(part, mf_split_name(s))) return true;
+        }
+        for (uint32_t f = 0; f < d->nfields; f++) {
+            if (!strcmp(part, d->fields[f].name)) return true;
+        }
+    }
+    return false;
+}
+
 static const char *stat_name(Arena *a, const MfDataset *d, const MfField *f, const char *what) {
     return arena_printf(a, "data.%s.%s.%s", d->name, f->name, what);
 }
@@ -85,6 +102,11 @@ static void add_stat(Run *r, const MfDataset *d, const MfField *f, const char *w
 }
 
 Exit feed_read(Run *r, const bool *wanted, const Checkpoint *earlier) {
+    for (uint32_t k = 0; k < r->o.data.len; k++) {
+        const char *name = r->o.data.data[k].name;
+        if (names_data(r->m, name)) continue;
+        return run_error(r, ExitUsage, "--data %s=...: no field, split or dataset of that name", name);
+    }
     if (!r->data) r->data = NEW_ARRAY(r->arena, struct Data *, r->m->ndatasets);
     for (uint32_t i = 0; i < r->m->ndatasets; i++) {
         if (!wanted[i] || r->data[i]) continue;
