@@ -66,6 +66,7 @@ struct Expr {
     Loc loc;    /* the whole expression where it stands on one line, else its start */
     Loc op_loc; /* of a binary or unary operator, a call's '(' , a member's name */
     bool paren;
+    uint32_t depth; /* of the tree below: walks are recursive, so it is limited */
     BinOp op; /* ExBinary */
     char uop; /* ExUnary */
     int64_t i;

@@ -18,6 +18,15 @@ Expr *expr_new(Lex *l, ExprKind kind, Loc loc) {
     return e;
 }
 
+enum { MaxDepth = 5000 };
+
+static void deepen(Lex *l, Expr *e, const Expr *x) {
+    if (x->depth >= e->depth) e->depth = x->depth + 1;
+    if (e->depth != MaxDepth) return;
+    diag_error(l->cx, e->loc, "the expression is nested too deeply; bind parts of it by let");
+    l->fatal = true;
+}
+
 Expr *expr_name(Lex *l, Sym name, Loc loc) {
     Expr *e = expr_new(l, ExName, loc);
     e->name = name;
@@ -54,6 +63,8 @@ Expr *expr_binary(Lex *l, BinOp op, Expr *x, Expr *y, Loc op_loc) {
     e->op_loc = op_loc;
     e->x = x;
     e->y = y;
+    deepen(l, e, x);
+    deepen(l, e, y);
     return e;
 }
 
@@ -62,6 +73,7 @@ Expr *expr_unary(Lex *l, char op, Expr *x, Loc op_loc) {
     e->uop = op;
     e->op_loc = op_loc;
     e->x = x;
+    deepen(l, e, x);
     return e;
 }
 
@@ -69,6 +81,7 @@ static Expr *applied(Lex *l, ExprKind kind, Expr *x, Args args, Loc open, Loc cl
     Expr *e = expr_new(l, kind, loc_join(x->loc, close));
     e->op_loc = open;
     e->x = x;
+    deepen(l, e, x);
     e->args = args;
     return e;
 }
@@ -85,6 +98,7 @@ Expr *expr_member(Lex *l, Expr *x, Sym name, Loc name_loc) {
     Expr *e = expr_new(l, ExMember, loc_join(x->loc, name_loc));
     e->op_loc = name_loc;
     e->x = x;
+    deepen(l, e, x);
     e->name = name;
     return e;
 }
