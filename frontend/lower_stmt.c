@@ -107,10 +107,16 @@ static void lower_assign(Frame *f, const Stmt *st) {
     b->quiet = true;
 }
 
+enum { MaxUnrolled = 10000 };
+
 static void lower_for(Frame *f, const Stmt *st) {
     int64_t from, to;
     if (!eval_int(f, st->x, &from, "the start of a 'for'") ||
         !eval_int(f, st->y, &to, "the end of a 'for'")) {
+        return;
+    }
+    if (to - 1 > from && (uint64_t)to - (uint64_t)from > MaxUnrolled) {
+        diag_error(f->fr->cx, st->y->loc, "a 'for' is unrolled; %d turns are the most", MaxUnrolled);
         return;
     }
     uint32_t errors = f->fr->cx->errors;
