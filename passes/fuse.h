@@ -1,18 +1,33 @@
-/* What the files of fusion share. */
-#ifndef BPC_FUSE_H
-#define BPC_FUSE_H
+/* What the files of the pass `fuse` share: fuse.c says which values must be stored, fuse_group.c
+ * puts the stored values into groups, fuse_kernel.c makes a kernel of each group. */
+#ifndef BPC_PASSES_FUSE_H
+#define BPC_PASSES_FUSE_H
 
 #include "passes/passes.h"
 
 #define NoGroup UINT32_MAX
 
+enum {
+    CheapCost = 2,    /* operations per element that may be done again in a second kernel */
+    CheapReaders = 8, /* and in so many kernels */
+    MaxStored = 48,   /* values that a kernel stores */
+};
+
+/* A group that reads a value. direct: only at the index at which the group stores. */
+typedef struct Reader {
+    uint32_t group;
+    bool direct;
+} Reader;
+typedef VEC(Reader) Readers;
+
 typedef struct Group { /* a kernel in the making */
     KernelKind kind;
     Val root;
     const Shape *space;
-    VEC(Val) stored;  /* map values that it stores; a root by itself */
-    VEC(uint32_t) in; /* groups whose results it reads */
-    bool dead;
+    Vals stored;     /* what it may store, the root included */
+    Readers in;      /* the groups that it reads from */
+    uint64_t *reach; /* bits of all groups that it depends on */
+    uint32_t into;   /* the group that took it in, or itself */
 } Group;
 
 typedef struct Fuse {
@@ -20,36 +35,37 @@ typedef struct Fuse {
     Fn *fn;
     Arena *a;
     bool *live, *stored;
-    uint32_t *group; /* of stored values */
-    uint32_t *cost;  /* of computing it from stored values */
-    VEC(Group) groups;
+    uint32_t *cost;    /* operations per element, from stored values */
+    uint32_t *group;   /* of a stored value; ask fuse_group_of */
+    Readers *readers;  /* of values that are not constants */
+    VEC(Group) groups; /* from the last value to the first */
+    uint32_t max_groups;
 } Fuse;
 
-enum { DearCost = 4 }; /* more work than this is not done twice */
-
-static inline const Ins *ins_at(const Fuse *f, Val v) {
-    return &f->fn->ins.data[v];
+static inline const Ins *fuse_ins(const Fuse *f, Val v) { return &f->fn->ins.data[v]; }
+static inline OpClass fuse_class(const Fuse *f, Val v) { return op_info[fuse_ins(f, v)->op].cls; }
+/* In memory before the function starts. */
+static inline bool fuse_is_free(const Fuse *f, Val v) {
+    return fuse_ins(f, v)->op == Op_param || fuse_ins(f, v)->op == Op_const;
 }
-static inline OpClass class_of(const Fuse *f, Val v) {
-    return op_info[ins_at(f, v)->op].cls;
-}
-static inline bool is_free(const Fuse *f, Val v) {
-    return ins_at(f, v)->op == Op_param || ins_at(f, v)->op == Op_const;
-}
-static inline bool is_root(const Fuse *f, Val v) {
-    OpClass c = class_of(f, v);
+static inline bool fuse_is_root(const Fuse *f, Val v) {
+    OpClass c = fuse_class(f, v);
     return c == ClsReduce || c == ClsContract || c == ClsMove;
 }
-/* Whether v is memory under another shape. */
-static inline bool is_alias(const Fuse *f, Val v) {
-    return ins_at(f, v)->op == Op_reshape;
+/* What a chain of reshapes renames. */
+static inline Val fuse_memory(const Fuse *f, Val v) {
+    while (fuse_ins(f, v)->op == Op_reshape) v = fuse_ins(f, v)->args[0];
+    return v;
 }
 
-/* Group g reads what group `on` stores. */
-void fuse_depend(Fuse *f, uint32_t g, uint32_t on);
-/* Whether what group `from` stores reaches group `to`, not counting a direct edge if skip. */
-bool fuse_path(const Fuse *f, uint32_t to, uint32_t from, bool skip);
-/* Joins maps, then gives reductions and contractions their epilogues. */
-void fuse_merge(Fuse *f);
+/* ---- fuse_group.c ---- */
+void fuse_make_groups(Fuse *f);
+uint32_t fuse_find(const Fuse *f, uint32_t g); /* the group that g is part of now */
+uint32_t fuse_group_of(const Fuse *f, Val v);  /* of a stored value */
+/* Group g comes after group `on`; false if `on` already comes after g. */
+bool fuse_after(Fuse *f, uint32_t g, uint32_t on);
+
+/* ---- fuse_kernel.c ---- */
+void fuse_make_kernels(Fuse *f);
 
 #endif

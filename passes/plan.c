@@ -1,27 +1,35 @@
 /* A place in memory for every value that a kernel stores or reads: arguments and results where the
- * caller put them, everything else in one arena whose size is known now. Two values share bytes
- * only if one is dead before the other is written. A result that was donated a parameter's storage
- * takes it if nothing can read the parameter afterwards; else it is made aside and copied at the
- * end. Tests: tests/passes/plan_test.c */
+ * caller put them, constants in the program, everything else in one arena whose size is known now.
+ *
+ * Kernels are walked in order: what a kernel stores takes the smallest free stretch that holds it,
+ * what it reads last is free afterwards. A map may store over a value that dies in it and that it
+ * reads at the index of the element it writes and nowhere else. A reshape is the memory of its
+ * operand. A result that was donated a parameter's storage takes it if the parameter is read by
+ * earlier kernels only, or by its own at the index that is written; else it is made in the arena
+ * and a last kernel copies it. Tests: tests/passes/plan_test.c */
 #include "passes/passes.h"
 
-typedef struct Life {
-    Val v;
-    uint32_t from, to; /* kernels that write it and read it last */
-    uint64_t bytes;
-} Life;
+#include <stdlib.h>
+
+enum { Align = 64 };
+
+typedef struct Hole { /* a free stretch of the arena */
+    uint64_t offset, bytes;
+} Hole;
 
 typedef struct Planner {
     Program *p;
     Fn *fn;
     Arena *a;
     Plan *plan;
-    VEC(Life) lives;
+    uint32_t *made, *last; /* kernels that store a value and read it last; NoVal: none */
+    uint32_t *moved;       /* k + 1: kernel k reads it at another index than the one it writes */
+    uint32_t *taken;       /* k + 1: its place went to a value that kernel k stores, or is free */
+    VEC(Hole) holes;       /* by offset, never side by side */
+    uint64_t end;
 } Planner;
 
-static const Ins *ins_at(const Planner *s, Val v) {
-    return &s->fn->ins.data[v];
-}
+static const Ins *ins_at(const Planner *s, Val v) { return &s->fn->ins.data[v]; }
 
 static Val base_of(const Planner *s, Val v) {
     while (ins_at(s, v)->op == Op_reshape) v = ins_at(s, v)->args[0];
@@ -31,80 +39,71 @@ static Val base_of(const Planner *s, Val v) {
 static uint64_t bytes_of(const Planner *s, Val v) {
     size_t bytes;
     Type t = ins_at(s, v)->type;
-    if (!size_mul((size_t)t.shape->size, dtype_size(t.dt), &bytes))
-        BUG(s->p->cx, "a buffer's size overflows");
+    if (!size_mul((size_t)t.shape->size, dtype_size(t.dt), &bytes)) {
+        bug_at(s->p->cx, ins_at(s, v)->loc, "the size of a buffer overflows");
+    }
     return bytes;
+}
+
+/* ---- who reads what ---- */
+
+/* Operands of anything but an elementwise member at the written index are read elsewhere. */
+static void find_moved(Planner *s, const Kernel *k) {
+    uint32_t mark = k->id + 1;
+    for (uint32_t m = k->members.len; m-- > 0;) {
+        Val v = k->members.data[m];
+        const Ins *i = ins_at(s, v);
+        bool direct = op_info[i->op].cls == ClsElem && s->moved[v] != mark;
+        for (uint32_t n = 0; n < i->nargs && !direct; n++) s->moved[i->args[n]] = mark;
+    }
+    for (uint32_t j = 0; j < k->inputs.len; j++) {
+        Val v = k->inputs.data[j];
+        if (base_of(s, v) != v) s->moved[base_of(s, v)] = mark;
+    }
+}
+
+static void find_reads(Planner *s) {
+    const Fn *fn = s->fn;
+    uint32_t n = fn->ins.len;
+    s->made = NEW_ARRAY(s->a, uint32_t, n);
+    s->last = NEW_ARRAY(s->a, uint32_t, n);
+    s->moved = NEW_ARRAY(s->a, uint32_t, n);
+    s->taken = NEW_ARRAY(s->a, uint32_t, n);
+    for (Val v = 0; v < n; v++) s->made[v] = s->last[v] = NoVal;
+    for (uint32_t id = 0; id < fn->kernels.len; id++) {
+        const Kernel *k = fn->kernels.data[id];
+        for (uint32_t j = 0; j < k->inputs.len; j++) s->last[base_of(s, k->inputs.data[j])] = id;
+        for (uint32_t j = 0; j < k->outputs.len; j++) s->made[k->outputs.data[j]] = id;
+    }
 }
 
 /* ---- donated parameters ---- */
 
-static uint32_t writer_of(const Planner *s, Val v) {
-    for (uint32_t n = 0; n < s->fn->kernels.len; n++) {
-        const Kernel *k = s->fn->kernels.data[n];
-        for (uint32_t j = 0; j < k->outputs.len; j++) {
-            if (k->outputs.data[j] == v) return n;
-        }
-    }
-    return UINT32_MAX;
+/* Whether `writer` may store over param; find_reads has been done. */
+static bool may_overwrite(Planner *s, Val param, uint32_t writer) {
+    uint32_t last = s->last[param];
+    if (last == NoVal || last < writer) return true;
+    if (last > writer) return false;
+    const Kernel *k = s->fn->kernels.data[writer];
+    find_moved(s, k);
+    return s->moved[param] != k->id + 1;
 }
 
-static bool reads(const Planner *s, const Kernel *k, Val param) {
-    for (uint32_t j = 0; j < k->inputs.len; j++) {
-        if (base_of(s, k->inputs.data[j]) == param) return true;
-    }
-    return false;
-}
-
-/* In kernel k, param is only read at the index that is written. */
-static bool in_place(const Planner *s, const Kernel *k, Val param) {
-    if (k->kind == KernMove) return false;
-    for (uint32_t j = 0; j < k->members.len; j++) {
-        const Ins *i = ins_at(s, k->members.data[j]);
-        for (uint32_t n = 0; n < i->nargs; n++) {
-            Val x = i->args[n];
-            if (base_of(s, x) != param) continue;
-            if (x != param || op_info[i->op].cls != ClsElem || i->type.shape != k->space)
-                return false;
-        }
-        /* a view of something computed from param reads it elsewhere */
-        if (op_info[i->op].cls != ClsView && op_info[i->op].cls != ClsReduce &&
-            op_info[i->op].cls != ClsContract)
-            continue;
-        for (uint32_t n = 0; n < i->nargs; n++) {
-            for (uint32_t m = 0; m < j; m++) {
-                if (k->members.data[m] == i->args[n] &&
-                    ins_at(s, i->args[n])->type.shape == k->space)
-                    return false;
-            }
-        }
-    }
-    return true;
-}
-
-static bool may_overwrite(const Planner *s, Val param, uint32_t writer) {
-    for (uint32_t n = writer + 1; n < s->fn->kernels.len; n++) {
-        if (reads(s, s->fn->kernels.data[n], param)) return false;
-    }
-    return !reads(s, s->fn->kernels.data[writer], param) ||
-           in_place(s, s->fn->kernels.data[writer], param);
-}
-
-/* The value is made in the arena; a last kernel copies it to where it belongs. */
+/* The identity of v, in a last kernel of its own. */
 static Val copy_at_end(Planner *s, Val v) {
     Arena *a = s->p->cx->arena;
-    Val *arg = NEW(a, Val);
+    Ins copy = *ins_at(s, v);
+    Val *arg = NEW(a, Val), out = s->fn->ins.len;
     *arg = v;
-    Ins copy = {.op = Op_opt_barrier,
-                .nargs = 1,
-                .args = arg,
-                .type = ins_at(s, v)->type,
-                .loc = ins_at(s, v)->loc,
-                .rule = ins_at(s, v)->rule};
+    copy.op = dtype_is_float(copy.type.dt) ? Op_opt_barrier : Op_cast;
+    copy.nargs = 1;
+    copy.args = arg;
+    copy.attrs = NULL;
+    copy.name = NULL;
     vec_push(a, &s->fn->ins, copy);
-    Val out = s->fn->ins.len - 1;
     Kernel *k = NEW(a, Kernel);
-    *k = (Kernel){
-        .id = s->fn->kernels.len, .kind = KernMap, .root = NoVal, .space = copy.type.shape};
+    *k = (Kernel){.id = s->fn->kernels.len, .kind = KernMap, .root = NoVal,
+                  .space = copy.type.shape};
     vec_push(a, &k->members, out);
     vec_push(a, &k->inputs, v);
     vec_push(a, &k->outputs, out);
@@ -114,95 +113,143 @@ static Val copy_at_end(Planner *s, Val v) {
 
 static void settle_donations(Planner *s) {
     Fn *fn = s->fn;
-    uint32_t n = fn->results.len;
-    bool *unsafe = NEW_ARRAY(s->a, bool, n);
-    for (uint32_t r = 0; fn->donated && r < n; r++) {
-        if (fn->donated[r] < 0) continue;
-        uint32_t w = writer_of(s, fn->results.data[r]);
-        unsafe[r] = w == UINT32_MAX || !may_overwrite(s, (Val)fn->donated[r], w);
+    uint32_t n = fn->donated ? fn->results.len : 0;
+    bool *copied = NEW_ARRAY(s->a, bool, n);
+    find_reads(s);
+    for (uint32_t r = 0; r < n; r++) {
+        Val v = fn->results.data[r];
+        if (fn->donated[r] < 0 || v == (Val)fn->donated[r]) continue;
+        copied[r] = !may_overwrite(s, (Val)fn->donated[r], s->made[v]);
     }
     for (uint32_t r = 0; r < n; r++) {
-        if (unsafe[r]) fn->results.data[r] = copy_at_end(s, fn->results.data[r]);
+        if (copied[r]) fn->results.data[r] = copy_at_end(s, fn->results.data[r]);
     }
 }
 
 /* ---- the arena ---- */
 
-static void find_lives(Planner *s) {
-    Fn *fn = s->fn;
-    uint32_t *last = NEW_ARRAY(s->a, uint32_t, fn->ins.len);
-    for (uint32_t n = 0; n < fn->kernels.len; n++) {
-        const Kernel *k = fn->kernels.data[n];
-        for (uint32_t j = 0; j < k->inputs.len; j++) last[base_of(s, k->inputs.data[j])] = n;
-    }
-    for (uint32_t n = 0; n < fn->kernels.len; n++) {
-        const Kernel *k = fn->kernels.data[n];
-        for (uint32_t j = 0; j < k->outputs.len; j++) {
-            Val v = k->outputs.data[j];
-            if (s->plan->bufs[v].kind != BufNone) continue;
-            Life l = {v, n, last[v] > n ? last[v] : n, bytes_of(s, v)};
-            vec_push(s->a, &s->lives, l);
-        }
-    }
+static uint64_t aligned(const Planner *s, uint64_t bytes) {
+    size_t end;
+    if (!size_add((size_t)bytes, Align - 1, &end)) BUG(s->p->cx, "the arena is too large");
+    return end & ~(uint64_t)(Align - 1);
 }
 
-/* The lowest place that is free while l lives; lives are placed largest first. */
-static uint64_t lowest_place(const Planner *s, const Life *l, const Life *placed, uint32_t n) {
-    uint64_t at = 0;
-    bool moved = true;
-    while (moved) {
-        moved = false;
-        for (uint32_t i = 0; i < n; i++) {
-            const Life *o = &placed[i];
-            const Buf *b = &s->plan->bufs[o->v];
-            if (o->from > l->to || l->from > o->to) continue;
-            if (at >= b->offset + b->bytes || b->offset >= at + l->bytes) continue;
-            at = (b->offset + b->bytes + 63) & ~(uint64_t)63;
-            moved = true;
+/* The smallest hole that is large enough, the first of equals; else the end is moved. */
+static uint64_t take(Planner *s, uint64_t bytes) {
+    uint32_t best = s->holes.len;
+    for (uint32_t h = 0; h < s->holes.len; h++) {
+        uint64_t have = s->holes.data[h].bytes;
+        if (have < bytes) continue;
+        if (best == s->holes.len || have < s->holes.data[best].bytes) best = h;
+    }
+    if (best == s->holes.len) { /* a hole at the end grows */
+        Hole tail = {s->end, 0};
+        size_t end;
+        if (best && s->holes.data[best - 1].offset + s->holes.data[best - 1].bytes == s->end) {
+            tail = s->holes.data[--s->holes.len];
         }
+        if (!size_add((size_t)tail.offset, (size_t)bytes, &end)) {
+            BUG(s->p->cx, "the arena is too large");
+        }
+        s->end = end;
+        return tail.offset;
+    }
+    Hole *h = &s->holes.data[best];
+    uint64_t at = h->offset;
+    h->offset += bytes;
+    h->bytes -= bytes;
+    if (!h->bytes) {
+        memmove(h, h + 1, (s->holes.len - best - 1) * sizeof *h);
+        s->holes.len--;
     }
     return at;
 }
 
-static void place(Planner *s) {
-    uint32_t n = s->lives.len;
-    Life *order = NEW_ARRAY(s->a, Life, n);
-    for (uint32_t i = 0; i < n; i++) { /* by falling size, then by time */
-        uint32_t k = i;
-        for (; k && order[k - 1].bytes < s->lives.data[i].bytes; k--) order[k] = order[k - 1];
-        order[k] = s->lives.data[i];
+static void give(Planner *s, uint64_t offset, uint64_t bytes) {
+    uint32_t at = 0;
+    while (at < s->holes.len && s->holes.data[at].offset < offset) at++;
+    vec_push(s->a, &s->holes, (Hole){0, 0});
+    Hole *h = s->holes.data;
+    memmove(&h[at + 1], &h[at], (s->holes.len - 1 - at) * sizeof *h);
+    h[at] = (Hole){offset, bytes};
+    for (uint32_t i = at + 1; i-- > 0 && i + 1 >= at;) { /* with the next, then with the one before */
+        if (i + 1 >= s->holes.len || h[i].offset + h[i].bytes != h[i + 1].offset) continue;
+        h[i].bytes += h[i + 1].bytes;
+        memmove(&h[i + 1], &h[i + 2], (s->holes.len - i - 2) * sizeof *h);
+        s->holes.len--;
     }
-    for (uint32_t i = 0; i < n; i++) {
-        Life *l = &order[i];
-        uint64_t at = lowest_place(s, l, order, i);
-        s->plan->bufs[l->v] = (Buf){.kind = BufArena, .offset = at, .bytes = l->bytes};
-        size_t end;
-        if (!size_add((size_t)at, (size_t)l->bytes, &end) || end > (size_t)1 << 60)
-            BUG(s->p->cx, "the arena is too large");
-        if (end > s->plan->arena_bytes) s->plan->arena_bytes = (end + 63) & ~(uint64_t)63;
+}
+
+static bool in_arena(const Planner *s, Val v) {
+    return s->plan->bufs[v].kind == BufArena && s->plan->bufs[v].bytes;
+}
+
+/* A value that dies in map k and whose place `out` can take, or NoVal. */
+static Val dying_input(const Planner *s, const Kernel *k, Val out) {
+    for (uint32_t j = 0; j < k->inputs.len && k->kind == KernMap; j++) {
+        Val v = k->inputs.data[j];
+        bool dies = in_arena(s, v) && s->last[v] == k->id && s->taken[v] != k->id + 1;
+        bool same = ins_at(s, v)->type.shape == k->space && bytes_of(s, v) == bytes_of(s, out);
+        if (dies && same && s->moved[v] != k->id + 1) return v;
     }
+    return NoVal;
+}
+
+static void place_outputs(Planner *s, const Kernel *k) {
+    for (uint32_t j = 0; j < k->outputs.len; j++) {
+        Val v = k->outputs.data[j];
+        Buf *b = &s->plan->bufs[v];
+        if (b->kind != BufNone) continue;
+        *b = (Buf){.kind = BufArena, .bytes = bytes_of(s, v)};
+        if (!b->bytes) continue;
+        Val old = dying_input(s, k, v);
+        b->offset = old == NoVal ? take(s, aligned(s, b->bytes)) : s->plan->bufs[old].offset;
+        if (old != NoVal) s->taken[old] = k->id + 1;
+    }
+}
+
+static void free_dying(Planner *s, const Kernel *k, const Vals *vals) {
+    for (uint32_t j = 0; j < vals->len; j++) {
+        Val v = base_of(s, vals->data[j]);
+        uint32_t last = s->last[v] == NoVal ? s->made[v] : s->last[v];
+        if (!in_arena(s, v) || last != k->id || s->taken[v] == k->id + 1) continue;
+        s->taken[v] = k->id + 1;
+        give(s, s->plan->bufs[v].offset, aligned(s, s->plan->bufs[v].bytes));
+    }
+}
+
+static void place_arena(Planner *s) {
+    for (uint32_t n = 0; n < s->fn->kernels.len; n++) {
+        const Kernel *k = s->fn->kernels.data[n];
+        find_moved(s, k);
+        place_outputs(s, k);
+        free_dying(s, k, &(Vals){k->inputs.data, k->inputs.len, k->inputs.cap});
+        free_dying(s, k, &(Vals){k->outputs.data, k->outputs.len, k->outputs.cap});
+    }
+    s->plan->arena_bytes = s->end;
 }
 
 /* ---- the rest ---- */
 
 static void place_arguments(Planner *s) {
-    Fn *fn = s->fn;
-    for (Val v = 0; v < fn->ins.len; v++) {
-        Buf b = {.index = v, .bytes = bytes_of(s, v)};
-        if (v < fn->nparams)
-            b.kind = BufArg;
-        else if (ins_at(s, v)->op == Op_const && ins_at(s, v)->ndata > 1)
-            b.kind = BufConst;
-        else
-            continue;
-        s->plan->bufs[v] = b;
+    const Fn *fn = s->fn;
+    Buf *bufs = s->plan->bufs;
+    for (Val v = 0; v < fn->nparams; v++) {
+        bufs[v] = (Buf){.kind = BufArg, .index = v, .bytes = bytes_of(s, v)};
+    }
+    for (uint32_t n = 0; n < fn->kernels.len; n++) {
+        const Kernel *k = fn->kernels.data[n];
+        for (uint32_t j = 0; j < k->inputs.len; j++) {
+            Val v = base_of(s, k->inputs.data[j]);
+            if (ins_at(s, v)->op != Op_const) continue;
+            bufs[v] = (Buf){.kind = BufConst, .bytes = bytes_of(s, v)};
+        }
     }
     for (uint32_t r = 0; r < fn->results.len; r++) {
         Val v = fn->results.data[r];
         bool donated = fn->donated && fn->donated[r] >= 0;
-        s->plan->bufs[v] = (Buf){.kind = donated ? BufArg : BufResult,
-                                 .index = donated ? (uint32_t)fn->donated[r] : r,
-                                 .bytes = bytes_of(s, v)};
+        bufs[v] = (Buf){.kind = donated ? BufArg : BufResult, .bytes = bytes_of(s, v),
+                        .index = donated ? (uint32_t)fn->donated[r] : r};
     }
 }
 
@@ -212,55 +259,80 @@ static void place_aliases(Planner *s) {
     }
 }
 
-/* Values of the forward part that an adjoint reads are saved; the rest is scratch. */
-static void count_bytes(Planner *s) {
-    Fn *fn = s->fn;
-    static const char *const inputs[] = {"data.", "hyper.", "train."};
-    for (Val v = 0; v < fn->nparams; v++) {
-        Sym name = ins_at(s, v)->name;
-        bool state = strchr(name, '.') != NULL;
-        for (size_t i = 0; i < LEN(inputs); i++)
-            state &= strncmp(name, inputs[i], strlen(inputs[i])) != 0;
-        if (!state) continue;
-        if (!strncmp(name, "opt.", 4))
-            s->plan->opt_bytes += bytes_of(s, v);
-        else
-            s->plan->param_bytes += bytes_of(s, v);
-    }
-    bool *saved = NEW_ARRAY(s->a, bool, fn->ins.len);
-    for (uint32_t n = 0; n < fn->kernels.len; n++) {
-        const Kernel *k = fn->kernels.data[n];
-        bool adjoint = false;
-        for (uint32_t j = 0; j < k->members.len; j++)
-            adjoint |= ins_at(s, k->members.data[j])->rule != NULL;
-        for (uint32_t j = 0; adjoint && j < k->inputs.len; j++)
-            saved[base_of(s, k->inputs.data[j])] = true;
-    }
-    uint64_t kept = 0;
-    for (Val v = 0; v < fn->ins.len; v++) {
-        const Buf *b = &s->plan->bufs[v];
-        if (b->kind == BufConst) s->plan->const_bytes += b->bytes;
-        if (b->kind == BufArena && ins_at(s, v)->op != Op_reshape && saved[v] &&
-            !ins_at(s, v)->rule)
-            kept += b->bytes;
-    }
-    s->plan->saved_bytes = kept < s->plan->arena_bytes ? kept : s->plan->arena_bytes;
-    s->plan->scratch_bytes = s->plan->arena_bytes - s->plan->saved_bytes;
+static bool starts_with(Sym name, const char *prefix) {
+    return !strncmp(name, prefix, strlen(prefix));
 }
 
-static void plan_fn(Program *p, Fn *fn) {
-    Planner s = {.p = p, .fn = fn, .a = p->cx->scratch, .plan = NEW(p->cx->arena, Plan)};
+static void count_parameters(Planner *s) {
+    static const char *const others[] = {"data.", "hyper.", "train."};
+    for (Val v = 0; v < s->fn->nparams; v++) {
+        Sym name = ins_at(s, v)->name;
+        bool state = name && strchr(name, '.');
+        for (size_t i = 0; state && i < LEN(others); i++) state = !starts_with(name, others[i]);
+        if (!state) continue;
+        *(starts_with(name, "opt.") ? &s->plan->opt_bytes : &s->plan->param_bytes) +=
+            bytes_of(s, v);
+    }
+}
+
+/* Marks what the adjoint members of k read, through members that they compute again. */
+static void find_saved(Planner *s, const Kernel *k, bool *adjoint, bool *saved) {
+    for (uint32_t m = k->members.len; m-- > 0;) {
+        Val v = k->members.data[m];
+        const Ins *i = ins_at(s, v);
+        for (uint32_t n = 0; (i->rule || adjoint[v]) && n < i->nargs; n++) {
+            adjoint[i->args[n]] = true;
+            saved[base_of(s, i->args[n])] = true;
+        }
+    }
+    for (uint32_t m = 0; m < k->members.len; m++) adjoint[k->members.data[m]] = false;
+}
+
+static void count_arena(Planner *s) {
+    uint32_t n = s->fn->ins.len;
+    bool *adjoint = NEW_ARRAY(s->a, bool, n), *saved = NEW_ARRAY(s->a, bool, n);
+    for (uint32_t i = 0; i < s->fn->kernels.len; i++) {
+        find_saved(s, s->fn->kernels.data[i], adjoint, saved);
+    }
+    Plan *plan = s->plan;
+    for (Val v = 0; v < n; v++) {
+        const Ins *i = ins_at(s, v);
+        uint64_t bytes = plan->bufs[v].bytes;
+        if (i->op == Op_reshape) continue;
+        if (plan->bufs[v].kind == BufConst) plan->const_bytes += bytes;
+        if (in_arena(s, v) && saved[v] && !i->rule) plan->saved_bytes += bytes;
+    }
+    if (plan->saved_bytes > plan->arena_bytes) plan->saved_bytes = plan->arena_bytes;
+    plan->scratch_bytes = plan->arena_bytes - plan->saved_bytes;
+}
+
+static Fn *plan_fn(Program *p, const Fn *from) {
+    Arena *a = p->cx->arena;
+    Fn *fn = NEW(a, Fn);
+    *fn = *from;
+    memset(&fn->ins, 0, sizeof fn->ins);
+    memset(&fn->results, 0, sizeof fn->results);
+    memset(&fn->kernels, 0, sizeof fn->kernels);
+    for (Val v = 0; v < from->ins.len; v++) vec_push(a, &fn->ins, from->ins.data[v]);
+    for (uint32_t r = 0; r < from->results.len; r++) {
+        vec_push(a, &fn->results, from->results.data[r]);
+    }
+    for (uint32_t k = 0; k < from->kernels.len; k++) {
+        vec_push(a, &fn->kernels, from->kernels.data[k]);
+    }
+    Planner s = {.p = p, .fn = fn, .a = p->cx->scratch, .plan = NEW(a, Plan)};
     settle_donations(&s);
-    s.plan->bufs = NEW_ARRAY(p->cx->arena, Buf, fn->ins.len);
+    find_reads(&s);
     fn->plan = s.plan;
+    s.plan->bufs = NEW_ARRAY(a, Buf, fn->ins.len);
     place_arguments(&s);
-    find_lives(&s);
-    place(&s);
+    place_arena(&s);
     place_aliases(&s);
-    count_bytes(&s);
-    fn->props |= PropPlanned;
+    count_parameters(&s);
+    count_arena(&s);
+    return fn;
 }
 
 void pass_plan(Program *p) {
-    for (uint32_t i = 0; i < p->fns.len; i++) plan_fn(p, p->fns.data[i]);
+    for (uint32_t i = 0; i < p->fns.len; i++) p->fns.data[i] = plan_fn(p, p->fns.data[i]);
 }
