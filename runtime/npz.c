@@ -211,6 +211,7 @@ bool npz_read(Arena *a, const char *path, Npz *out, Text *err) {
         at = unzGoToNextFile(z);
     }
     if (z) unzClose(z);
+    if (!wrong && (!out->n || out->n != info.number_entry)) wrong = "the directory is cut off";
     if (!wrong) return true;
     const char *name = out->n ? out->arrays[out->n - 1].name : NULL;
     text_add(err, "%s: error: %s%s%s", path, name ? name : "", name ? ": " : "", wrong);

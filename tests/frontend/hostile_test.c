@@ -46,7 +46,8 @@ static void attack(const char *name, size_t step, unsigned mutants) {
         exit(1);
     }
     for (size_t cut = 0; cut < len; cut += step) load(text, cut);
-    for (unsigned i = 0; i < mutants; i++) mutate(text, len, rng_fold(hash_bytes(name, strlen(name)), i));
+    for (unsigned i = 0; i < mutants; i++)
+        mutate(text, len, rng_fold(hash_bytes(name, strlen(name)), i));
     cx_free(cx);
 }
 
