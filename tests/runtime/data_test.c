@@ -180,8 +180,8 @@ static void test_hostile_npz(void **state) {
         Npz z;
         const char *path = write_file(f, "cut.npz", bytes, cut);
         bool ok = npz_read(f->a, path, &z, &f->err);
-        /* the last two bytes say how long the archive's comment is */
-        assert_true(!ok || (cut >= len - 2 && z.n == 2));
+        /* what is cut off may be the end of the directory alone: both arrays are there then */
+        assert_true(!ok || (cut >= len - 22 && z.n == 2));
         if (!ok) assert_non_null(strstr(taken_error(f), "error: "));
     }
     for (size_t i = 0; i < len;
