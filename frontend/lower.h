@@ -102,7 +102,6 @@ typedef struct Capture {
 typedef struct Root {
     Builder *b;
     VEC(Capture) captures;
-    bool no_state; /* initialisers may not read state */
 } Root;
 
 typedef struct Binding {
@@ -110,7 +109,6 @@ typedef struct Binding {
     Loc loc;
     Value value;
     bool var, used, buffer, quiet;
-    struct StateRef *state; /* buffers of optimizers */
 } Binding;
 typedef struct Scope {
     struct Scope *up;
@@ -146,7 +144,6 @@ typedef struct Frame {
 typedef struct FnInst {
     Fn *fn;
     const Item *item;
-    Header *hdr;
     const Sym *captures; /* fn's params are captures, then tensor formals */
     uint32_t ncaptures;
     const Sym *formals;
@@ -154,7 +151,6 @@ typedef struct FnInst {
     VEC(struct Setting) statics; /* compile-time values by name, for rules */
     uint32_t nresults;
     const Dim *const *result_dims;
-    bool training;
 } FnInst;
 
 typedef struct Global {

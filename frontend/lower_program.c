@@ -437,7 +437,6 @@ static Program *load_unit(Cx *cx, const Unit *u, const FrontOptions *o) {
         .fr = fr, .root = constants, .b = constants->b, .real = p->real, .training = o->check};
     scope_push(&fr->top);
     fr->init = root_new(fr, sym(cx, "init_state"));
-    fr->init->no_state = true;
     add_items(fr, u, false);
     load_imports(fr, u);
     load_std(fr);
