@@ -372,9 +372,24 @@ static const struct {
     {"cast_to", near_cast_to},
 };
 
-/* Operations of the language that have no row or no lowering yet. */
-static const char *const later[] = {"einsum", "conv",   "randint", "split",  "unstack", "stack",
-                                    "total",  "decode", "params",  "cumsum", "scan",    "while"};
+/* What the language and its library name and this version does not have. */
+static const char *const later[] = {
+    "einsum", "conv", "randint", "split", "unstack", "stack", "total", "decode", "params", "scan", "while",
+    "conv1d", "conv2d", "conv_transpose2d", "max_pool2d", "avg_pool2d", "layer_norm", "rms_norm",
+    "causal_mask", "attention", "norm", "var", "top_k_accuracy", "confusion", "precision", "recall", "f1",
+    "auc", "r2", "orthogonal", "step_decay", "one_cycle", "exponential", "spirals", "moons", "blobs", "xor",
+    "sine", "Conv1d", "Conv2d", "BatchNorm", "LayerNorm", "RMSNorm", "Embedding", "MultiHeadAttention",
+    "TransformerBlock", "RNN", "GRU", "LSTM", "rmsprop", "adagrad", "lamb", "lion", "lbfgs", "newton_cg",
+};
+
+bool comes_later(Frame *f, const Expr *name) {
+    for (size_t i = 0; i < LEN(later); i++) {
+        if (strcmp(later[i], name->name)) continue;
+        not_supported(f, name->loc, arena_printf(f->fr->cx->arena, "'%s'", name->name));
+        return true;
+    }
+    return false;
+}
 
 static bool callable(Op op) {
     return op != OpCount && op_info[op].cls != ClsCall && op_info[op].cls != ClsOperator &&
@@ -397,6 +412,6 @@ Value lower_builtin(Frame *f, const Expr *e, Sym name, const Want *want) {
     }
     Op op = op_by_name(name);
     if (callable(op)) return op_call(f, e, op);
-    not_supported(f, e->loc, arena_printf(f->fr->cx->arena, "'%s'", name));
+    comes_later(f, e->x->kind == ExIndex ? e->x->x : e->x);
     return v_error();
 }

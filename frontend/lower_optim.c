@@ -138,6 +138,7 @@ bool lower_optimizer(Frame *f, const Expr *e, Update *updates, uint32_t n,
     Cx *cx = fr->cx;
     Sym name = e->kind == ExCall && e->x->kind == ExName ? e->x->name : NULL;
     Global *g = name ? find_global(fr, name, ItOptimizer, false) : NULL;
+    if (!g && name && comes_later(f, e->x)) return false;
     if (!g) {
         VEC(const char *) names = {0};
         for (uint32_t i = 0; i < fr->globals.len; i++) {
