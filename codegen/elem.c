@@ -196,34 +196,33 @@ static V to_float(const Elem *e, DType to) {
     T t = cg_vec(cg_reg_type(e->cg, to), e->lanes);
     V x = e->a[0];
     if (e->dt == BOOL) return LLVMBuildUIToFP(e->b, x, t, "");
-    if (!is_float(e)) {
-        if (to != BF16) return LLVMBuildSIToFP(e->b, x, t, "");
-        return LLVMBuildSIToFP(e->b, x, t, "");
-    }
+    if (!is_float(e)) return LLVMBuildSIToFP(e->b, x, t, "");
     if (e->dt == F64 && to != F64) return LLVMBuildFPTrunc(e->b, x, t, "");
     if (e->dt != F64 && to == F64) return LLVMBuildFPExt(e->b, x, t, "");
     return x;
 }
 
-static V to_int(const Elem *e, DType to) {
-    T t = cg_vec(cg_reg_type(e->cg, to), e->lanes);
-    V x = e->a[0];
-    if (is_float(e)) {
-        T over[] = {t, LLVMTypeOf(x)};
-        return cg_call(e->cg, "llvm.fptosi.sat", over, 2, &x, 1);
-    }
-    if (e->dt == BOOL) return LLVMBuildZExt(e->b, x, t, "");
-    if (e->dt == I64 && to == I32) return LLVMBuildTrunc(e->b, x, t, "");
-    if (e->dt == I32 && to == I64) return LLVMBuildSExt(e->b, x, t, "");
-    return x;
-}
-
+/* Before an i64 loses its upper half. */
 static V clamp_range(const Elem *e, V x, Type to) {
     if (!to.range) return x;
-    T t = cg_reg_type(e->cg, to.dt);
+    T t = cg_scalar_of(LLVMTypeOf(x));
     V low = cg_splat(e->cg, cg_int(t, 0), e->lanes), high = cg_splat(e->cg, cg_int(t, to.range - 1), e->lanes);
     x = LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, x, low, ""), low, x, "");
     return LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSGT, x, high, ""), high, x, "");
+}
+
+static V to_int(const Elem *e, Type to) {
+    T t = cg_vec(cg_reg_type(e->cg, to.dt), e->lanes);
+    V x = e->a[0];
+    if (is_float(e)) {
+        T over[] = {t, LLVMTypeOf(x)};
+        return clamp_range(e, cg_call(e->cg, "llvm.fptosi.sat", over, 2, &x, 1), to);
+    }
+    if (e->dt == BOOL) return clamp_range(e, LLVMBuildZExt(e->b, x, t, ""), to);
+    x = clamp_range(e, x, to);
+    if (e->dt == I64 && to.dt == I32) return LLVMBuildTrunc(e->b, x, t, "");
+    if (e->dt == I32 && to.dt == I64) return LLVMBuildSExt(e->b, x, t, "");
+    return x;
 }
 
 static V emit_cast(const Elem *e) {
@@ -233,7 +232,7 @@ static V emit_cast(const Elem *e) {
         if (is_float(e)) return LLVMBuildFCmp(e->b, LLVMRealUNE, e->a[0], zero, "");
         return e->dt == BOOL ? e->a[0] : LLVMBuildICmp(e->b, LLVMIntNE, e->a[0], zero, "");
     }
-    return dtype_is_float(to.dt) ? to_float(e, to.dt) : clamp_range(e, to_int(e, to.dt), to);
+    return dtype_is_float(to.dt) ? to_float(e, to.dt) : to_int(e, to);
 }
 
 static V emit_none(const Elem *e) { bug_at(e->cg->cx, e->ins->loc, "%s has no emitter", op_info[e->ins->op].name); }
