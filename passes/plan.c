@@ -9,8 +9,6 @@
  * and a last kernel copies it. Tests: tests/passes/plan_test.c */
 #include "passes/passes.h"
 
-#include <stdlib.h>
-
 enum { Align = 64 };
 
 typedef struct Hole { /* a free stretch of the arena */
@@ -172,7 +170,7 @@ static void give(Planner *s, uint64_t offset, uint64_t bytes) {
     Hole *h = s->holes.data;
     memmove(&h[at + 1], &h[at], (s->holes.len - 1 - at) * sizeof *h);
     h[at] = (Hole){offset, bytes};
-    for (uint32_t i = at + 1; i-- > 0 && i + 1 >= at;) { /* with the next, then with the one before */
+    for (uint32_t i = at + 1; i-- > 0 && i + 1 >= at;) { /* joins the next, then the one before */
         if (i + 1 >= s->holes.len || h[i].offset + h[i].bytes != h[i + 1].offset) continue;
         h[i].bytes += h[i + 1].bytes;
         memmove(&h[i + 1], &h[i + 2], (s->holes.len - i - 2) * sizeof *h);
