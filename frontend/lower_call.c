@@ -355,7 +355,7 @@ static Value call_by_name(Frame *f, const Expr *e, const Expr *name, const Args 
     uint32_t n = positional_count(e);
     Global *g = find_item(fr, name->name, f->in_std, (int)n);
     Value v;
-    if (!g && const_builtin(f, e, name->name, &v)) return v;
+    if ((!g || g->in_std) && const_builtin(f, e, name->name, &v)) return v;
     Op op = op_by_name(name->name);
     bool builtin = is_builtin(name->name);
     bool fits = builtin && (op == OpCount || n >= (uint32_t)op_info[op].nargs);

@@ -319,6 +319,45 @@ static Value fn_kept(Frame *f, const Expr *e, Value *a) {
     return out;
 }
 
+/* rest(S, axis): the axes of S that are not named; take(S, axes): their sizes. */
+static Value fn_rest(Frame *f, const Expr *e, Value *a) {
+    int64_t *axis;
+    uint32_t n;
+    if (!axes_of(f, e, a[1], a[0].n, &axis, &n)) return v_error();
+    Value out = v_list(f->fr, VList, a[0].elems, a[0].n);
+    out.n = 0;
+    for (uint32_t i = 0; i < a[0].n; i++) {
+        bool named = false;
+        for (uint32_t k = 0; k < n; k++) named |= axis[k] == i;
+        if (!named) out.elems[out.n++] = v_int(i, &dim_computed);
+    }
+    return out;
+}
+static Value fn_take(Frame *f, const Expr *e, Value *a) {
+    int64_t *axis;
+    uint32_t n;
+    if (!axes_of(f, e, a[1], a[0].n, &axis, &n)) return v_error();
+    Value out = {.kind = VList, .n = n, .elems = NEW_ARRAY(f->fr->cx->arena, Value, n)};
+    for (uint32_t i = 0; i < n; i++) {
+        if (axis[i] < 0 || axis[i] >= a[0].n) {
+            diag_error(f->fr->cx, e->loc, "take: axis %lld of %u", (long long)axis[i], a[0].n);
+            return v_error();
+        }
+        out.elems[i] = a[0].elems[axis[i]];
+    }
+    return out;
+}
+/* span(S, stride): the stretch that S elements cover, stride apart; 0 for none. */
+static Value fn_span(Frame *f, const Expr *e, Value *a) {
+    (void)e;
+    Value out = v_list(f->fr, VList, a[0].elems, a[0].n);
+    for (uint32_t i = 0; i < a[0].n && i < a[1].n; i++) {
+        int64_t n = a[0].elems[i].i;
+        out.elems[i] = v_int(n ? (n - 1) * a[1].elems[i].i + 1 : 0, &dim_computed);
+    }
+    return out;
+}
+
 static const struct {
     const char *name;
     int nargs;
@@ -330,6 +369,9 @@ static const struct {
     {"prod", 1, {VList}, fn_prod},           {"floor_div", 2, {VInt, VInt}, fn_floor_div},
     {"inverse", 1, {VList}, fn_inverse},     {"kept", 2, {VList, VError}, fn_kept},
     {"count", 2, {VList, VError}, fn_count},
+    {"rest", 2, {VList, VError}, fn_rest},
+    {"take", 2, {VList, VError}, fn_take},
+    {"span", 2, {VList, VList}, fn_span},
 };
 
 bool const_builtin(Frame *f, const Expr *e, Sym name, Value *out) {

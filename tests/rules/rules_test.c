@@ -1,0 +1,86 @@
+/* Every row of ops.def: its rules numerically and against each other, its generated code against
+ * the interpreter. A new row is tested without a line here. */
+#include "tests/rules/rules_test.h"
+
+#include <stdlib.h>
+
+void check(Suite *s, bool ok, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    if (!ok && s->failed < 40) {
+        printf("FAILED: ");
+        vprintf(fmt, ap);
+        printf("\n");
+        fflush(stdout);
+        if (s->cx->diags.len) diag_render(s->cx, stdout, false);
+    }
+    va_end(ap);
+    *(ok ? &s->passed : &s->failed) += 1;
+}
+
+uint64_t draw(Suite *s, uint64_t below) {
+    return rng_bits(0x5EED, s->key++) % below;
+}
+double draw_unit(Suite *s) {
+    return rng_f64(rng_bits(0x5EED, s->key++));
+}
+
+const char *instance_text(Suite *s, const Instance *x) {
+    Text t = {0};
+    print_ins(s->p, x->fn, x->fn->results.data[0], &t);
+    for (uint32_t i = 0; i < x->n; i++) text_add(&t, "  x%u: %s", i, type_text(s->cx, x->args[i]));
+    return text_done(&t, s->a);
+}
+
+static Suite suite_new(void) {
+    static const FrontOptions options = {0};
+    static const char text[] = "export fn id(x: f32) -> f32 { return x + 1; }";
+    Suite s = {.cx = cx_new(), .a = arena_new()};
+    s.p = front_load_text(s.cx, sym(s.cx, "rules_test.bp"), text, sizeof text - 1, &options);
+    if (!s.p) diag_render(s.cx, stderr, false);
+    return s;
+}
+
+/* Operations that tests draw: those with a domain. */
+static bool tested(Op op) {
+    OpClass c = op_info[op].cls;
+    return op_info[op].domain != DomNone && c != ClsCall && c != ClsOperator && c != ClsSource;
+}
+
+enum { PerOp = 6, MaxInstances = OpCount * PerOp };
+
+static void check_rules_of(DType dt, bool derivatives) {
+    Suite s = suite_new();
+    Instance *all = calloc(MaxInstances, sizeof *all);
+    uint32_t n = 0;
+    for (Op op = 0; op < OpCount; op++) {
+        if (!tested(op)) continue;
+        uint32_t got = instances_draw(&s, op, dt, all + n, PerOp);
+        check(&s, got > 0, "no operands found for %s", op_info[op].name);
+        for (uint32_t i = 0; derivatives && i < got; i++) check_derivatives(&s, &all[n + i]);
+        n += got;
+    }
+    PassOptions o = {.level = 2, .limit = -1, .verify_each = true, .out = stdout};
+    bool ready = passes_run(s.p, &o);
+    if (!ready) diag_render(s.cx, stderr, false);
+    check(&s, ready, "the passes refuse the program");
+    static const struct {
+        int level;
+        const char *cpu;
+    } builds[] = {{0, NULL}, {2, NULL}, {2, "x86-64-v3"}};
+    for (size_t i = 0; ready && i < LEN(builds); i++)
+        check_compiled(&s, all, n, builds[i].level, builds[i].cpu);
+    printf("%s: %u instances of %d operations\n%u passed, %u failed\n", dtype_name(dt), n, OpCount,
+           s.passed, s.failed);
+    unsigned failed = s.failed;
+    arena_free(s.a);
+    cx_free(s.cx);
+    free(all);
+    if (failed) exit(1);
+}
+
+int main(void) {
+    check_rules_of(F64, true);
+    check_rules_of(F32, false);
+    return 0;
+}
