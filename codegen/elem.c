@@ -56,6 +56,8 @@ static V emit_log(const Elem *e) { return math_log(e->b, e->a[0]); }
 static V emit_log1p(const Elem *e) { return math_log1p(e->b, e->a[0]); }
 static V emit_tanh(const Elem *e) { return math_tanh(e->b, e->a[0]); }
 static V emit_sigmoid(const Elem *e) { return math_sigmoid(e->b, e->a[0]); }
+static V emit_sin(const Elem *e) { return math_sin(e->b, e->a[0]); }
+static V emit_cos(const Elem *e) { return math_cos(e->b, e->a[0]); }
 static V emit_erf(const Elem *e) { return math_erf(e->b, e->a[0]); }
 static V emit_pow(const Elem *e) { return math_pow(e->b, e->a[0], e->a[1]); }
 static V emit_sqrt(const Elem *e) { return same(e, "llvm.sqrt", 1); }

@@ -13,6 +13,8 @@ LLVMValueRef math_log1p(LLVMBuilderRef b, LLVMValueRef x);
 LLVMValueRef math_tanh(LLVMBuilderRef b, LLVMValueRef x);
 LLVMValueRef math_sigmoid(LLVMBuilderRef b, LLVMValueRef x);
 LLVMValueRef math_erf(LLVMBuilderRef b, LLVMValueRef x);
+LLVMValueRef math_sin(LLVMBuilderRef b, LLVMValueRef x);
+LLVMValueRef math_cos(LLVMBuilderRef b, LLVMValueRef x);
 /* The special cases are those of C's pow. */
 LLVMValueRef math_pow(LLVMBuilderRef b, LLVMValueRef x, LLVMValueRef y);
 

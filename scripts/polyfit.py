@@ -2,6 +2,7 @@
 """Makes codegen/math_tables.h: the polynomials of exp, log, erf, ...
 
     scripts/polyfit.py > codegen/math_tables.h
+    scripts/polyfit.py trig > codegen/math_trig_tables.h
 
 Weighted least squares on Chebyshev points in 60 digits, which is within a factor of two of the
 minimax error. Coefficients are rounded to the type one by one from the lowest, each time refitting
@@ -106,6 +107,28 @@ def tail_weight(t):
     return mp.exp(-x * x)
 
 
+def sin_core(z):
+    """sin(x) = x + x^3 * this, z = x^2."""
+    return small(z, lambda y: (mp.sin(mp.sqrt(y)) / mp.sqrt(y) - 1) / y,
+                 [mpf((-1) ** (k + 1)) / mp.factorial(2 * k + 3) for k in range(8)])
+
+
+def cos_core(z):
+    """cos(x) = 1 - x^2 / 2 + x^4 * this."""
+    return small(z, lambda y: (mp.cos(mp.sqrt(y)) - 1 + y / 2) / y ** 2,
+                 [mpf((-1) ** k) / mp.factorial(2 * k + 4) for k in range(8)])
+
+
+def two_over_pi(words):
+    """64 zero bits, then the binary digits of 2 / pi."""
+    mp.dps = 20 * words
+    digits = int(mp.floor(2 / mp.pi * mpf(2) ** (64 * (words - 1))))
+    print("static const uint64_t two_over_pi[] = {")
+    for k in reversed(range(words)):
+        print(f"    0x{digits >> (64 * k) & 0xFFFFFFFFFFFFFFFF:016X},")
+    print("};")
+
+
 def tables():
     half = mp.log(2) / 2 * (1 + mpf(2) ** -10)
     lo, hi = mp.sqrt(mpf(1) / 2) - 1, mp.sqrt(2) - 1
@@ -123,10 +146,19 @@ def tables():
               terms(bits, 6, 13))
 
 
+def trig_tables():
+    quarter = (mp.pi / 4 * (1 + mpf(2) ** -20)) ** 2
+    table("sin_core", 64, sin_core, lambda z: z, 0, quarter, 6)
+    table("cos_core", 64, cos_core, lambda z: z * z, 0, quarter, 6)
+    two_over_pi(21)
+
+
 def main():
+    trig = sys.argv[1:] == ["trig"]
+    guard = "BPC_MATH_TRIG_TABLES_H" if trig else "BPC_MATH_TABLES_H"
     print("/* The polynomials of math_*.c, lowest coefficient first: made by scripts/polyfit.py. */")
-    print("#ifndef BPC_MATH_TABLES_H\n#define BPC_MATH_TABLES_H\n")
-    tables()
+    print(f"#ifndef {guard}\n#define {guard}\n")
+    trig_tables() if trig else tables()
     print("\n#endif")
 
 
