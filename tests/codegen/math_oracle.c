@@ -7,7 +7,7 @@
 
 enum { Bits = 160 };
 
-typedef enum Which { Exp, Expm1, Log, Log1p, Tanh, Sigmoid, Erf, Pow } Which;
+typedef enum Which { Exp, Expm1, Log, Log1p, Tanh, Sigmoid, Erf, Pow, Sin, Cos } Which;
 
 static double quick_exp(double x, double y) { (void)y; return exp(x); }
 static double quick_expm1(double x, double y) { (void)y; return expm1(x); }
@@ -15,6 +15,8 @@ static double quick_log(double x, double y) { (void)y; return log(x); }
 static double quick_log1p(double x, double y) { (void)y; return log1p(x); }
 static double quick_tanh(double x, double y) { (void)y; return tanh(x); }
 static double quick_sigmoid(double x, double y) { (void)y; return 1 / (1 + exp(-x)); }
+static double quick_sin(double x, double y) { (void)y; return sin(x); }
+static double quick_cos(double x, double y) { (void)y; return cos(x); }
 static double quick_erf(double x, double y) { (void)y; return erf(x); }
 
 const Oracle oracles[OracleCount] = {
@@ -26,6 +28,8 @@ const Oracle oracles[OracleCount] = {
     {"sigmoid", false, quick_sigmoid, Sigmoid, -750, 40, 1.25, 1.25},
     {"erf", false, quick_erf, Erf, -7, 7, 1.25, 1.25},
     {"pow", true, pow, Pow, 0, 20, 1.25, 1.25},
+    {"sin", false, quick_sin, Sin, -100, 100, 1.25, 1.25},
+    {"cos", false, quick_cos, Cos, -1e9, 1e9, 1.25, 1.25},
 };
 
 static void sigmoid(mpfr_t r, mpfr_t x) {
@@ -44,6 +48,8 @@ static void reference(Which which, mpfr_t r, mpfr_t x, mpfr_t y) {
     case Tanh: mpfr_tanh(r, x, MPFR_RNDN); break;
     case Sigmoid: sigmoid(r, x); break;
     case Erf: mpfr_erf(r, x, MPFR_RNDN); break;
+    case Sin: mpfr_sin(r, x, MPFR_RNDN); break;
+    case Cos: mpfr_cos(r, x, MPFR_RNDN); break;
     case Pow: mpfr_pow(r, x, y, MPFR_RNDN); break;
     }
 }

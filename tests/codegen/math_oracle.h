@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-enum { OracleCount = 8 };
+enum { OracleCount = 10 };
 
 typedef struct Oracle {
     const char *name;

@@ -25,6 +25,7 @@ typedef LLVMValueRef Emit1(LLVMBuilderRef, LLVMValueRef);
 /* Rows are in the order of `oracles`; NULL is pow. */
 static Emit1 *const emitters[] = {
     math_exp, math_expm1, math_log, math_log1p, math_tanh, math_sigmoid, math_erf, NULL,
+    math_sin, math_cos,
 };
 _Static_assert(LEN(emitters) == OracleCount, "one emitter per oracle");
 
