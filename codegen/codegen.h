@@ -27,7 +27,7 @@ char *cg_emit(Cg *cg, CgFile kind, size_t *len);
 
 /* Compiles into this process; pointers stay valid until jit_free. */
 typedef struct Jit Jit;
-Jit *jit_new(Cg *cg);
+Jit *jit_new(Cg *cg); /* NULL, reported, if the code is for another architecture */
 void *jit_symbol(Jit *jit, const char *name); /* "bp_program", "bp_fit_step"; NULL if absent */
 void jit_free(Jit *jit);
 

@@ -9,7 +9,7 @@ typedef struct Elem {
     Cg *cg;
     LLVMBuilderRef b;
     const Ins *ins;
-    DType dt;       /* of the data operands */
+    DType dt; /* of the data operands */
     unsigned lanes;
     V *a;
 } Elem;
@@ -43,12 +43,16 @@ static V emit_abs(const Elem *e) {
 static V emit_sign(const Elem *e) {
     V x = e->a[0], zero = number(e, 0, 0);
     if (!is_float(e)) {
-        V up = LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSGT, x, zero, ""), number(e, 1, 1), zero, "");
-        return LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, x, zero, ""), number(e, -1, -1), up, "");
+        V up = LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSGT, x, zero, ""), number(e, 1, 1),
+                               zero, "");
+        return LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, x, zero, ""),
+                               number(e, -1, -1), up, "");
     }
     V zeroed = LLVMBuildSelect(e->b, LLVMBuildFCmp(e->b, LLVMRealOEQ, x, zero, ""), zero, x, "");
-    V down = LLVMBuildSelect(e->b, LLVMBuildFCmp(e->b, LLVMRealOLT, x, zero, ""), number(e, -1, -1), zeroed, "");
-    return LLVMBuildSelect(e->b, LLVMBuildFCmp(e->b, LLVMRealOGT, x, zero, ""), number(e, 1, 1), down, "");
+    V down = LLVMBuildSelect(e->b, LLVMBuildFCmp(e->b, LLVMRealOLT, x, zero, ""), number(e, -1, -1),
+                             zeroed, "");
+    return LLVMBuildSelect(e->b, LLVMBuildFCmp(e->b, LLVMRealOGT, x, zero, ""), number(e, 1, 1),
+                           down, "");
 }
 static V emit_exp(const Elem *e) { return math_exp(e->b, e->a[0]); }
 static V emit_expm1(const Elem *e) { return math_expm1(e->b, e->a[0]); }
@@ -74,24 +78,31 @@ static V emit_isfinite(const Elem *e) {
     V big = same(e, "llvm.fabs", 1);
     return LLVMBuildFCmp(e->b, LLVMRealOLT, big, number(e, INFINITY, 0), "");
 }
-static V emit_isnan(const Elem *e) { return LLVMBuildFCmp(e->b, LLVMRealUNO, e->a[0], e->a[0], ""); }
+static V emit_isnan(const Elem *e) {
+    return LLVMBuildFCmp(e->b, LLVMRealUNO, e->a[0], e->a[0], "");
+}
 
 /* ---- two operands ---- */
 static V emit_add(const Elem *e) {
-    return is_float(e) ? LLVMBuildFAdd(e->b, e->a[0], e->a[1], "") : LLVMBuildAdd(e->b, e->a[0], e->a[1], "");
+    return is_float(e) ? LLVMBuildFAdd(e->b, e->a[0], e->a[1], "")
+                       : LLVMBuildAdd(e->b, e->a[0], e->a[1], "");
 }
 static V emit_sub(const Elem *e) {
-    return is_float(e) ? LLVMBuildFSub(e->b, e->a[0], e->a[1], "") : LLVMBuildSub(e->b, e->a[0], e->a[1], "");
+    return is_float(e) ? LLVMBuildFSub(e->b, e->a[0], e->a[1], "")
+                       : LLVMBuildSub(e->b, e->a[0], e->a[1], "");
 }
 static V emit_mul(const Elem *e) {
-    return is_float(e) ? LLVMBuildFMul(e->b, e->a[0], e->a[1], "") : LLVMBuildMul(e->b, e->a[0], e->a[1], "");
+    return is_float(e) ? LLVMBuildFMul(e->b, e->a[0], e->a[1], "")
+                       : LLVMBuildMul(e->b, e->a[0], e->a[1], "");
 }
 
 /* Rounded-down quotient and remainder, defined for all operands: x / 0 = 0, min / -1 wraps. */
 static V floor_parts(const Elem *e, V *rest) {
     LLVMBuilderRef b = e->b;
-    V x = e->a[0], y = e->a[1], zero = number(e, 0, 0), one = number(e, 0, 1), minus = number(e, 0, -1);
-    V by_zero = LLVMBuildICmp(b, LLVMIntEQ, y, zero, ""), by_minus = LLVMBuildICmp(b, LLVMIntEQ, y, minus, "");
+    V x = e->a[0], y = e->a[1], zero = number(e, 0, 0), one = number(e, 0, 1),
+      minus = number(e, 0, -1);
+    V by_zero = LLVMBuildICmp(b, LLVMIntEQ, y, zero, ""),
+      by_minus = LLVMBuildICmp(b, LLVMIntEQ, y, minus, "");
     V odd = LLVMBuildOr(b, by_zero, by_minus, "");
     V d = LLVMBuildSelect(b, odd, one, y, "");
     V q = LLVMBuildSDiv(b, x, d, ""), r = LLVMBuildSRem(b, x, d, "");
@@ -130,7 +141,8 @@ static V emit_and(const Elem *e) { return LLVMBuildAnd(e->b, e->a[0], e->a[1], "
 static V emit_or(const Elem *e) { return LLVMBuildOr(e->b, e->a[0], e->a[1], ""); }
 
 /* bools compare as 0 and 1: unsigned. */
-static V compare(const Elem *e, LLVMRealPredicate real, LLVMIntPredicate whole, LLVMIntPredicate logic) {
+static V compare(const Elem *e, LLVMRealPredicate real, LLVMIntPredicate whole,
+                 LLVMIntPredicate logic) {
     if (is_float(e)) return LLVMBuildFCmp(e->b, real, e->a[0], e->a[1], "");
     return LLVMBuildICmp(e->b, e->dt == BOOL ? logic : whole, e->a[0], e->a[1], "");
 }
@@ -143,7 +155,9 @@ static V emit_ge(const Elem *e) { return compare(e, LLVMRealOGE, LLVMIntSGE, LLV
 static V emit_where(const Elem *e) { return LLVMBuildSelect(e->b, e->a[0], e->a[1], e->a[2], ""); }
 
 /* ---- random numbers: base.h's SplitMix64 ---- */
-static V u64(Cg *cg, uint64_t n, unsigned lanes) { return cg_splat(cg, LLVMConstInt(cg->i64, n, false), lanes); }
+static V u64(Cg *cg, uint64_t n, unsigned lanes) {
+    return cg_splat(cg, LLVMConstInt(cg->i64, n, false), lanes);
+}
 
 static V mix(Cg *cg, V z) {
     unsigned lanes = cg_lanes_of(z);
@@ -152,7 +166,8 @@ static V mix(Cg *cg, V z) {
         uint64_t factor;
     } rounds[] = {{30, UINT64_C(0xBF58476D1CE4E5B9)}, {27, UINT64_C(0x94D049BB133111EB)}};
     for (size_t i = 0; i < LEN(rounds); i++) {
-        z = LLVMBuildXor(cg->b, z, LLVMBuildLShr(cg->b, z, u64(cg, rounds[i].shift, lanes), ""), "");
+        z = LLVMBuildXor(cg->b, z, LLVMBuildLShr(cg->b, z, u64(cg, rounds[i].shift, lanes), ""),
+                         "");
         z = LLVMBuildMul(cg->b, z, u64(cg, rounds[i].factor, lanes), "");
     }
     return LLVMBuildXor(cg->b, z, LLVMBuildLShr(cg->b, z, u64(cg, 31, lanes), ""), "");
@@ -175,7 +190,8 @@ V cg_random(Cg *cg, DType dt, V key, int64_t stream, V index) {
     if (!wide) bits = LLVMBuildTrunc(cg->b, bits, cg_vec(cg->i32, lanes), "");
     T t = cg_reg_type(cg, dt);
     V x = LLVMBuildSIToFP(cg->b, bits, cg_vec(t, lanes), "");
-    x = LLVMBuildFMul(cg->b, x, cg_splat(cg, LLVMConstReal(t, wide ? 0x1p-53 : 0x1p-24), lanes), "");
+    x = LLVMBuildFMul(cg->b, x, cg_splat(cg, LLVMConstReal(t, wide ? 0x1p-53 : 0x1p-24), lanes),
+                      "");
     return dt == BF16 ? cg_round_bf16(cg, x) : x;
 }
 
@@ -184,9 +200,12 @@ V cg_round_bf16(Cg *cg, V x) {
     unsigned lanes = cg_lanes_of(x);
     T it = cg_vec(cg->i32, lanes), ft = LLVMTypeOf(x);
     V bits = LLVMBuildBitCast(cg->b, x, it, "");
-    V odd = LLVMBuildAnd(cg->b, LLVMBuildLShr(cg->b, bits, cg_splat(cg, cg_int(cg->i32, 16), lanes), ""),
+    V odd = LLVMBuildAnd(cg->b,
+                         LLVMBuildLShr(cg->b, bits, cg_splat(cg, cg_int(cg->i32, 16), lanes), ""),
                          cg_splat(cg, cg_int(cg->i32, 1), lanes), "");
-    V up = LLVMBuildAdd(cg->b, bits, LLVMBuildAdd(cg->b, odd, cg_splat(cg, cg_int(cg->i32, 0x7FFF), lanes), ""), "");
+    V up = LLVMBuildAdd(cg->b, bits,
+                        LLVMBuildAdd(cg->b, odd, cg_splat(cg, cg_int(cg->i32, 0x7FFF), lanes), ""),
+                        "");
     V quiet = LLVMBuildOr(cg->b, bits, cg_splat(cg, cg_int(cg->i32, 0x400000), lanes), "");
     V nan = LLVMBuildFCmp(cg->b, LLVMRealUNO, x, x, "");
     V r = LLVMBuildSelect(cg->b, nan, quiet, up, "");
@@ -208,7 +227,8 @@ static V to_float(const Elem *e, DType to) {
 static V clamp_range(const Elem *e, V x, Type to) {
     if (!to.range) return x;
     T t = cg_scalar_of(LLVMTypeOf(x));
-    V low = cg_splat(e->cg, cg_int(t, 0), e->lanes), high = cg_splat(e->cg, cg_int(t, to.range - 1), e->lanes);
+    V low = cg_splat(e->cg, cg_int(t, 0), e->lanes),
+      high = cg_splat(e->cg, cg_int(t, to.range - 1), e->lanes);
     x = LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, x, low, ""), low, x, "");
     return LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSGT, x, high, ""), high, x, "");
 }
@@ -237,7 +257,9 @@ static V emit_cast(const Elem *e) {
     return dtype_is_float(to.dt) ? to_float(e, to.dt) : to_int(e, to);
 }
 
-static V emit_none(const Elem *e) { bug_at(e->cg->cx, e->ins->loc, "%s has no emitter", op_info[e->ins->op].name); }
+static V emit_none(const Elem *e) {
+    bug_at(e->cg->cx, e->ins->loc, "%s has no emitter", op_info[e->ins->op].name);
+}
 
 #define NAMED(id) emit_##id
 #define EMITTER(id) NAMED(id)
@@ -247,9 +269,11 @@ static Emitter *const emitters[OpCount] = {
 };
 
 V cg_elem(Cg *cg, const Ins *ins, DType operand, V *args) {
-    Elem e = {.cg = cg, .b = cg->b, .ins = ins, .dt = operand, .a = args, .lanes = cg_lanes_of(args[0])};
+    Elem e = {
+        .cg = cg, .b = cg->b, .ins = ins, .dt = operand, .a = args, .lanes = cg_lanes_of(args[0])};
     V r = emitters[ins->op](&e);
-    bool exact = ins->op == Op_where || ins->op == Op_neg || ins->op == Op_stop_gradient || ins->op == Op_opt_barrier;
+    bool exact = ins->op == Op_where || ins->op == Op_neg || ins->op == Op_stop_gradient ||
+                 ins->op == Op_opt_barrier;
     return ins->type.dt == BF16 && !exact ? cg_round_bf16(cg, r) : r;
 }
 
@@ -286,6 +310,7 @@ V cg_identity(Cg *cg, Op op, DType dt) {
 
 V cg_combine(Cg *cg, Op op, DType dt, V a, V b) {
     V args[] = {a, b};
-    Elem e = {.cg = cg, .b = cg->b, .dt = dt == BF16 ? F32 : dt, .a = args, .lanes = cg_lanes_of(a)};
+    Elem e = {
+        .cg = cg, .b = cg->b, .dt = dt == BF16 ? F32 : dt, .a = args, .lanes = cg_lanes_of(a)};
     return emitters[reductions[reduction(cg, op)].combine](&e);
 }

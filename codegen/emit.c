@@ -25,7 +25,8 @@ V cg_splat(Cg *cg, V scalar, unsigned lanes) {
     if (lanes == 1 || cg_lanes_of(scalar) > 1) return scalar;
     T type = cg_vec(LLVMTypeOf(scalar), lanes);
     V v = LLVMBuildInsertElement(cg->b, LLVMGetPoison(type), scalar, cg_int(cg->i32, 0), "");
-    return LLVMBuildShuffleVector(cg->b, v, LLVMGetPoison(type), LLVMConstNull(cg_vec(cg->i32, lanes)), "");
+    return LLVMBuildShuffleVector(cg->b, v, LLVMGetPoison(type),
+                                  LLVMConstNull(cg_vec(cg->i32, lanes)), "");
 }
 
 T cg_reg_type(Cg *cg, DType dt) {
@@ -49,7 +50,8 @@ static V element_pointer(Cg *cg, DType dt, V base, V offset) {
 }
 
 V cg_load(Cg *cg, DType dt, V base, V offset, unsigned lanes) {
-    V v = LLVMBuildLoad2(cg->b, cg_vec(cg_mem_type(cg, dt), lanes), element_pointer(cg, dt, base, offset), "");
+    V v = LLVMBuildLoad2(cg->b, cg_vec(cg_mem_type(cg, dt), lanes),
+                         element_pointer(cg, dt, base, offset), "");
     LLVMSetAlignment(v, (unsigned)dtype_size(dt));
     if (dt == BOOL) return LLVMBuildICmp(cg->b, LLVMIntNE, v, LLVMConstNull(LLVMTypeOf(v)), "");
     if (dt != BF16) return v;
@@ -97,8 +99,12 @@ void cg_at(Cg *cg, Bb bb) { LLVMPositionBuilderAtEnd(cg->b, bb); }
 V loop_open(Cg *cg, Loop *l, V from, V to, int64_t step, const V *init, unsigned n) {
     if (n > MaxCarried) BUG(cg->cx, "a loop carries too many values");
     Bb before = LLVMGetInsertBlock(cg->b);
-    *l = (Loop){.head = cg_block(cg, "loop"), .body = cg_block(cg, "body"), .done = cg_block(cg, "done"),
-                .n = n, .to = to, .step = step};
+    *l = (Loop){.head = cg_block(cg, "loop"),
+                .body = cg_block(cg, "body"),
+                .done = cg_block(cg, "done"),
+                .n = n,
+                .to = to,
+                .step = step};
     LLVMBuildBr(cg->b, l->head);
     cg_at(cg, l->head);
     l->i = LLVMBuildPhi(cg->b, cg->i64, "i");

@@ -160,9 +160,11 @@ static V eval_pad(KernelCtx *k, const Ins *ins, const Index *idx) {
         if (gap > 1) {
             q = LLVMBuildSDiv(cg->b, i, cg_i64(cg, gap), "");
             V rest = LLVMBuildSRem(cg->b, i, cg_i64(cg, gap), "");
-            ok = LLVMBuildAnd(cg->b, ok, LLVMBuildICmp(cg->b, LLVMIntEQ, rest, cg_i64(cg, 0), ""), "");
+            ok = LLVMBuildAnd(cg->b, ok, LLVMBuildICmp(cg->b, LLVMIntEQ, rest, cg_i64(cg, 0), ""),
+                              "");
         }
-        ok = LLVMBuildAnd(cg->b, ok, LLVMBuildICmp(cg->b, LLVMIntSLT, q, cg_i64(cg, from->dim[d]), ""), "");
+        ok = LLVMBuildAnd(cg->b, ok,
+                          LLVMBuildICmp(cg->b, LLVMIntSLT, q, cg_i64(cg, from->dim[d]), ""), "");
         r.at[d] = LLVMBuildSelect(cg->b, ok, q, cg_i64(cg, 0), "");
         inside = LLVMBuildAnd(cg->b, inside, ok, "");
     }
@@ -192,14 +194,17 @@ static V eval_view(KernelCtx *k, Val v, const Index *idx, unsigned lanes) {
     Index r;
     switch ((Op)ins->op) {
     case Op_broadcast:
-        if (!k->flat) r = broadcast_index(k, ins, idx);
-        else r = k_shape(k, ins->args[0])->size == 1 ? index_flat(cg_i64(cg, 0), 0) : *idx;
+        if (!k->flat)
+            r = broadcast_index(k, ins, idx);
+        else
+            r = k_shape(k, ins->args[0])->size == 1 ? index_flat(cg_i64(cg, 0), 0) : *idx;
         break;
     case Op_transpose: r = transpose_index(ins, idx); break;
     case Op_slice: r = slice_index(cg, ins, idx); break;
     case Op_flip: r = flip_index(cg, ins, idx); break;
     case Op_reshape:
-        if (k->flat) r = *idx;
+        if (k->flat)
+            r = *idx;
         else if (!reshape_units(k, ins, idx, &r)) {
             if (lanes > 1) return eval_lanes(k, v, idx, lanes);
             r = reshape_index(k, ins, idx);
@@ -244,7 +249,8 @@ static V eval_elem(KernelCtx *k, Val v, const Index *idx, unsigned lanes) {
 
 static V compute(KernelCtx *k, Val v, const Index *idx, unsigned lanes) {
     const Ins *ins = k_ins(k, v);
-    if (ins->op == Op_const && ins->ndata == 1) return cg_const(k->cg, ins->type, ins->data[0], lanes);
+    if (ins->op == Op_const && ins->ndata == 1)
+        return cg_const(k->cg, ins->type, ins->data[0], lanes);
     if (!k->member[v]) return load_at(k, v, idx, lanes);
     switch (op_info[ins->op].cls) {
     case ClsElem: return eval_elem(k, v, idx, lanes);
@@ -295,7 +301,8 @@ bool k_is_flat(const KernelCtx *k, Val operand, const Shape *space) {
         const Ins *ins = k_ins(k, v);
         if (v == k->k->root) continue;
         bool spread = ins->op == Op_broadcast && k_shape(k, ins->args[0])->size == 1;
-        bool same = ins->op == Op_reshape || (ins->op == Op_broadcast && k_shape(k, ins->args[0])->size == space->size);
+        bool same = ins->op == Op_reshape ||
+                    (ins->op == Op_broadcast && k_shape(k, ins->args[0])->size == space->size);
         bool iota = ins->op == Op_iota && space->rank == 1;
         bool plain = op_info[ins->op].cls == ClsElem || ins->op == Op_rng || ins->op == Op_const;
         if (!spread && !same && !iota && !plain) return false;

@@ -21,8 +21,8 @@ typedef LLVMBasicBlockRef Bb;
 enum {
     MaxRank = 16,
     MaxLanes = 16,
-    SumBlock = 4096,      /* of the order of sums: docs/numerics.md */
-    MapChunk = 16384,     /* elements of one chunk of a parallel map */
+    SumBlock = 4096,         /* of the order of sums: docs/numerics.md */
+    MapChunk = 16384,        /* elements of one chunk of a parallel map */
     MapGrain = 2 * MapChunk, /* fewer elements are not split */
 };
 
@@ -41,24 +41,26 @@ struct Cg {
     LLVMBuilderRef b;
     LLVMTargetMachineRef tm;
     Target target;
-    char *cpu, *features;
+    char *triple, *cpu, *features;
+    bool foreign; /* not the architecture of this machine */
     T i1, i8, i16, i32, i64, f32, f64, ptr, void_;
-    V fn; /* being emitted */
+    V fn;             /* being emitted */
     uint32_t kernels; /* emitted so far, for names */
     bool optimised;
 };
 
 /* ---- target.c ---- */
-bool target_open(Cg *cg);                 /* fills tm, target, cpu; reports what is refused */
-void target_attributes(Cg *cg, V fn);     /* target-cpu, target-features, nounwind */
-void target_optimise(Cg *cg);             /* the pipeline of the level */
+bool target_open(Cg *cg);             /* fills tm, target, cpu; reports what is refused */
+void target_attributes(Cg *cg, V fn); /* target-cpu, target-features, nounwind */
+void target_optimise(Cg *cg);         /* the pipeline of the level */
 
 /* ---- emit.c: LLVM in short ---- */
 V cg_i64(Cg *cg, int64_t n);
 V cg_int(T t, int64_t n);
-V cg_call(Cg *cg, const char *intrinsic, const T *overload, unsigned nover, const V *args, unsigned n);
+V cg_call(Cg *cg, const char *intrinsic, const T *overload, unsigned nover, const V *args,
+          unsigned n);
 V cg_splat(Cg *cg, V scalar, unsigned lanes);
-T cg_vec(T scalar, unsigned lanes);       /* scalar itself for one lane */
+T cg_vec(T scalar, unsigned lanes); /* scalar itself for one lane */
 unsigned cg_lanes_of(V v);
 T cg_scalar_of(T t);
 /* The type of a value in a register (bf16 as float, bool as i1) and in memory (bool as i8). */
@@ -107,7 +109,7 @@ typedef struct KernelCtx {
     const Fn *fn;
     const Kernel *k;
     V frame, chunk;
-    V *base;        /* per Val: pointer to its buffer, or NULL */
+    V *base; /* per Val: pointer to its buffer, or NULL */
     bool *member;
     VEC(Memo) memo; /* of the current block of code */
     V root;         /* the value of k->root where it is known, else NULL */

@@ -16,6 +16,10 @@ static void check(Cx *cx, LLVMErrorRef e) {
 }
 
 Jit *jit_new(Cg *cg) {
+    if (cg->foreign) {
+        diag_error(cg->cx, (Loc){0}, "code for %s does not run here", cg->triple);
+        return NULL;
+    }
     size_t len;
     char *bytes = cg_emit(cg, CgObject, &len);
     if (!bytes) return NULL;
@@ -23,7 +27,8 @@ Jit *jit_new(Cg *cg) {
     check(cg->cx, LLVMOrcCreateLLJIT(&j->jit, NULL));
     LLVMOrcJITDylibRef main = LLVMOrcLLJITGetMainJITDylib(j->jit);
     LLVMOrcDefinitionGeneratorRef process;
-    check(cg->cx, LLVMOrcCreateDynamicLibrarySearchGeneratorForProcess(&process, LLVMOrcLLJITGetGlobalPrefix(j->jit), NULL, NULL));
+    check(cg->cx, LLVMOrcCreateDynamicLibrarySearchGeneratorForProcess(
+                      &process, LLVMOrcLLJITGetGlobalPrefix(j->jit), NULL, NULL));
     LLVMOrcJITDylibAddGenerator(main, process);
     LLVMMemoryBufferRef object = LLVMCreateMemoryBufferWithMemoryRangeCopy(bytes, len, "bp");
     check(cg->cx, LLVMOrcLLJITAddObjectFile(j->jit, main, object));

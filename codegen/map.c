@@ -17,7 +17,8 @@ static void map_at(KernelCtx *k, const Index *idx, unsigned lanes) {
 }
 
 /* The last n % lanes elements, in pieces of a power of two. */
-static void map_tail(KernelCtx *k, Index *idx, uint32_t d, int64_t from, int64_t n, unsigned lanes) {
+static void map_tail(KernelCtx *k, Index *idx, uint32_t d, int64_t from, int64_t n,
+                     unsigned lanes) {
     for (unsigned w = lanes / 2; w; w /= 2) {
         if (!(n - from >= (int64_t)w)) continue;
         idx->at[d] = cg_i64(k->cg, from);
@@ -51,7 +52,8 @@ static void map_flat(KernelCtx *k, int64_t n, unsigned lanes) {
         return;
     }
     int64_t whole = n - n % lanes;
-    V lo = cg_mul_imm(cg, k->chunk, MapChunk), hi = cg_add_imm(cg, lo, MapChunk), end = cg_i64(cg, whole);
+    V lo = cg_mul_imm(cg, k->chunk, MapChunk), hi = cg_add_imm(cg, lo, MapChunk),
+      end = cg_i64(cg, whole);
     hi = LLVMBuildSelect(cg->b, LLVMBuildICmp(cg->b, LLVMIntSLT, hi, end, ""), hi, end, "");
     Loop l;
     idx.at[0] = loop_open(cg, &l, lo, hi, lanes, NULL, 0);

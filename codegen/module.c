@@ -10,7 +10,8 @@ static V number_constant(Cg *cg, DType dt, Num n) {
     T t = cg_mem_type(cg, dt);
     switch (dt) {
     case F32:
-    case F64: return LLVMConstReal(t, n.f);
+    case F64:
+        return LLVMConstReal(t, n.f);
     case BF16: {
         float f = (float)n.f;
         uint32_t bits;
@@ -20,7 +21,8 @@ static V number_constant(Cg *cg, DType dt, Num n) {
     case I32:
     case I64:
     case BOOL:
-    case DTypeCount: break;
+    case DTypeCount:
+        break;
     }
     return cg_int(t, n.i);
 }
@@ -61,16 +63,24 @@ static void load_base(KernelCtx *k, Val v) {
 
 /* Kernels of one function share no state but the frame. */
 static V emit_kernel(Cg *cg, const Fn *fn, const Kernel *kernel, uint32_t *chunks) {
-    static void (*const emit[])(KernelCtx *) = {
-        [KernMap] = cg_map, [KernReduce] = cg_reduce, [KernContract] = cg_contract, [KernMove] = cg_move};
+    static void (*const emit[])(KernelCtx *) = {[KernMap] = cg_map,
+                                                [KernReduce] = cg_reduce,
+                                                [KernContract] = cg_contract,
+                                                [KernMove] = cg_move};
     char name[32];
     snprintf(name, sizeof name, "k%u", cg->kernels++);
     T params[] = {cg->ptr, cg->i64};
     V outer = cg->fn, f = cg->fn = new_function(cg, name, params, 2, false);
     Bb resume = LLVMGetInsertBlock(cg->b);
     Arena *a = cg->cx->scratch;
-    KernelCtx k = {.cg = cg, .fn = fn, .k = kernel, .frame = LLVMGetParam(f, 0), .chunk = LLVMGetParam(f, 1),
-                   .base = NEW_ARRAY(a, V, fn->ins.len), .member = NEW_ARRAY(a, bool, fn->ins.len), .chunks = 1};
+    KernelCtx k = {.cg = cg,
+                   .fn = fn,
+                   .k = kernel,
+                   .frame = LLVMGetParam(f, 0),
+                   .chunk = LLVMGetParam(f, 1),
+                   .base = NEW_ARRAY(a, V, fn->ins.len),
+                   .member = NEW_ARRAY(a, bool, fn->ins.len),
+                   .chunks = 1};
     for (uint32_t i = 0; i < kernel->members.len; i++) k.member[kernel->members.data[i]] = true;
     cg_at(cg, cg_block(cg, "entry"));
     for (uint32_t i = 0; i < kernel->inputs.len; i++) load_base(&k, kernel->inputs.data[i]);
@@ -113,7 +123,8 @@ static V save_float_state(Cg *cg) {
 }
 
 static void restore_float_state(Cg *cg, V saved) {
-    cg_call(cg, cg->target.x86 ? "llvm.x86.sse.ldmxcsr" : "llvm.aarch64.set.fpcr", NULL, 0, &saved, 1);
+    cg_call(cg, cg->target.x86 ? "llvm.x86.sse.ldmxcsr" : "llvm.aarch64.set.fpcr", NULL, 0, &saved,
+            1);
 }
 
 static V pointer_at(Cg *cg, V table, int64_t i) {
@@ -126,11 +137,17 @@ static V buffer_address(Cg *cg, const Fn *fn, Val v, V args, V arena) {
     const Buf *buf = &fn->plan->bufs[v];
     V at = cg_i64(cg, (int64_t)buf->offset);
     switch (buf->kind) {
-    case BufNone: return NULL;
-    case BufArg: return LLVMBuildLoad2(cg->b, cg->ptr, pointer_at(cg, args, buf->index), "");
-    case BufResult: return LLVMBuildLoad2(cg->b, cg->ptr, pointer_at(cg, args, (int64_t)fn->nparams + buf->index), "");
-    case BufArena: return LLVMBuildInBoundsGEP2(cg->b, cg->i8, arena, &at, 1, "");
-    case BufConst: break;
+    case BufNone:
+        return NULL;
+    case BufArg:
+        return LLVMBuildLoad2(cg->b, cg->ptr, pointer_at(cg, args, buf->index), "");
+    case BufResult:
+        return LLVMBuildLoad2(cg->b, cg->ptr,
+                              pointer_at(cg, args, (int64_t)fn->nparams + buf->index), "");
+    case BufArena:
+        return LLVMBuildInBoundsGEP2(cg->b, cg->i8, arena, &at, 1, "");
+    case BufConst:
+        break;
     }
     while (fn->ins.data[v].op == Op_reshape) v = fn->ins.data[v].args[0];
     return constant_data(cg, &fn->ins.data[v]);
@@ -151,7 +168,8 @@ static void call_kernel(Cg *cg, V kernel, V frame, V env, uint32_t chunks) {
         call_serial(cg, kernel, frame, chunks);
         return;
     }
-    Bb serial = cg_block(cg, "serial"), parallel = cg_block(cg, "parallel"), done = cg_block(cg, "next");
+    Bb serial = cg_block(cg, "serial"), parallel = cg_block(cg, "parallel"),
+       done = cg_block(cg, "next");
     LLVMBuildCondBr(cg->b, LLVMBuildIsNull(cg->b, env, ""), serial, parallel);
     cg_at(cg, parallel);
     T params[] = {cg->ptr, cg->ptr, cg->ptr, cg->i64};
@@ -167,9 +185,11 @@ static void call_kernel(Cg *cg, V kernel, V frame, V env, uint32_t chunks) {
 
 static V emit_entry(Cg *cg, const Fn *fn) {
     T params[] = {cg->ptr, cg->ptr, cg->ptr};
-    V f = cg->fn = new_function(cg, arena_printf(cg->cx->scratch, "bp_%s", fn->name), params, 3, true);
+    V f = cg->fn =
+        new_function(cg, arena_printf(cg->cx->scratch, "bp_%s", fn->name), params, 3, true);
     cg_at(cg, cg_block(cg, "entry"));
-    V frame = LLVMBuildAlloca(cg->b, LLVMArrayType2(cg->ptr, fn->ins.len ? fn->ins.len : 1), "frame");
+    V frame =
+        LLVMBuildAlloca(cg->b, LLVMArrayType2(cg->ptr, fn->ins.len ? fn->ins.len : 1), "frame");
     V saved = save_float_state(cg);
     for (Val v = 0; v < fn->ins.len; v++) {
         V address = buffer_address(cg, fn, v, LLVMGetParam(f, 0), LLVMGetParam(f, 1));

@@ -33,7 +33,8 @@ static Index nest_open(Move *m, const Shape *s, uint32_t skip) {
     for (uint32_t d = 0; d < s->rank; d++) {
         idx.at[d] = cg_i64(cg, 0);
         if (d == skip) continue;
-        idx.at[d] = loop_open(cg, &m->loops[m->open++], cg_i64(cg, 0), cg_i64(cg, s->dim[d]), 1, NULL, 0);
+        idx.at[d] =
+            loop_open(cg, &m->loops[m->open++], cg_i64(cg, 0), cg_i64(cg, s->dim[d]), 1, NULL, 0);
     }
     return idx;
 }
@@ -63,7 +64,8 @@ static V beats(Move *m, DType dt, V x, V best) {
         return LLVMBuildICmp(cg->b, max ? LLVMIntSGT : LLVMIntSLT, x, best, "");
     }
     V more = LLVMBuildFCmp(cg->b, max ? LLVMRealOGT : LLVMRealOLT, x, best, "");
-    V nan = LLVMBuildFCmp(cg->b, LLVMRealUNO, x, x, ""), number = LLVMBuildFCmp(cg->b, LLVMRealORD, best, best, "");
+    V nan = LLVMBuildFCmp(cg->b, LLVMRealUNO, x, x, ""),
+      number = LLVMBuildFCmp(cg->b, LLVMRealORD, best, best, "");
     return LLVMBuildAnd(cg->b, number, LLVMBuildOr(cg->b, more, nan, ""), "");
 }
 
@@ -104,7 +106,8 @@ static Index picked(Move *m, Val i, uint32_t axis, uint32_t rank, const Index *a
 static void move_gather(Move *m, Val root) {
     Val x = m->ins->args[0];
     Index out = nest_open(m, k_shape(m->k, root), UINT32_MAX);
-    Index from = picked(m, m->ins->args[1], (uint32_t)m->ins->attrs[0].i, k_shape(m->k, x)->rank, &out);
+    Index from =
+        picked(m, m->ins->args[1], (uint32_t)m->ins->attrs[0].i, k_shape(m->k, x)->rank, &out);
     store_at(m, root, &out, value_at(m, x, &from));
     nest_close(m);
 }
@@ -117,7 +120,8 @@ static void move_scatter(Move *m, Val root) {
     store_at(m, root, &all, value_at(m, x, &all));
     nest_close(m);
     Index at = nest_open(m, k_shape(m->k, u), UINT32_MAX);
-    Index to = picked(m, m->ins->args[1], (uint32_t)m->ins->attrs[0].i, k_shape(m->k, x)->rank, &at);
+    Index to =
+        picked(m, m->ins->args[1], (uint32_t)m->ins->attrs[0].i, k_shape(m->k, x)->rank, &at);
     V sum = cg_combine(cg, Op_reduce_sum, dt, value_at(m, root, &to), value_at(m, u, &at));
     store_at(m, root, &to, dt == BF16 ? cg_round_bf16(cg, sum) : sum);
     nest_close(m);
@@ -145,8 +149,9 @@ void cg_move(KernelCtx *k) {
     static const struct {
         Op op;
         void (*emit)(Move *, Val root);
-    } moves[] = {{Op_concat, move_concat}, {Op_argmax, move_arg},          {Op_argmin, move_arg},
-                 {Op_gather, move_gather}, {Op_scatter_add, move_scatter}, {Op_cumsum, move_cumsum}};
+    } moves[] = {{Op_concat, move_concat},       {Op_argmax, move_arg},
+                 {Op_argmin, move_arg},          {Op_gather, move_gather},
+                 {Op_scatter_add, move_scatter}, {Op_cumsum, move_cumsum}};
     Move m = {.k = k, .ins = k_ins(k, k->k->root)};
     k->chunks = 1;
     if (!m.ins->type.shape->size) return;

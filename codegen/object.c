@@ -13,7 +13,8 @@ char *cg_emit(Cg *cg, CgFile kind, size_t *len) {
     char *error = NULL;
     LLVMMemoryBufferRef out;
     LLVMModuleRef m = LLVMCloneModule(cg->m); /* emission changes the module */
-    bool failed = LLVMTargetMachineEmitToMemoryBuffer(cg->tm, m, kind == CgObject ? LLVMObjectFile : LLVMAssemblyFile, &error, &out);
+    bool failed = LLVMTargetMachineEmitToMemoryBuffer(
+        cg->tm, m, kind == CgObject ? LLVMObjectFile : LLVMAssemblyFile, &error, &out);
     LLVMDisposeModule(m);
     if (failed) BUG(cg->cx, "LLVM cannot emit the module: %s", error);
     *len = LLVMGetBufferSize(out);

@@ -15,7 +15,9 @@ typedef struct Reduce {
     unsigned lanes, vectors;
 } Reduce;
 
-unsigned cg_sum_lanes(DType dt) { return dt == F64 || dt == I64 ? 32 : 64; }
+unsigned cg_sum_lanes(DType dt) {
+    return dt == F64 || dt == I64 ? 32 : 64;
+}
 
 /* Lanes [n/2, n) of v are folded onto [0, n/2). */
 static V fold_vector(Cg *cg, Op op, DType dt, V v) {
@@ -35,7 +37,8 @@ static V fold_vector(Cg *cg, Op op, DType dt, V v) {
 
 V cg_fold_lanes(Cg *cg, Op op, DType dt, V *acc, unsigned n) {
     for (; n > 1; n /= 2) {
-        for (unsigned i = 0; i < n / 2; i++) acc[i] = cg_combine(cg, op, dt, acc[i], acc[i + n / 2]);
+        for (unsigned i = 0; i < n / 2; i++)
+            acc[i] = cg_combine(cg, op, dt, acc[i], acc[i + n / 2]);
     }
     return fold_vector(cg, op, dt, acc[0]);
 }
@@ -64,7 +67,8 @@ static Index operand_index(const Reduce *r, const Index *out, V i, int64_t step)
     return idx;
 }
 
-/* `lanes` elements from the i-th on. Several reduced axes: lanes may cross a row, then one by one. */
+/* `lanes` elements from the i-th on. Several reduced axes: lanes may cross a row, then one by one.
+ */
 static V elements(Reduce *r, const Index *out, V i, unsigned lanes) {
     KernelCtx *k = r->k;
     Cg *cg = k->cg;
@@ -77,7 +81,8 @@ static V elements(Reduce *r, const Index *out, V i, unsigned lanes) {
     V v = LLVMGetPoison(cg_vec(cg_reg_type(cg, r->dt), lanes));
     for (unsigned l = 0; l < lanes; l++) {
         Index idx = operand_index(r, out, cg_add_imm(cg, i, l), 0);
-        v = LLVMBuildInsertElement(cg->b, v, cg_eval(k, r->x, &idx, 1), cg_int(cg->i32, (int)l), "");
+        v = LLVMBuildInsertElement(cg->b, v, cg_eval(k, r->x, &idx, 1), cg_int(cg->i32, (int)l),
+                                   "");
     }
     return v;
 }
@@ -99,7 +104,8 @@ typedef V Read(void *data, V i, unsigned lanes);
 
 static void start(const Reduce *r, V *acc) {
     Cg *cg = r->k->cg;
-    for (unsigned j = 0; j < r->vectors; j++) acc[j] = cg_splat(cg, cg_identity(cg, r->op, r->acc), r->lanes);
+    for (unsigned j = 0; j < r->vectors; j++)
+        acc[j] = cg_splat(cg, cg_identity(cg, r->op, r->acc), r->lanes);
 }
 
 /* The lane rule on elements [base, base + n), n <= SumBlock known now. */
@@ -124,7 +130,8 @@ static V lane_block(Reduce *r, V base, int64_t n, Read *read, void *data) {
     for (unsigned j = 0; whole + (int64_t)j * r->lanes < n; j++) {
         int64_t from = whole + (int64_t)j * r->lanes, left = n - from;
         if (left >= r->lanes) {
-            acc[j] = cg_combine(cg, r->op, r->acc, acc[j], read(data, cg_add_imm(cg, base, from), r->lanes));
+            acc[j] = cg_combine(cg, r->op, r->acc, acc[j],
+                                read(data, cg_add_imm(cg, base, from), r->lanes));
             continue;
         }
         unsigned at = 0;
@@ -168,8 +175,10 @@ static V stack_array(const Reduce *r, int64_t n) {
     Cg *cg = r->k->cg;
     Bb here = LLVMGetInsertBlock(cg->b), entry = LLVMGetEntryBasicBlock(cg->fn);
     V first = LLVMGetFirstInstruction(entry);
-    if (first) LLVMPositionBuilderBefore(cg->b, first);
-    else cg_at(cg, entry);
+    if (first)
+        LLVMPositionBuilderBefore(cg->b, first);
+    else
+        cg_at(cg, entry);
     V a = LLVMBuildAlloca(cg->b, LLVMArrayType2(cg_reg_type(cg, r->acc), (uint64_t)n), "sums");
     cg_at(cg, here);
     return a;
@@ -272,11 +281,14 @@ static void reduce_nest(Reduce *r, const Shape *s) {
     uint32_t inner = r->last || !s->rank ? s->rank : s->rank - 1;
     for (uint32_t d = 0; d < inner; d++) {
         V lo = cg_i64(cg, 0), hi = cg_i64(cg, s->dim[d]);
-        if (!d) k_chunk_rows(r->k, s->dim[0], r->from->size / (s->dim[0] ? s->dim[0] : 1), &lo, &hi);
+        if (!d)
+            k_chunk_rows(r->k, s->dim[0], r->from->size / (s->dim[0] ? s->dim[0] : 1), &lo, &hi);
         out.at[d] = loop_open(cg, &loops[d], lo, hi, 1, NULL, 0);
     }
-    if (inner < s->rank) reduce_row(r, &out, inner, s->dim[inner], r->lanes);
-    else reduce_at(r, &out, 1);
+    if (inner < s->rank)
+        reduce_row(r, &out, inner, s->dim[inner], r->lanes);
+    else
+        reduce_at(r, &out, 1);
     for (uint32_t d = inner; d-- > 0;) loop_close(cg, &loops[d], NULL);
 }
 

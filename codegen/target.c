@@ -6,6 +6,8 @@
 #include <llvm-c/Target.h>
 #include <llvm-c/Transforms/PassBuilder.h>
 
+static const Loc nowhere = {0};
+
 static bool has(const char *features, const char *name) {
     size_t n = strlen(name);
     for (const char *f = features; f && *f; f = strchr(f, ','), f += f ? 1 : 0) {
@@ -14,18 +16,31 @@ static bool has(const char *features, const char *name) {
     return false;
 }
 
-/* x86-64-v3 and the CPUs that LLVM knows by name imply features that the string does not list. */
-typedef struct Known {
+/* Named CPUs have features that no string lists. */
+static const struct {
     const char *cpu;
-    unsigned bytes;
-} Known;
-static const Known x86_cpus[] = {
-    {"x86-64-v3", 32}, {"x86-64-v4", 64}, {"haswell", 32},  {"broadwell", 32}, {"skylake", 32},
-    {"znver1", 32},    {"znver2", 32},    {"znver3", 32},   {"znver4", 64},    {"znver5", 64},
-    {"alderlake", 32}, {"raptorlake", 32}, {"skylake-avx512", 64}, {"cascadelake", 64},
-    {"cooperlake", 64}, {"icelake-client", 64}, {"icelake-server", 64}, {"sapphirerapids", 64},
-    {"graniterapids", 64},
+    unsigned bytes; /* of a vector register */
+} x86_cpus[] = {
+    {"x86-64-v3", 32},      {"x86-64-v4", 64},        {"haswell", 32},
+    {"broadwell", 32},      {"core-avx2", 32},        {"skylake", 32},
+    {"alderlake", 32},      {"raptorlake", 32},       {"meteorlake", 32},
+    {"arrowlake", 32},      {"arrowlake-s", 32},      {"lunarlake", 32},
+    {"pantherlake", 32},    {"gracemont", 32},        {"sierraforest", 32},
+    {"grandridge", 32},     {"clearwaterforest", 32}, {"bdver4", 32},
+    {"znver1", 32},         {"znver2", 32},           {"znver3", 32},
+    {"znver4", 64},         {"znver5", 64},           {"skylake-avx512", 64},
+    {"cascadelake", 64},    {"cooperlake", 64},       {"cannonlake", 64},
+    {"icelake-client", 64}, {"icelake-server", 64},   {"tigerlake", 64},
+    {"rocketlake", 64},     {"sapphirerapids", 64},   {"emeraldrapids", 64},
+    {"graniterapids", 64},  {"graniterapids-d", 64},
 };
+
+static unsigned named_cpu(const char *cpu) {
+    for (size_t i = 0; i < LEN(x86_cpus); i++) {
+        if (!strcmp(x86_cpus[i].cpu, cpu)) return x86_cpus[i].bytes;
+    }
+    return 0;
+}
 
 static void initialise(void) {
     LLVMInitializeX86TargetInfo();
@@ -38,60 +53,79 @@ static void initialise(void) {
     LLVMInitializeAArch64AsmPrinter();
 }
 
-static bool x86_registers(Cg *cg) {
-    unsigned bytes = has(cg->features, "avx512f") && has(cg->features, "avx512vl") ? 64
-                     : has(cg->features, "avx2") && has(cg->features, "fma")      ? 32
-                                                                                   : 0;
-    for (size_t i = 0; i < LEN(x86_cpus) && !cg->features[0]; i++) {
-        if (!strcmp(x86_cpus[i].cpu, cg->cpu)) bytes = x86_cpus[i].bytes;
+static unsigned listed_features(const char *features) {
+    if (has(features, "avx512f") && has(features, "avx512vl")) return 64;
+    return has(features, "avx2") && has(features, "fma") ? 32 : 0;
+}
+
+static bool registers(Cg *cg, bool x86) {
+    bool listed = cg->features[0];
+    unsigned named = named_cpu(cg->cpu);
+    unsigned bytes = !x86 ? 16 : listed ? listed_features(cg->features) : named;
+    cg->target = (Target){bytes, bytes == 32 ? 16 : 32, x86};
+    if (!bytes)
+        diag_error(cg->cx, nowhere, "-march=%s: needs FMA (x86-64-v3 or above)", cg->cpu);
+    else if (!x86 && named)
+        diag_error(cg->cx, nowhere, "-march=%s is no processor of the target", cg->cpu);
+    return bytes && (x86 || !named);
+}
+
+/* The architecture before the first '-' of a triple. */
+static bool is_arch(const char *triple, const char *arch) {
+    size_t n = strlen(arch);
+    return !strncmp(triple, arch, n) && (triple[n] == '-' || !triple[n]);
+}
+
+static bool choose_cpu(Cg *cg, const char *triple) {
+    Arena *a = cg->cx->arena;
+    bool x86 = is_arch(triple, "x86_64"), arm = is_arch(triple, "aarch64");
+    if (!x86 && !arm) {
+        diag_error(cg->cx, nowhere, "--target=%s is not supported: x86_64 and aarch64 are", triple);
+        return false;
     }
-    cg->target = (Target){.vector_bytes = bytes, .registers = bytes == 64 ? 32 : 16, .x86 = true};
-    if (bytes) return true;
-    diag_error(cg->cx, (Loc){0}, "-march=%s: needs FMA (x86-64-v3 or above)", cg->cpu);
-    return false;
+    char *host = LLVMGetDefaultTargetTriple();
+    char *cpu = LLVMGetHostCPUName(), *features = LLVMGetHostCPUFeatures();
+    bool native = !cg->o.cpu || !strcmp(cg->o.cpu, "native");
+    cg->foreign = !is_arch(host, x86 ? "x86_64" : "aarch64");
+    const char *common = x86 ? "x86-64-v3" : "generic";
+    cg->cpu = arena_printf(a, "%s", !native ? cg->o.cpu : cg->foreign ? common : cpu);
+    cg->features = arena_printf(a, "%s", native && !cg->foreign ? features : "");
+    cg->triple = arena_printf(a, "%s", triple);
+    LLVMDisposeMessage(host);
+    LLVMDisposeMessage(cpu);
+    LLVMDisposeMessage(features);
+    return registers(cg, x86);
+}
+
+static void open_machine(Cg *cg, LLVMTargetRef target) {
+    static const LLVMCodeGenOptLevel levels[] = {LLVMCodeGenLevelNone, LLVMCodeGenLevelLess,
+                                                 LLVMCodeGenLevelDefault,
+                                                 LLVMCodeGenLevelAggressive};
+    cg->tm = LLVMCreateTargetMachine(target, cg->triple, cg->cpu, cg->features, levels[cg->o.level],
+                                     LLVMRelocPIC, LLVMCodeModelDefault);
+    LLVMSetTarget(cg->m, cg->triple);
+    LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(cg->tm);
+    LLVMSetModuleDataLayout(cg->m, layout);
+    LLVMDisposeTargetData(layout);
 }
 
 bool target_open(Cg *cg) {
     initialise();
-    Arena *a = cg->cx->arena;
-    bool native = !cg->o.cpu || !strcmp(cg->o.cpu, "native");
     char *host = LLVMGetDefaultTargetTriple(), *error = NULL;
     const char *triple = cg->o.triple ? cg->o.triple : host;
     LLVMTargetRef target;
     bool ok = !LLVMGetTargetFromTriple(triple, &target, &error);
-    if (!ok) diag_error(cg->cx, (Loc){0}, "--target=%s: %s", triple, error);
+    if (!ok) diag_error(cg->cx, nowhere, "--target=%s: %s", triple, error);
     if (error) LLVMDisposeMessage(error);
-    bool x86 = !strncmp(triple, "x86_64", 6), arm = !strncmp(triple, "aarch64", 7);
-    if (ok && !x86 && !arm) {
-        diag_error(cg->cx, (Loc){0}, "--target=%s is not supported: x86_64 and aarch64 are", triple);
-        ok = false;
-    }
-    if (ok) {
-        char *cpu = LLVMGetHostCPUName(), *features = LLVMGetHostCPUFeatures();
-        bool same = !strncmp(triple, host, 6);
-        cg->cpu = arena_printf(a, "%s", native ? same ? cpu : x86 ? "x86-64-v3" : "generic" : cg->o.cpu);
-        cg->features = arena_printf(a, "%s", native && same ? features : "");
-        LLVMDisposeMessage(cpu);
-        LLVMDisposeMessage(features);
-        if (x86) ok = x86_registers(cg);
-        else cg->target = (Target){.vector_bytes = 16, .registers = 32};
-    }
-    if (ok) {
-        static const LLVMCodeGenOptLevel levels[] = {LLVMCodeGenLevelNone, LLVMCodeGenLevelLess,
-                                                     LLVMCodeGenLevelDefault, LLVMCodeGenLevelAggressive};
-        cg->tm = LLVMCreateTargetMachine(target, triple, cg->cpu, cg->features, levels[cg->o.level],
-                                         LLVMRelocPIC, LLVMCodeModelDefault);
-        LLVMSetTarget(cg->m, triple);
-        LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(cg->tm);
-        LLVMSetModuleDataLayout(cg->m, layout);
-        LLVMDisposeTargetData(layout);
-    }
+    ok = ok && choose_cpu(cg, triple);
+    if (ok) open_machine(cg, target);
     LLVMDisposeMessage(host);
     return ok;
 }
 
 static void set_attribute(Cg *cg, V fn, const char *key, const char *value) {
-    LLVMAttributeRef a = LLVMCreateStringAttribute(cg->c, key, (unsigned)strlen(key), value, (unsigned)strlen(value));
+    LLVMAttributeRef a = LLVMCreateStringAttribute(cg->c, key, (unsigned)strlen(key), value,
+                                                   (unsigned)strlen(value));
     LLVMAddAttributeAtIndex(fn, LLVMAttributeFunctionIndex, a);
 }
 
@@ -100,7 +134,8 @@ void target_attributes(Cg *cg, V fn) {
     if (cg->features[0]) set_attribute(cg, fn, "target-features", cg->features);
     if (cg->target.vector_bytes == 64) set_attribute(cg, fn, "prefer-vector-width", "512");
     unsigned kind = LLVMGetEnumAttributeKindForName("nounwind", 8);
-    LLVMAddAttributeAtIndex(fn, LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(cg->c, kind, 0));
+    LLVMAddAttributeAtIndex(fn, LLVMAttributeFunctionIndex,
+                            LLVMCreateEnumAttribute(cg->c, kind, 0));
 }
 
 void target_optimise(Cg *cg) {
@@ -108,11 +143,13 @@ void target_optimise(Cg *cg) {
         NULL,
         "function(early-cse,simplifycfg)",
         "function(sroa,early-cse,instcombine<no-verify-fixpoint>,simplifycfg)",
-        "function(sroa,early-cse,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),gvn,dse,"
+        "function(sroa,early-cse,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),gvn,"
+        "dse,"
         "instcombine<no-verify-fixpoint>,simplifycfg)",
     };
     char *broken = NULL;
-    if (LLVMVerifyModule(cg->m, LLVMReturnStatusAction, &broken)) BUG(cg->cx, "invalid LLVM IR: %s", broken);
+    if (LLVMVerifyModule(cg->m, LLVMReturnStatusAction, &broken))
+        BUG(cg->cx, "invalid LLVM IR: %s", broken);
     LLVMDisposeMessage(broken);
     if (cg->optimised || !pipelines[cg->o.level]) return;
     cg->optimised = true;
