@@ -23,8 +23,8 @@ typedef struct Case {
     const char *name;
     uint32_t nargs;
     Tensor *args, result;
-    Guarded *data;     /* of the arguments: read-only */
-    bool known;        /* result is the demand, else the first build's bits are */
+    Guarded *data; /* of the arguments: read-only */
+    bool known;    /* result is the demand, else the first build's bits are */
     bool near;
 } Case;
 
@@ -38,11 +38,25 @@ typedef struct Suite {
 /* ---- drawing ---- */
 
 static const double specials[] = {
-    0.0, -0.0, 1, -1, 0.5, -2.5, 3.5, 2.5, INFINITY, -INFINITY, NAN, 1e-40, -1e-310, FLT_MAX,
-    -FLT_MIN, 3e9,
+    0.0,      -0.0,      1,   -1,    0.5,     -2.5,    3.5,      2.5,
+    INFINITY, -INFINITY, NAN, 1e-40, -1e-310, FLT_MAX, -FLT_MIN, 3e9,
 };
 static const int64_t whole_specials[] = {
-    0, 1, -1, 2, -2, 3, -3, 7, -7, 10, INT32_MIN, INT32_MAX, INT32_MIN + 1, INT64_MIN, INT64_MAX,
+    0,
+    1,
+    -1,
+    2,
+    -2,
+    3,
+    -3,
+    7,
+    -7,
+    10,
+    INT32_MIN,
+    INT32_MAX,
+    INT32_MIN + 1,
+    INT64_MIN,
+    INT64_MAX,
     INT64_MIN + 1,
 };
 
@@ -52,10 +66,14 @@ static double rounded(DType dt, double x) {
 
 static double draw_real(char domain, double u) {
     switch (domain) {
-    case 'p': return 0.3 + 2.7 * u;
-    case 'n': return u < 0.5 ? -0.3 - 5.4 * u : 0.3 + 5.4 * (u - 0.5);
-    case 'u': return 1.8 * u - 0.9;
-    default: return 4 * u - 2;
+    case 'p':
+        return 0.3 + 2.7 * u;
+    case 'n':
+        return u < 0.5 ? -0.3 - 5.4 * u : 0.3 + 5.4 * (u - 0.5);
+    case 'u':
+        return 1.8 * u - 0.9;
+    default:
+        return 4 * u - 2;
     }
 }
 
@@ -78,9 +96,9 @@ static void put(const Tensor *x, int64_t e, unsigned char *out) {
     float f = x->re ? (float)x->re[e] : 0;
     int32_t i = x->i ? (int32_t)x->i[e] : 0;
     unsigned char b = (unsigned char)(i & 1);
-    const void *from[DTypeCount] = {[F32] = &f, [F64] = x->re ? &x->re[e] : NULL,
-                                    [BF16] = (char *)&f + 2, [I32] = &i,
-                                    [I64] = x->i ? &x->i[e] : NULL, [BOOL] = &b};
+    const void *from[DTypeCount] = {
+        [F32] = &f, [F64] = x->re ? &x->re[e] : NULL, [BF16] = (char *)&f + 2,
+        [I32] = &i, [I64] = x->i ? &x->i[e] : NULL,   [BOOL] = &b};
     memcpy(out, from[x->type.dt], dtype_size(x->type.dt));
 }
 

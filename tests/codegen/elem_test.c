@@ -9,8 +9,8 @@ static bool bits_known(Op op) {
 }
 
 static char letter(Domain d) {
-    static const char letters[] = {[DomAny] = 'a', [DomPositive] = 'p', [DomNonzero] = 'n',
-                                   [DomUnit] = 'u', [DomInt] = 'a', [DomBool] = 'a'};
+    static const char letters[] = {[DomAny] = 'a',  [DomPositive] = 'p', [DomNonzero] = 'n',
+                                   [DomUnit] = 'u', [DomInt] = 'a',      [DomBool] = 'a'};
     return letters[d];
 }
 
@@ -28,7 +28,10 @@ static bool function_of(Program *p, Op op, DType dt, int64_t n, char domain) {
     }
     if (!takes(p, op, types)) return false;
     bool bits = bits_known(op) || !dtype_is_float(dt);
-    Builder *b = fn_open(p, "%s%s_%s_%d_%c", bits ? "" : domain == 's' ? "same_" : "near_",
+    Builder *b = fn_open(p, "%s%s_%s_%d_%c",
+                         bits            ? ""
+                         : domain == 's' ? "same_"
+                                         : "near_",
                          info->name, dtype_name(dt), (int)n, domain);
     Val args[MaxOperands];
     for (int k = 0; k < info->nargs; k++) {
@@ -81,7 +84,7 @@ static void casts(void **state) {
 
 /* Values between f32 and bf16 in turn: each is rounded inside the kernel too. */
 static void write_sizes(Program *p) {
-    static const int64_t sizes[] = {0,  1,  2,  3,  4,  7,  8,  9,   15,  16,  17,   31,
+    static const int64_t sizes[] = {0,  1,  2,  3,  4,  7,   8,   9,    15,   16,   17,  31,
                                     32, 33, 63, 64, 65, 127, 255, 1000, 4095, 4096, 4097};
     for (size_t k = 0; k < LEN(sizes); k++) {
         for (int dt = F32; dt <= BF16; dt++) {
@@ -91,7 +94,8 @@ static void write_sizes(Program *p) {
             Val z = b_add(b, b_mul(b, x, y), b_float(b, t, 0.1));
             z = op2(b, Op_div, op2(b, Op_sub, z, y), b_mul(b, y, y));
             Val positive = op2(b, Op_gt, z, b_float(b, t, 0));
-            fn_done(p, b, b_op(b, Op_where, (Val[]){positive, z, op1(b, Op_neg, x)}, 3, NULL, NULL));
+            fn_done(p, b,
+                    b_op(b, Op_where, (Val[]){positive, z, op1(b, Op_neg, x)}, 3, NULL, NULL));
         }
     }
 }

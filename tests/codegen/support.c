@@ -41,9 +41,13 @@ Val arg(Program *p, Builder *b, const char *name, Type type) {
     return b_param(b, sym(p->cx, name), type);
 }
 
-Val op1(Builder *b, Op op, Val x) { return b_op(b, op, &x, 1, NULL, NULL); }
+Val op1(Builder *b, Op op, Val x) {
+    return b_op(b, op, &x, 1, NULL, NULL);
+}
 
-Val op2(Builder *b, Op op, Val x, Val y) { return b_op(b, op, (Val[]){x, y}, 2, NULL, NULL); }
+Val op2(Builder *b, Op op, Val x, Val y) {
+    return b_op(b, op, (Val[]){x, y}, 2, NULL, NULL);
+}
 
 Val op_ints(Program *p, Builder *b, Op op, Val x, uint32_t n, const int64_t *first,
             const int64_t *second, const int64_t *third) {
@@ -89,10 +93,31 @@ BpEntry *entry_of(const Compiled *c, const char *fn) {
 
 /* Arithmetic of floats, the floating-point mode, and integer instructions that LLVM writes so. */
 static const char *const intrinsics[] = {
-    "fma", "sqrt", "floor", "ceil", "trunc", "rint", "fabs", "copysign", "maximum", "minimum",
-    "fptosi.sat", "x86.sse.stmxcsr", "x86.sse.ldmxcsr", "aarch64.get.fpcr", "aarch64.set.fpcr",
-    "is.fpclass", "fshl", "fshr", "smax", "smin", "umax", "umin",
-    "abs", "ctlz",
+    "fma",
+    "sqrt",
+    "floor",
+    "ceil",
+    "trunc",
+    "rint",
+    "fabs",
+    "copysign",
+    "maximum",
+    "minimum",
+    "fptosi.sat",
+    "x86.sse.stmxcsr",
+    "x86.sse.ldmxcsr",
+    "aarch64.get.fpcr",
+    "aarch64.set.fpcr",
+    "is.fpclass",
+    "fshl",
+    "fshr",
+    "smax",
+    "smin",
+    "umax",
+    "umin",
+    "usub.sat",
+    "abs",
+    "ctlz",
 };
 
 static bool allowed(const char *name) {
@@ -112,7 +137,7 @@ static void check_declarations(const char *text) {
 }
 
 static void check_flags(const char *text) {
-    static const char *const flags[] = {"fast ",   "nnan ", "ninf ",     "nsz ",
+    static const char *const flags[] = {"fast ",    "nnan ", "ninf ",     "nsz ",
                                         "reassoc ", "arcp ", "contract ", "afn "};
     for (size_t k = 0; k < LEN(flags); k++) {
         const char *s = strstr(text, flags[k]);
@@ -147,8 +172,8 @@ void check_module(const Compiled *c, bool object) {
 
 Guarded guarded_new(size_t bytes, int fill) {
     size_t page = (size_t)sysconf(_SC_PAGESIZE), body = (bytes + page - 1) / page * page;
-    unsigned char *map = mmap(NULL, body + page, PROT_READ | PROT_WRITE,
-                              MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    unsigned char *map =
+        mmap(NULL, body + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_true(map != MAP_FAILED);
     assert_int_equal(mprotect(map + body, page, PROT_NONE), 0);
     memset(map, fill, body);
