@@ -317,7 +317,11 @@ bool ir_read_let(Reader *r, const Stmt *st) {
         if (!read_type(r, b->type, &types[i])) return false;
     }
     b_at(r->b, st->origin.loc, st->origin.rule);
-    if (!read_right(r, st->e ? st->e : st->binds.data[0].init, types, n, out)) return false;
+    if (!read_right(r, st->e ? st->e : st->binds.data[0].init, types, n, out)) {
+        diag_note(r->cx, st->origin.loc, "the line belongs to this%s%s",
+                  st->origin.rule ? ", by the rule " : "", st->origin.rule ? st->origin.rule : "");
+        return false;
+    }
     for (uint32_t i = 0; i < n; i++) define(r, st->binds.data[i].name, out[i]);
     return true;
 }

@@ -95,10 +95,21 @@ def adjoint_lines(path):
     assert changed > 20, changed
 
 
+def wrong_shape(path):
+    """An adjoint line that no longer fits is named with its rule, too."""
+    grad = t.path("grad.bp")
+    text = run(bpc, "--emit=grad", path).stdout
+    assert "reduce_sum(d_z2, axis=[0])" in text
+    open(grad, "w").write(text.replace("reduce_sum(d_z2, axis=[0])", "reduce_sum(d_z2, axis=[1])"))
+    r = run(bpc, "check", grad, status=1)
+    assert re.search(r"grad\.bp:\d+:\d+: error: ", r.stderr) and "B[broadcast, x]" in r.stderr, r.stderr
+
+
 for p in pairs:
     t.check("pair " + p[0], pair, *p)
 for path in sorted(glob.glob(os.path.join(examples, "*.bp"))):
     t.check("check " + os.path.basename(path), example, path)
     t.check("fixed point " + os.path.basename(path), fixed_point, path)
 t.check("adjoint lines", adjoint_lines, os.path.join(examples, "two_layer.bp"))
+t.check("a line that does not fit", wrong_shape, os.path.join(examples, "two_layer.bp"))
 t.finish()
