@@ -1,0 +1,177 @@
+/* Random functions through all passes and codegen, against the rounding interpreter on what was
+ * written, bit by bit: at several levels and for two targets, with donated parameters, a poisoned
+ * arena, and guards around every buffer. A failure prints the seed; RANDOM_SEED=N runs one,
+ * RANDOM_COUNT=N that many from the first on. */
+#include "codegen/codegen.h"
+#include "passes/passes.h"
+#include "runtime/bprt.h"
+#include "tests/support/random_fn.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+enum { Batch = 16, Guard = 64, Count = 320 };
+
+typedef struct Build {
+    const char *how, *cpu;
+    int level;
+} Build;
+static const Build builds[] = {
+    {"-O0", NULL, 0}, {"-O3", NULL, 3}, {"-O2 -march=x86-64-v3", "x86-64-v3", 2}};
+
+static uint32_t size_of(uint64_t seed) { return 6 + (uint32_t)(seed * 7 % 60); }
+static Sym name_of(Cx *cx, uint64_t seed) { return sym_fmt(cx, "f%llu", (unsigned long long)seed); }
+
+/* ---- memory as the generated code sees it ---- */
+
+static void store(unsigned char *at, const Tensor *x, int64_t i) {
+    size_t size = dtype_size(x->type.dt);
+    if (x->i) {
+        memcpy(at, &x->i[i], size); /* little endian */
+        return;
+    }
+    float f = (float)x->re[i];
+    if (x->type.dt == F64) memcpy(at, &x->re[i], size);
+    else memcpy(at, (char *)&f + (4 - size), size);
+}
+
+static unsigned char *buffer(size_t bytes, int fill) {
+    unsigned char *b = aligned_alloc(64, (bytes + 2 * Guard + 63) / 64 * 64);
+    memset(b, 0xA5, bytes + 2 * Guard);
+    memset(b + Guard, fill, bytes);
+    return b;
+}
+
+static bool intact(const unsigned char *b, size_t bytes) {
+    for (size_t i = 0; i < Guard; i++) {
+        if (b[i] != 0xA5 || b[Guard + bytes + i] != 0xA5) return false;
+    }
+    return true;
+}
+
+static size_t bytes_of(Type t) { return (size_t)t.shape->size * dtype_size(t.dt); }
+
+/* The first element that differs, or -1; NaNs are equal. */
+static int64_t differs(const unsigned char *got, const Tensor *want) {
+    size_t size = dtype_size(want->type.dt);
+    for (int64_t i = 0; i < want->type.shape->size; i++) {
+        unsigned char bytes[8];
+        store(bytes, want, i);
+        if (!memcmp(bytes, got + (size_t)i * size, size)) continue;
+        double d;
+        float f = 0;
+        memcpy((char *)&f + (size < 4 ? 2 : 0), got + (size_t)i * size, size < 4 ? 2 : 4);
+        memcpy(&d, got + (size_t)i * size, size == 8 ? 8 : 0);
+        bool nan = want->re && (size == 8 ? isnan(d) : isnan(f)) && isnan(want->re[i]);
+        if (!nan) return i;
+    }
+    return -1;
+}
+
+/* ---- one function ---- */
+
+typedef struct Case {
+    uint64_t seed;
+    Cx *cx; /* of the expected values */
+    const Fn *written;
+    Tensor *args, *want;
+} Case;
+
+static Case case_new(uint64_t seed) {
+    Case c = {.seed = seed, .cx = cx_new()};
+    Program *p = program_new(c.cx);
+    c.written = random_fn(p, name_of(c.cx, seed), seed, size_of(seed));
+    c.args = NEW_ARRAY(c.cx->arena, Tensor, c.written->nparams);
+    c.want = NEW_ARRAY(c.cx->arena, Tensor, c.written->results.len);
+    for (Val v = 0; v < c.written->nparams; v++) {
+        c.args[v] = random_arg(c.cx->arena, c.written->ins.data[v].type, rng_fold(seed, v));
+    }
+    interp_run(p, c.written, InterpRound, c.cx->arena, c.args, c.want, NULL);
+    return c;
+}
+
+static void run(const Case *c, BpEntry *entry, const Fn *planned, const char *how) {
+    const Fn *fn = c->written;
+    uint32_t n = fn->nparams + fn->results.len;
+    unsigned char **buffers = calloc(n, sizeof *buffers);
+    void **pointers = calloc(n, sizeof *pointers);
+    for (uint32_t i = 0; i < n; i++) {
+        bool param = i < fn->nparams;
+        const Tensor *x = param ? &c->args[i] : &c->want[i - fn->nparams];
+        buffers[i] = buffer(bytes_of(x->type), 0xFF);
+        pointers[i] = buffers[i] + Guard;
+        for (int64_t e = 0; param && e < x->type.shape->size; e++) {
+            store(buffers[i] + Guard + (size_t)e * dtype_size(x->type.dt), x, e);
+        }
+    }
+    size_t room = planned->plan->arena_bytes;
+    unsigned char *arena = buffer(room, 0xFF);
+    entry(pointers, arena + Guard, NULL);
+    if (!intact(arena, room)) fail_msg("seed %d, %s: writes beside the arena", (int)c->seed, how);
+    for (uint32_t r = 0; r < fn->results.len; r++) {
+        int32_t to = fn->donated ? fn->donated[r] : -1;
+        const unsigned char *got = buffers[to < 0 ? fn->nparams + r : (uint32_t)to] + Guard;
+        int64_t bad = differs(got, &c->want[r]);
+        if (bad < 0) continue;
+        fail_msg("seed %d, %s: element %d of result %u differs", (int)c->seed, how, (int)bad, r);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        Type t = i < fn->nparams ? c->args[i].type : c->want[i - fn->nparams].type;
+        bool whole = intact(buffers[i], bytes_of(t));
+        if (!whole) fail_msg("seed %d, %s: writes beside argument %u", (int)c->seed, how, i);
+        free(buffers[i]);
+    }
+    free(buffers), free(pointers), free(arena);
+}
+
+static void check_build(const Case *cases, uint32_t n, const Build *build) {
+    Cx *cx = cx_new();
+    Program *p = program_new(cx);
+    p->name = p->path = sym(cx, "random");
+    for (uint32_t i = 0; i < n; i++) {
+        random_fn(p, name_of(cx, cases[i].seed), cases[i].seed, size_of(cases[i].seed));
+    }
+    PassOptions o = {.level = build->level, .verify_each = true, .limit = -1, .out = stderr};
+    assert_true(passes_run(p, &o));
+    Cg *cg = cg_build(p, &(CgOptions){.level = build->level, .cpu = build->cpu, .library = true});
+    assert_non_null(cg);
+    Jit *jit = jit_new(cg);
+    for (uint32_t i = 0; i < n; i++) {
+        Sym name = name_of(cx, cases[i].seed);
+        void *entry = jit_symbol(jit, sym_fmt(cx, "bp_%s", name));
+        run(&cases[i], (BpEntry *)(uintptr_t)entry, program_fn(p, name), build->how);
+    }
+    jit_free(jit);
+    cg_free(cg);
+    cx_free(cx);
+}
+
+static void check_seeds(uint64_t first, uint32_t n) {
+    Case cases[Batch];
+    for (uint32_t i = 0; i < n; i++) cases[i] = case_new(first + i);
+    for (size_t b = 0; b < LEN(builds); b++) check_build(cases, n, &builds[b]);
+    for (uint32_t i = 0; i < n; i++) cx_free(cases[i].cx);
+}
+
+static uint64_t setting(const char *name, uint64_t otherwise) {
+    const char *s = getenv(name);
+    return s ? strtoull(s, NULL, 10) : otherwise;
+}
+
+static void random_functions(void **state) {
+    (void)state;
+    uint64_t one = setting("RANDOM_SEED", 0), count = setting("RANDOM_COUNT", Count);
+    if (one) {
+        check_seeds(one, 1);
+        return;
+    }
+    for (uint64_t first = 1; first <= count; first += Batch) check_seeds(first, Batch);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(random_functions)};
+    return cmocka_run_group_tests_name("random functions", tests, NULL, NULL);
+}
