@@ -116,8 +116,8 @@ static void render_one(const Cx *cx, FILE *out, const Diag *d, bool color) {
     } else {
         fprintf(out, "%sbpc: %s", bold, off);
     }
-    fprintf(out, "%s%s: %s%s%s%s", color ? severities[d->sev].color : "", severities[d->sev].name, off,
-            bold, d->text, off);
+    fprintf(out, "%s%s: %s%s%s%s", color ? severities[d->sev].color : "", severities[d->sev].name,
+            off, bold, d->text, off);
     if (d->flag) fprintf(out, " [-W%s]", d->flag);
     fputc('\n', out);
     render_line(cx, out, d, color);

@@ -2,11 +2,6 @@
  * elementwise operations evaluate their operands there, everything else is loaded. */
 #include "codegen/internal.h"
 
-uint32_t cg_slot(const Fn *fn, Val v) {
-    (void)fn;
-    return v;
-}
-
 const Ins *k_ins(const KernelCtx *k, Val v) { return &k->fn->ins.data[v]; }
 const Shape *k_shape(const KernelCtx *k, Val v) { return k_ins(k, v)->type.shape; }
 void k_forget(KernelCtx *k) { k->memo.len = 0; }
@@ -294,8 +289,7 @@ void k_store_outputs(KernelCtx *k, const Index *idx, unsigned lanes) {
     }
 }
 
-bool k_is_flat(const KernelCtx *k, Val operand, const Shape *space) {
-    (void)operand;
+bool k_is_flat(const KernelCtx *k, const Shape *space) {
     for (uint32_t i = 0; i < k->k->members.len; i++) {
         Val v = k->k->members.data[i];
         const Ins *ins = k_ins(k, v);

@@ -20,9 +20,9 @@ typedef LLVMBasicBlockRef Bb;
 
 enum {
     MaxRank = 16,
-    MaxLanes = 16,
+    MaxLanes = 128, /* several registers side by side */
     SumBlock = 4096,         /* of the order of sums: docs/numerics.md */
-    MapChunk = 16384,        /* elements of one chunk of a parallel map */
+    MapChunk = 16384, /* elements of work in a chunk */
     MapGrain = 2 * MapChunk, /* fewer elements are not split */
 };
 
@@ -117,8 +117,6 @@ typedef struct KernelCtx {
     uint32_t chunks;
 } KernelCtx;
 
-/* Slot of a value in the frame. */
-uint32_t cg_slot(const Fn *fn, Val v);
 const Ins *k_ins(const KernelCtx *k, Val v);
 const Shape *k_shape(const KernelCtx *k, Val v);
 /* Forget memoised values: a new block of code begins. */
@@ -127,7 +125,7 @@ V cg_eval(KernelCtx *k, Val v, const Index *idx, unsigned lanes);
 /* Stores the kernel's outputs at an index of its space; k->root must be set where there is one. */
 void k_store_outputs(KernelCtx *k, const Index *idx, unsigned lanes);
 /* Whether every access is to the same linear index (or to a single element). */
-bool k_is_flat(const KernelCtx *k, Val root_operand, const Shape *space);
+bool k_is_flat(const KernelCtx *k, const Shape *space);
 /* The row-major offset of an index in a shape: at + step * lane. */
 void index_linear(Cg *cg, const Index *idx, const Shape *s, V *at, int64_t *step);
 Index index_flat(V at, int64_t step);
@@ -149,7 +147,20 @@ void cg_move(KernelCtx *k);
 /* fold of 64 (f64: 32) logical lanes held in n vectors, by halves */
 V cg_fold_lanes(Cg *cg, Op op, DType dt, V *acc, unsigned n);
 unsigned cg_sum_lanes(DType dt); /* 64, or 32 for 8-byte types */
-/* How many chunks an outer dimension of n steps is cut into, and [lo, hi) of this chunk. */
-void k_chunk_rows(KernelCtx *k, int64_t n, int64_t work_per_row, V *lo, V *hi);
+
+/* ---- nest.c ---- */
+/* body(data, index, lanes) is emitted for the indices of space, but with `skip` (MaxRank: none) at
+ * 0: `lanes` along the innermost dimension, fewer at its end. */
+typedef struct Nest {
+    KernelCtx *k;
+    const Shape *space;
+    uint32_t skip;
+    unsigned lanes;
+    int64_t work; /* of all of it, in elements; 0: not cut into chunks */
+    bool across;  /* the dimension before the innermost is walked inside of the vectors */
+    void (*body)(void *data, const Index *idx, unsigned lanes);
+    void *data;
+} Nest;
+void k_nest(const Nest *n); /* sets k->chunks if it cuts */
 
 #endif

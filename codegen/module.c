@@ -56,7 +56,7 @@ static V new_function(Cg *cg, const char *name, T *params, unsigned n, bool exte
 static void load_base(KernelCtx *k, Val v) {
     Cg *cg = k->cg;
     if (k->base[v]) return;
-    V slot = cg_i64(cg, cg_slot(k->fn, v));
+    V slot = cg_i64(cg, v);
     V at = LLVMBuildInBoundsGEP2(cg->b, cg->ptr, k->frame, &slot, 1, "");
     k->base[v] = LLVMBuildLoad2(cg->b, cg->ptr, at, "");
 }
@@ -193,7 +193,7 @@ static V emit_entry(Cg *cg, const Fn *fn) {
     V saved = save_float_state(cg);
     for (Val v = 0; v < fn->ins.len; v++) {
         V address = buffer_address(cg, fn, v, LLVMGetParam(f, 0), LLVMGetParam(f, 1));
-        if (address) LLVMBuildStore(cg->b, address, pointer_at(cg, frame, cg_slot(fn, v)));
+        if (address) LLVMBuildStore(cg->b, address, pointer_at(cg, frame, v));
     }
     for (uint32_t i = 0; i < fn->kernels.len; i++) {
         uint32_t chunks;

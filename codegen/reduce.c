@@ -244,7 +244,8 @@ static void finish(Reduce *r, const Index *out, V value, unsigned lanes) {
     k->flat = flat;
 }
 
-static void reduce_at(Reduce *r, Index *out, unsigned lanes) {
+static void reduce_at(void *data, const Index *out, unsigned lanes) {
+    Reduce *r = data;
     if (r->last) {
         FromOperand from = {r, out};
         finish(r, out, lane_rule(r, r->count, read_operand, &from), 1);
@@ -253,47 +254,23 @@ static void reduce_at(Reduce *r, Index *out, unsigned lanes) {
     }
 }
 
-/* The innermost output dimension in vectors where outputs are chains. */
-static void reduce_row(Reduce *r, Index *out, uint32_t d, int64_t n, unsigned lanes) {
-    Cg *cg = r->k->cg;
-    int64_t whole = n - n % lanes, from = whole;
-    if (whole) {
-        Loop l;
-        out->at[d] = loop_open(cg, &l, cg_i64(cg, 0), cg_i64(cg, whole), lanes, NULL, 0);
-        out->step[d] = lanes > 1;
-        reduce_at(r, out, lanes);
-        loop_close(cg, &l, NULL);
+/* Chains of a short expression go side by side in several registers, so that more of each row is
+ * read at a time. */
+static unsigned chain_lanes(const Reduce *r) {
+    const KernelCtx *k = r->k;
+    enum { Registers = 8, Short = 8 };
+    if (k->k->members.len > Short) return r->lanes;
+    for (uint32_t i = 0; i < k->k->members.len; i++) {
+        const Ins *ins = k_ins(k, k->k->members.data[i]);
+        bool simple = op_info[ins->op].cls == ClsElem && op_info[ins->op].exact;
+        if (!simple && ins->op != Op_broadcast && ins != r->ins) return r->lanes;
     }
-    for (unsigned w = lanes / 2; w; w /= 2) {
-        if (n - from < (int64_t)w) continue;
-        out->at[d] = cg_i64(cg, from);
-        out->step[d] = w > 1;
-        reduce_at(r, out, w);
-        from += w;
-    }
-    out->step[d] = 0;
-}
-
-static void reduce_nest(Reduce *r, const Shape *s) {
-    Cg *cg = r->k->cg;
-    Index out = {.rank = s->rank};
-    Loop loops[MaxRank];
-    uint32_t inner = r->last || !s->rank ? s->rank : s->rank - 1;
-    for (uint32_t d = 0; d < inner; d++) {
-        V lo = cg_i64(cg, 0), hi = cg_i64(cg, s->dim[d]);
-        if (!d)
-            k_chunk_rows(r->k, s->dim[0], r->from->size / (s->dim[0] ? s->dim[0] : 1), &lo, &hi);
-        out.at[d] = loop_open(cg, &loops[d], lo, hi, 1, NULL, 0);
-    }
-    if (inner < s->rank)
-        reduce_row(r, &out, inner, s->dim[inner], r->lanes);
-    else
-        reduce_at(r, &out, 1);
-    for (uint32_t d = inner; d-- > 0;) loop_close(cg, &loops[d], NULL);
+    return r->lanes * Registers;
 }
 
 void cg_reduce(KernelCtx *k) {
     const Ins *ins = k_ins(k, k->k->root);
+    const Shape *out = ins->type.shape;
     Reduce r = {.k = k, .ins = ins, .op = (Op)ins->op, .x = ins->args[0], .count = 1};
     r.from = k_shape(k, r.x);
     r.dt = k_ins(k, r.x)->type.dt;
@@ -304,7 +281,9 @@ void cg_reduce(KernelCtx *k) {
     r.last = r.from->rank && r.reduced[r.from->rank - 1];
     r.lanes = cg_lanes(k->cg, r.dt);
     r.vectors = cg_sum_lanes(r.dt) / r.lanes;
-    if (!ins->type.shape->size) return;
-    k->flat = r.last && ins->type.shape->size == 1 && k_is_flat(k, r.x, r.from);
-    reduce_nest(&r, ins->type.shape);
+    if (!out->size) return;
+    k->flat = r.last && out->size == 1 && k_is_flat(k, r.x, r.from);
+    Nest n = {.k = k, .space = out, .skip = MaxRank, .lanes = r.last ? 1 : chain_lanes(&r),
+              .work = r.from->size, .body = reduce_at, .data = &r};
+    k_nest(&n);
 }

@@ -368,10 +368,8 @@ static const struct {
     {"rank", 1, {VTensor}, fn_rank},         {"len", 1, {VList}, fn_len},
     {"prod", 1, {VList}, fn_prod},           {"floor_div", 2, {VInt, VInt}, fn_floor_div},
     {"inverse", 1, {VList}, fn_inverse},     {"kept", 2, {VList, VError}, fn_kept},
-    {"count", 2, {VList, VError}, fn_count},
-    {"rest", 2, {VList, VError}, fn_rest},
-    {"take", 2, {VList, VError}, fn_take},
-    {"span", 2, {VList, VList}, fn_span},
+    {"count", 2, {VList, VError}, fn_count}, {"rest", 2, {VList, VError}, fn_rest},
+    {"take", 2, {VList, VError}, fn_take},   {"span", 2, {VList, VList}, fn_span},
 };
 
 bool const_builtin(Frame *f, const Expr *e, Sym name, Value *out) {

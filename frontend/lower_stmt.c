@@ -116,7 +116,8 @@ static void lower_for(Frame *f, const Stmt *st) {
         return;
     }
     if (to - 1 > from && (uint64_t)to - (uint64_t)from > MaxUnrolled) {
-        diag_error(f->fr->cx, st->y->loc, "a 'for' is unrolled; %d turns are the most", MaxUnrolled);
+        diag_error(f->fr->cx, st->y->loc, "a 'for' is unrolled; %d turns are the most",
+                   MaxUnrolled);
         return;
     }
     uint32_t errors = f->fr->cx->errors;

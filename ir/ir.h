@@ -14,7 +14,6 @@
 typedef enum DType { F32, F64, BF16, I32, I64, BOOL, DTypeCount } DType;
 const char *dtype_name(DType dt);
 bool dtype_is_float(DType dt);
-bool dtype_is_int(DType dt);
 size_t dtype_size(DType dt); /* bytes in memory: 4 8 2 4 8 1 */
 
 /* Interned: equal shapes are the equal pointer. Sizes are >= 0. */

@@ -13,7 +13,9 @@ Printer printer_of(const Program *p, const Fn *fn, Text *out) {
     return (Printer){p, fn, print_names(p, fn), print_inlined(p, fn), out};
 }
 
-static void add_type(const Printer *w, Type t) { text_add(w->out, "%s", type_text(w->p->cx, t)); }
+static void add_type(const Printer *w, Type t) {
+    text_add(w->out, "%s", type_text(w->p->cx, t));
+}
 
 void add_origin(Text *out, Loc loc, Sym rule) {
     text_add(out, "  //@ %s:%u:%u", loc.file ? loc.file : "none", loc.line, loc.col);
@@ -45,10 +47,17 @@ static void add_constant(const Printer *w, const Ins *i) {
 static void add_attr(Text *out, Attr a) {
     char buf[32];
     switch (a.kind) {
-    case AttrNone: break;
-    case AttrInt: text_add(out, "%lld", (long long)a.i); break;
-    case AttrBool: text_add(out, "%s", a.i ? "true" : "false"); break;
-    case AttrFn: text_add(out, "%s", a.s); break;
+    case AttrNone:
+        break;
+    case AttrInt:
+        text_add(out, "%lld", (long long)a.i);
+        break;
+    case AttrBool:
+        text_add(out, "%s", a.i ? "true" : "false");
+        break;
+    case AttrFn:
+        text_add(out, "%s", a.s);
+        break;
     case AttrFloat:
         print_f64(buf, a.f);
         text_add(out, "%s", buf);
@@ -71,7 +80,9 @@ static void add_attr(Text *out, Attr a) {
 }
 
 /* Functions and names stand in the brackets after the operation. */
-static bool in_brackets(AttrKind kind) { return kind == AttrFn || kind == AttrNames; }
+static bool in_brackets(AttrKind kind) {
+    return kind == AttrFn || kind == AttrNames;
+}
 
 static void add_attrs(const Printer *w, const Ins *i, bool brackets, const char *comma) {
     const OpInfo *info = &op_info[i->op];
@@ -141,8 +152,10 @@ void print_line(const Printer *w, Val v) {
 void print_ins(const Program *p, const Fn *fn, Val v, Text *out) {
     Printer w = printer_of(p, fn, out);
     if (fn->ins.data[v].op == Op_get) v = fn->ins.data[v].args[0];
-    if (v < fn->nparams) add_binding(&w, v);
-    else print_line(&w, v);
+    if (v < fn->nparams)
+        add_binding(&w, v);
+    else
+        print_line(&w, v);
 }
 
 static void add_header(const Printer *w) {
@@ -164,7 +177,8 @@ static void add_header(const Printer *w) {
 
 void print_lines(const Printer *w) {
     for (Val v = w->fn->nparams; v < w->fn->ins.len; v++) {
-        if (w->inlined[v] || w->fn->ins.data[v].op == Op_get || is_rule_mark(&w->fn->ins.data[v])) continue;
+        if (w->inlined[v] || w->fn->ins.data[v].op == Op_get || is_rule_mark(&w->fn->ins.data[v]))
+            continue;
         text_add(w->out, "  ");
         print_line(w, v);
         text_add(w->out, "\n");

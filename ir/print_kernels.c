@@ -20,8 +20,10 @@ static double value_flops(const Fn *fn, Val v) {
     const Ins *i = &fn->ins.data[v];
     double size = (double)i->type.shape->size;
     switch (op_info[i->op].cls) {
-    case ClsElem: return size;
-    case ClsReduce: return (double)fn->ins.data[i->args[0]].type.shape->size;
+    case ClsElem:
+        return size;
+    case ClsReduce:
+        return (double)fn->ins.data[i->args[0]].type.shape->size;
     case ClsContract: {
         const Shape *a = fn->ins.data[i->args[0]].type.shape;
         return 2 * size * (double)a->dim[a->rank - 1];
@@ -32,7 +34,8 @@ static double value_flops(const Fn *fn, Val v) {
     case ClsSource:
     case ClsView:
     case ClsCall:
-    case ClsOperator: break;
+    case ClsOperator:
+        break;
     }
     return 0;
 }
@@ -81,11 +84,20 @@ static void add_buffer(const Printer *w, Val v) {
     const Buf *b = &w->fn->plan->bufs[v];
     Text place = {0};
     switch (b->kind) {
-    case BufNone: return;
-    case BufArg: text_add(&place, "arg %u", b->index); break;
-    case BufResult: text_add(&place, "result %u", b->index); break;
-    case BufConst: text_add(&place, "const"); break;
-    case BufArena: text_add(&place, "arena + %llu", (unsigned long long)b->offset); break;
+    case BufNone:
+        return;
+    case BufArg:
+        text_add(&place, "arg %u", b->index);
+        break;
+    case BufResult:
+        text_add(&place, "result %u", b->index);
+        break;
+    case BufConst:
+        text_add(&place, "const");
+        break;
+    case BufArena:
+        text_add(&place, "arena + %llu", (unsigned long long)b->offset);
+        break;
     }
     const char *text = text_done(&place, w->p->cx->scratch);
     text_add(w->out, "  %-24s %-20s %12llu bytes\n", w->names[v], text,

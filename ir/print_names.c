@@ -35,13 +35,23 @@ static void print_bf16(char *buf, float v) {
 void print_num(Text *out, DType dt, Num x) {
     char buf[32];
     switch (dt) {
-    case F32: print_f32(buf, (float)x.f); break;
-    case BF16: print_bf16(buf, (float)x.f); break;
-    case F64: print_f64(buf, x.f); break;
-    case BOOL: snprintf(buf, sizeof buf, "%s", x.i ? "true" : "false"); break;
+    case F32:
+        print_f32(buf, (float)x.f);
+        break;
+    case BF16:
+        print_bf16(buf, (float)x.f);
+        break;
+    case F64:
+        print_f64(buf, x.f);
+        break;
+    case BOOL:
+        snprintf(buf, sizeof buf, "%s", x.i ? "true" : "false");
+        break;
     case I32:
     case I64:
-    case DTypeCount: snprintf(buf, sizeof buf, "%lld", (long long)x.i); break;
+    case DTypeCount:
+        snprintf(buf, sizeof buf, "%lld", (long long)x.i);
+        break;
     }
     text_add(out, "%s", buf);
 }
@@ -104,10 +114,9 @@ static bool take(NameSet *set, Sym name) {
 }
 
 static const char *const reserved[] = {
-    "import", "const", "dataset", "module", "fn",   "export", "param", "buffer", "let",
-    "for",    "scan",  "while",   "emit",   "if",   "else",   "return", "true",  "false",
-    "inf",    "nan",   "f32",     "f64",    "bf16", "i32",    "i64",   "bool",   "real",
-    "int",    "str",
+    "import", "const", "dataset", "module", "fn",   "export", "param", "buffer", "let", "for",
+    "scan",   "while", "emit",    "if",     "else", "return", "true",  "false",  "inf", "nan",
+    "f32",    "f64",   "bf16",    "i32",    "i64",  "bool",   "real",  "int",    "str",
 };
 
 /* With room for every name of fn, so that it never grows. */
@@ -173,7 +182,8 @@ const Sym *print_names(const Program *p, const Fn *fn) {
     name_params(p, fn, &taken, names);
     for (Val v = fn->nparams; v < fn->ins.len; v++) {
         const Ins *i = &fn->ins.data[v];
-        if (inlined[v]) names[v] = literal_name(p, i);
+        if (inlined[v])
+            names[v] = literal_name(p, i);
         else if (i->name && i->type.shape) {
             names[v] = unique(p->cx, &taken, identifier(p->cx, i->name));
         }

@@ -13,7 +13,8 @@ bool is_rule_mark(const Ins *i) {
 
 /* A list of the rule's parameters [from, to), floats only if asked. */
 static void add_names(const Printer *w, uint32_t from, uint32_t to) {
-    for (uint32_t v = from; v < to; v++) text_add(w->out, "%s%s", v > from ? ", " : "", w->names[v]);
+    for (uint32_t v = from; v < to; v++)
+        text_add(w->out, "%s%s", v > from ? ", " : "", w->names[v]);
 }
 
 static void print_rule(const Program *p, RuleKind kind, const Fn *fn, const Fn *rule, Text *out) {
@@ -36,7 +37,8 @@ static void print_rule(const Program *p, RuleKind kind, const Fn *fn, const Fn *
         if (kind == RuleForward && !is_float) continue;
         Val x = rule->results.data[line++];
         const Ins *i = &rule->ins.data[x];
-        if (is_float) text_add(out, "  %s: %s;\n", w.names[v], is_rule_mark(i) ? i->rule : w.names[x]);
+        if (is_float)
+            text_add(out, "  %s: %s;\n", w.names[v], is_rule_mark(i) ? i->rule : w.names[x]);
     }
     text_add(out, "}\n");
 }
@@ -48,7 +50,8 @@ void print_rules(const Program *p, const Fn *fn, Text *out) {
     Ins site = {.op = Op_call, .nargs = fn->nparams, .attrs = &attr, .loc = fn->loc};
     Type *args = NEW_ARRAY(a, Type, fn->nparams), *results = NEW_ARRAY(a, Type, fn->results.len);
     for (uint32_t i = 0; i < fn->nparams; i++) args[i] = fn->ins.data[i].type;
-    for (uint32_t i = 0; i < fn->results.len; i++) results[i] = fn->ins.data[fn->results.data[i]].type;
+    for (uint32_t i = 0; i < fn->results.len; i++)
+        results[i] = fn->ins.data[fn->results.data[i]].type;
     for (RuleKind k = RuleBackward; k <= RuleForward; k++) {
         const Fn *rule = p->rule((Program *)p, k, fn->name, &site, args, results, fn->results.len);
         if (rule) print_rule(p, k, fn, rule, out);

@@ -13,7 +13,6 @@ static const struct {
 
 const char *dtype_name(DType dt) { return dtypes[dt].name; }
 bool dtype_is_float(DType dt) { return dtypes[dt].is_float; }
-bool dtype_is_int(DType dt) { return dtypes[dt].is_int; }
 size_t dtype_size(DType dt) { return dtypes[dt].size; }
 
 /* ---- shapes ---- */

@@ -29,8 +29,8 @@ static void verify_members(const Program *p, const Fn *fn, const Kernel *k, uint
         Val v = k->inputs.data[j];
         VERIFY(p, fn, v, v < fn->ins.len, "kernel %u reads it", k->id);
         Val base = memory_of(fn, v);
-        VERIFY(p, fn, v, stored[base] || is_free(fn, base), "kernel %u reads it before it is stored",
-               k->id);
+        VERIFY(p, fn, v, stored[base] || is_free(fn, base),
+               "kernel %u reads it before it is stored", k->id);
         reads[v] = 1;
     }
     for (uint32_t j = 0; j < k->members.len; j++) {
@@ -92,8 +92,8 @@ static void verify_buf(const Program *p, const Fn *fn, Val v) {
         VERIFY(p, fn, v, b->index < fn->results.len, "buffer of result %u", b->index);
     } else if (b->kind == BufArena) {
         VERIFY(p, fn, v, b->offset % 64 == 0, "buffer is not aligned");
-        VERIFY(p, fn, v, b->offset <= fn->plan->arena_bytes &&
-                             b->bytes <= fn->plan->arena_bytes - b->offset,
+        VERIFY(p, fn, v,
+               b->offset <= fn->plan->arena_bytes && b->bytes <= fn->plan->arena_bytes - b->offset,
                "buffer ends beyond the arena");
     }
 }

@@ -105,7 +105,8 @@ Exit feed_read(Run *r, const bool *wanted, const Checkpoint *earlier) {
     for (uint32_t k = 0; k < r->o.data.len; k++) {
         const char *name = r->o.data.data[k].name;
         if (names_data(r->m, name)) continue;
-        return run_error(r, ExitUsage, "--data %s=...: no field, split or dataset of that name", name);
+        return run_error(r, ExitUsage, "--data %s=...: no field, split or dataset of that name",
+                         name);
     }
     if (!r->data) r->data = NEW_ARRAY(r->arena, struct Data *, r->m->ndatasets);
     for (uint32_t i = 0; i < r->m->ndatasets; i++) {

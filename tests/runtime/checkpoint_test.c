@@ -33,7 +33,7 @@ static const int64_t three[] = {3};
 static int setup(void **state) {
     Fixture *f = calloc(1, sizeof *f);
     f->a = arena_new();
-    strcpy(f->dir, "/tmp/bpc-ck-XXXXXX");
+    strcpy(f->dir, "bpc-ck-XXXXXX");
     if (!mkdtemp(f->dir)) return -1;
     f->path = arena_printf(f->a, "%s/" CkLast, f->dir);
     for (int i = 0; i < 6; i++) f->w[i] = (float)i / 3;
