@@ -29,7 +29,7 @@ void cg_map(KernelCtx *k) {
     const Shape *s = k->k->space;
     k->chunks = 1;
     if (!s->size) return;
-    k->flat = k_is_flat(k, NoVal, s);
+    k->flat = k_is_flat(k, s);
     Nest n = {.k = k, .space = s, .skip = MaxRank, .lanes = map_lanes(k), .work = s->size,
               .across = reads_across(k), .body = map_at, .data = k};
     if (k->flat) n.space = shape_of(k->cg->cx, &s->size, 1);

@@ -282,7 +282,7 @@ void cg_reduce(KernelCtx *k) {
     r.lanes = cg_lanes(k->cg, r.dt);
     r.vectors = cg_sum_lanes(r.dt) / r.lanes;
     if (!out->size) return;
-    k->flat = r.last && out->size == 1 && k_is_flat(k, r.x, r.from);
+    k->flat = r.last && out->size == 1 && k_is_flat(k, r.from);
     Nest n = {.k = k, .space = out, .skip = MaxRank, .lanes = r.last ? 1 : chain_lanes(&r),
               .work = r.from->size, .body = reduce_at, .data = &r};
     k_nest(&n);

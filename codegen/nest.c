@@ -1,0 +1,136 @@
+/* Loops over the index space of a kernel: the innermost dimension in vectors, its remainder in
+ * pieces that are powers of two, the other dimensions one by one; the outermost is cut into chunks
+ * where there is work enough. The same body is emitted for every piece, so all give the same bits.
+ */
+#include "codegen/internal.h"
+
+typedef struct Walk {
+    const Nest *n;
+    Index idx;
+    uint32_t inner, outer, across; /* dimensions; NoDim: none */
+    int64_t chunk;                 /* steps of `outer` in a chunk; 0: all of them */
+} Walk;
+
+enum { NoDim = MaxRank };
+
+static V lesser(Cg *cg, V a, V b) {
+    return LLVMBuildSelect(cg->b, LLVMBuildICmp(cg->b, LLVMIntSLT, a, b, ""), a, b, "");
+}
+
+/* The part of [0, n) that this chunk does. */
+static void bounds(const Walk *w, uint32_t d, int64_t n, V *lo, V *hi) {
+    KernelCtx *k = w->n->k;
+    bool cut = d == w->outer && w->chunk;
+    *lo = cut ? cg_mul_imm(k->cg, k->chunk, w->chunk) : cg_i64(k->cg, 0);
+    *hi = cg_i64(k->cg, n);
+    if (cut) *hi = lesser(k->cg, cg_add_imm(k->cg, *lo, w->chunk), *hi);
+}
+
+static void body(Walk *w, unsigned lanes) {
+    Loop l;
+    uint32_t d = w->across;
+    if (d != NoDim) {
+        V lo, hi;
+        bounds(w, d, w->n->space->dim[d], &lo, &hi);
+        w->idx.at[d] = loop_open(w->n->k->cg, &l, lo, hi, 1, NULL, 0);
+    }
+    k_forget(w->n->k);
+    w->n->body(w->n->data, &w->idx, lanes);
+    if (d != NoDim) loop_close(w->n->k->cg, &l, NULL);
+}
+
+static void piece(Walk *w, V at, unsigned lanes) {
+    w->idx.at[w->inner] = at;
+    w->idx.step[w->inner] = lanes > 1;
+    body(w, lanes);
+}
+
+/* Less than a vector: [from, n). */
+static void remainder_of(Walk *w, int64_t from, int64_t n) {
+    for (unsigned lanes = w->n->lanes / 2; lanes; lanes /= 2) {
+        if (n - from < (int64_t)lanes) continue;
+        piece(w, cg_i64(w->n->k->cg, from), lanes);
+        from += lanes;
+    }
+}
+
+static void row(Walk *w) {
+    KernelCtx *k = w->n->k;
+    Cg *cg = k->cg;
+    int64_t n = w->n->space->dim[w->inner], whole = n - n % w->n->lanes;
+    bool cut = w->inner == w->outer && w->chunk;
+    if (whole == (int64_t)w->n->lanes && !cut) {
+        piece(w, cg_i64(cg, 0), w->n->lanes);
+    } else if (whole) {
+        Loop l;
+        V lo, hi;
+        bounds(w, w->inner, whole, &lo, &hi);
+        piece(w, loop_open(cg, &l, lo, hi, w->n->lanes, NULL, 0), w->n->lanes);
+        loop_close(cg, &l, NULL);
+    }
+    if (whole == n) return;
+    if (!cut) {
+        remainder_of(w, whole, n);
+        return;
+    }
+    Bb tail = cg_block(cg, "tail"), done = cg_block(cg, "end");
+    V last = LLVMBuildICmp(cg->b, LLVMIntEQ, k->chunk, cg_i64(cg, k->chunks - 1), "");
+    LLVMBuildCondBr(cg->b, last, tail, done);
+    cg_at(cg, tail);
+    remainder_of(w, whole, n);
+    LLVMBuildBr(cg->b, done);
+    cg_at(cg, done);
+}
+
+/* How many steps of `outer` are a chunk, by shape alone. */
+static void cut(Walk *w) {
+    const Nest *n = w->n;
+    if (n->work < MapGrain || w->outer == NoDim) return;
+    int64_t steps = n->space->dim[w->outer], per = n->work / steps, unit = 1;
+    int64_t chunk = per < MapChunk ? MapChunk / (per ? per : 1) : 1;
+    if (w->outer == w->inner) unit = n->lanes;
+    chunk = (chunk + unit - 1) / unit * unit;
+    int64_t chunks = (steps + chunk - 1) / chunk;
+    if (chunks < 2 || chunks > UINT32_MAX) return;
+    w->chunk = chunk;
+    n->k->chunks = (uint32_t)chunks;
+}
+
+/* Which dimension is vectorised, cut, walked inside of the vectors. */
+static void choose(Walk *w) {
+    const Nest *n = w->n;
+    const Shape *s = n->space;
+    w->inner = w->outer = w->across = NoDim;
+    for (uint32_t d = 0; d < s->rank; d++) {
+        w->idx.at[d] = cg_i64(n->k->cg, 0);
+        if (d == n->skip || s->dim[d] == 1) continue;
+        if (w->outer == NoDim) w->outer = d;
+        if (n->across && w->inner != NoDim) w->across = w->inner;
+        w->inner = d;
+    }
+}
+
+void k_nest(const Nest *n) {
+    Cg *cg = n->k->cg;
+    const Shape *s = n->space;
+    Walk w = {.n = n, .idx = {.rank = s->rank}};
+    Loop loops[MaxRank];
+    choose(&w);
+    cut(&w);
+    if (w.inner == NoDim) {
+        body(&w, 1);
+        return;
+    }
+    bool open[MaxRank] = {false};
+    for (uint32_t d = 0; d < w.inner; d++) {
+        if (d == n->skip || d == w.across || s->dim[d] == 1) continue;
+        V lo, hi;
+        bounds(&w, d, s->dim[d], &lo, &hi);
+        w.idx.at[d] = loop_open(cg, &loops[d], lo, hi, 1, NULL, 0);
+        open[d] = true;
+    }
+    row(&w);
+    for (uint32_t d = w.inner; d-- > 0;) {
+        if (open[d]) loop_close(cg, &loops[d], NULL);
+    }
+}
