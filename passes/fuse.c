@@ -145,10 +145,21 @@ static uint32_t cost_of(const Fuse *f, Val v) {
     return cost < 1000 ? cost : 1000;
 }
 
+static bool is_drawn(const Fuse *f, const Demand *demand, Val v) {
+    const Ins *i = fuse_ins(f, v);
+    bool drawn = i->op == Op_rng;
+    for (uint32_t k = 0; k < i->nargs; k++) {
+        Val x = i->args[k];
+        drawn |= f->drawn[x] && !f->stored[x] && demand[x].uses == 1;
+    }
+    return drawn;
+}
+
 static void find_stored(Fuse *f) {
     uint32_t n = f->fn->ins.len;
     const Demand *demand = find_demands(f);
     f->stored = NEW_ARRAY(f->a, bool, n);
+    f->drawn = NEW_ARRAY(f->a, bool, n);
     f->cost = NEW_ARRAY(f->a, uint32_t, n);
     for (Val v = 0; v < n; v++) {
         if (!f->live[v] || fuse_is_free(f, v)) continue;
@@ -159,6 +170,7 @@ static void find_stored(Fuse *f) {
         if (!is_renaming(f, v)) f->stored[v] |= twice || (d->once && cost > 0);
         if (fuse_ins(f, v)->op == Op_reshape) f->stored[v] = false;
         f->cost[v] = f->stored[v] ? 0 : cost;
+        f->drawn[v] = is_drawn(f, demand, v);
     }
 }
 

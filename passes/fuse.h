@@ -35,6 +35,7 @@ typedef struct Fuse {
     Fn *fn;
     Arena *a;
     bool *live, *stored;
+    bool *drawn;       /* from random numbers that nothing else reads */
     uint32_t *cost;    /* operations per element, from stored values */
     uint32_t *group;   /* of a stored value; ask fuse_group_of */
     Readers *readers;  /* of values that are not constants */

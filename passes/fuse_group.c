@@ -167,10 +167,11 @@ static uint32_t group_new(Fuse *f, Val v) {
 }
 
 /* Whether v can be one more value that g, a reader of it, stores. No value that v depends on is in
- * a group yet, so that only v's other readers can close a circle. */
+ * a group yet, so that only v's other readers can close a circle. Drawing is long code: it stays
+ * out of epilogues, which repeat theirs for every row of a tile. */
 static bool may_join(const Fuse *f, Val v, const Readers *r, const Reader *g) {
     const Group *x = &f->groups.data[g->group];
-    if (!g->direct || x->space != fuse_ins(f, v)->type.shape) return false;
+    if (!g->direct || x->space != fuse_ins(f, v)->type.shape || f->drawn[v]) return false;
     if (x->stored.len >= MaxStored || fuse_class(f, v) == ClsMove) return false;
     bool scalar = x->kind == KernReduce && x->space->rank == 0;
     if (x->root != NoVal && (!scalar || fuse_is_root(f, v))) return false;

@@ -63,6 +63,23 @@ static void test_epilogue(void **state) {
     t_free(t);
 }
 
+/* Random numbers that several kernels read are drawn in a map, not for each row of a tile. */
+static void test_drawn(void **state) {
+    (void)state;
+    T *t = t_new();
+    t_fn(t, "f");
+    Type type = t_type(t, 2, 4, 4);
+    Val x = t_param(t, "x", type), key = t_param(t, "key", type_of(I64, shape_scalar(t->cx)));
+    Attr stream = attr_int(0);
+    Val u = b_op(t->b, Op_rng, &key, 1, &stream, &type), zero = t_num(t, type, 0);
+    Val mask = t_op2(t, Op_lt, u, t_num(t, type, 0.2));
+    Val h = t_where(t, mask, zero, t_op2(t, Op_matmul, x, x));
+    const Fn *fn = fused(t, t_where(t, mask, zero, t_op2(t, Op_matmul, h, x)));
+    assert_int_equal(fn->kernels.len, 3);
+    assert_int_equal(kernels_of(fn, KernMap), 1);
+    t_free(t);
+}
+
 /* What is read at another index cannot stay in the register of the epilogue. */
 static void test_turned_root(void **state) {
     (void)state;
@@ -234,6 +251,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_epilogue),
+        cmocka_unit_test(test_drawn),
         cmocka_unit_test(test_turned_root),
         cmocka_unit_test(test_dense_gradient),
         cmocka_unit_test(test_dear),
