@@ -1,165 +1,220 @@
-/* Data movement along an axis, on stored values: plain loops, one element at a time. */
+/* Data movement along an axis, on stored values. Outputs stand side by side in vectors; along the
+ * axis everything goes one after the other. */
 #include "codegen/internal.h"
 
 typedef struct Move {
     KernelCtx *k;
     const Ins *ins;
-    Loop loops[MaxRank];
-    uint32_t open;
+    Val root, x;
+    uint32_t axis;
+    int64_t at; /* concat: where x begins */
 } Move;
 
-static V value_at(Move *m, Val v, const Index *idx) {
-    V at;
-    int64_t step;
-    Cg *cg = m->k->cg;
-    const Ins *ins = k_ins(m->k, v);
-    if (ins->op == Op_const && ins->ndata == 1) return cg_const(cg, ins->type, ins->data[0], 1);
-    index_linear(cg, idx, ins->type.shape, &at, &step);
-    return cg_load(cg, ins->type.dt, m->k->base[v], at, 1);
+static V value_at(const Move *m, Val v, const Index *idx, unsigned lanes) {
+    return cg_splat(m->k->cg, cg_eval(m->k, v, idx, lanes), lanes);
 }
 
-static void store_at(Move *m, Val v, const Index *idx, V value) {
-    V at;
-    int64_t step;
-    index_linear(m->k->cg, idx, k_shape(m->k, v), &at, &step);
-    cg_store(m->k->cg, k_ins(m->k, v)->type.dt, value, m->k->base[v], at);
-}
-
-/* Loops over every index of s but axis `skip` (UINT32_MAX: none). */
-static Index nest_open(Move *m, const Shape *s, uint32_t skip) {
+static void store_at(const Move *m, const Index *idx, V value) {
     Cg *cg = m->k->cg;
-    Index idx = {.rank = s->rank};
-    m->open = 0;
-    for (uint32_t d = 0; d < s->rank; d++) {
-        idx.at[d] = cg_i64(cg, 0);
-        if (d == skip) continue;
-        idx.at[d] =
-            loop_open(cg, &m->loops[m->open++], cg_i64(cg, 0), cg_i64(cg, s->dim[d]), 1, NULL, 0);
+    V at, base = m->k->base[m->root];
+    int64_t step;
+    DType dt = m->ins->type.dt;
+    unsigned lanes = cg_lanes_of(value);
+    index_linear(cg, idx, m->ins->type.shape, &at, &step);
+    if (lanes == 1 || step == 1) {
+        cg_store(cg, dt, value, base, at);
+        return;
     }
-    return idx;
+    for (unsigned l = 0; l < lanes; l++) {
+        V x = LLVMBuildExtractElement(cg->b, value, cg_int(cg->i32, (int)l), "");
+        cg_store(cg, dt, x, base, cg_add_imm(cg, at, step * (int64_t)l));
+    }
 }
 
-static void nest_close(Move *m) {
-    while (m->open) loop_close(m->k->cg, &m->loops[--m->open], NULL);
+/* work: 0 where the kernel has other nests too, or where the order of all stores matters. */
+static void nest(Move *m, const Shape *s, uint32_t skip, unsigned lanes, int64_t work,
+                 void (*body)(void *, const Index *, unsigned)) {
+    k_nest(&(Nest){.k = m->k,
+                   .space = s,
+                   .skip = skip,
+                   .lanes = lanes,
+                   .work = work,
+                   .body = body,
+                   .data = m});
 }
 
-static void move_concat(Move *m, Val root) {
-    int64_t axis = m->ins->attrs[0].i, at = 0;
+static unsigned lanes_of(const Move *m, Val v) {
+    return cg_lanes(m->k->cg, k_ins(m->k, v)->type.dt);
+}
+
+/* ---- concat ---- */
+
+static void concat_at(void *data, const Index *idx, unsigned lanes) {
+    Move *m = data;
+    Index to = *idx;
+    to.at[m->axis] = cg_add_imm(m->k->cg, to.at[m->axis], m->at);
+    store_at(m, &to, value_at(m, m->x, idx, lanes));
+}
+
+static void move_concat(Move *m) {
     for (uint32_t i = 0; i < m->ins->nargs; i++) {
-        Val x = m->ins->args[i];
-        Index idx = nest_open(m, k_shape(m->k, x), UINT32_MAX);
-        V v = value_at(m, x, &idx);
-        idx.at[axis] = cg_add_imm(m->k->cg, idx.at[axis], at);
-        store_at(m, root, &idx, v);
-        nest_close(m);
-        at += k_shape(m->k, x)->dim[axis];
+        m->x = m->ins->args[i];
+        const Shape *s = k_shape(m->k, m->x);
+        if (s->size) nest(m, s, MaxRank, lanes_of(m, m->x), 0, concat_at);
+        m->at += s->dim[m->axis];
     }
 }
+
+/* ---- argmax, argmin ---- */
 
 /* Whether x beats the best so far: NaN beats numbers, the first of equals stays. */
-static V beats(Move *m, DType dt, V x, V best) {
+static V beats(const Move *m, V x, V best) {
     Cg *cg = m->k->cg;
     bool max = m->ins->op == Op_argmax;
+    DType dt = k_ins(m->k, m->x)->type.dt;
     if (!dtype_is_float(dt)) {
-        return LLVMBuildICmp(cg->b, max ? LLVMIntSGT : LLVMIntSLT, x, best, "");
+        LLVMIntPredicate more = dt == BOOL ? (max ? LLVMIntUGT : LLVMIntULT)
+                                           : (max ? LLVMIntSGT : LLVMIntSLT);
+        return LLVMBuildICmp(cg->b, more, x, best, "");
     }
     V more = LLVMBuildFCmp(cg->b, max ? LLVMRealOGT : LLVMRealOLT, x, best, "");
-    V nan = LLVMBuildFCmp(cg->b, LLVMRealUNO, x, x, ""),
-      number = LLVMBuildFCmp(cg->b, LLVMRealORD, best, best, "");
+    V nan = LLVMBuildFCmp(cg->b, LLVMRealUNO, x, x, "");
+    V number = LLVMBuildFCmp(cg->b, LLVMRealORD, best, best, "");
     return LLVMBuildAnd(cg->b, number, LLVMBuildOr(cg->b, more, nan, ""), "");
 }
 
-static void move_arg(Move *m, Val root) {
+static void arg_at(void *data, const Index *idx, unsigned lanes) {
+    Move *m = data;
     Cg *cg = m->k->cg;
-    Val x = m->ins->args[0];
-    const Shape *s = k_shape(m->k, x);
-    uint32_t axis = (uint32_t)m->ins->attrs[0].i;
-    DType dt = k_ins(m->k, x)->type.dt;
-    Index idx = nest_open(m, s, axis), out = {.rank = s->rank - 1};
-    V init[] = {value_at(m, x, &idx), cg_i64(cg, 0)};
+    const Shape *s = k_shape(m->k, m->x);
+    Index at = *idx, out = {.rank = s->rank - 1};
+    V init[] = {value_at(m, m->x, idx, lanes), LLVMConstNull(cg_vec(cg->i32, lanes))};
     Loop l;
-    Index at = idx;
-    at.at[axis] = loop_open(cg, &l, cg_i64(cg, 1), cg_i64(cg, s->dim[axis]), 1, init, 2);
-    V v = value_at(m, x, &at), better = beats(m, dt, v, l.phi[0]);
-    V next[] = {LLVMBuildSelect(cg->b, better, v, l.phi[0], ""),
-                LLVMBuildSelect(cg->b, better, at.at[axis], l.phi[1], "")};
+    V i = loop_open(cg, &l, cg_i64(cg, 1), cg_i64(cg, s->dim[m->axis]), 1, init, 2);
+    k_forget(m->k);
+    at.at[m->axis] = i;
+    V x = value_at(m, m->x, &at, lanes), better = beats(m, x, l.phi[0]);
+    V here = cg_splat(cg, LLVMBuildTrunc(cg->b, i, cg->i32, ""), lanes);
+    V next[] = {LLVMBuildSelect(cg->b, better, x, l.phi[0], ""),
+                LLVMBuildSelect(cg->b, better, here, l.phi[1], "")};
     loop_close(cg, &l, next);
     for (uint32_t d = 0, o = 0; d < s->rank; d++) {
-        if (d != axis) out.at[o++] = idx.at[d];
+        if (d == m->axis) continue;
+        out.at[o] = idx->at[d];
+        out.step[o++] = idx->step[d];
     }
-    store_at(m, root, &out, LLVMBuildTrunc(cg->b, l.phi[1], cg->i32, ""));
-    nest_close(m);
+    store_at(m, &out, l.phi[1]);
 }
 
+static void move_arg(Move *m) {
+    const Shape *s = k_shape(m->k, m->x);
+    nest(m, s, m->axis, lanes_of(m, m->x), s->size, arg_at);
+}
+
+/* ---- gather, scatter_add ---- */
+
 /* The index of x for an index of gather's result (or of scatter_add's u). */
-static Index picked(Move *m, Val i, uint32_t axis, uint32_t rank, const Index *at) {
+static Index picked(const Move *m, const Index *at) {
     Cg *cg = m->k->cg;
-    uint32_t ri = k_shape(m->k, i)->rank;
+    Val i = m->ins->args[1];
+    uint32_t ri = k_shape(m->k, i)->rank, rank = k_shape(m->k, m->x)->rank;
     Index where = {.rank = ri}, x = {.rank = rank};
-    for (uint32_t d = 0; d < ri; d++) where.at[d] = at->at[axis + d];
-    for (uint32_t d = 0; d < axis; d++) x.at[d] = at->at[d];
-    x.at[axis] = LLVMBuildSExt(cg->b, value_at(m, i, &where), cg->i64, "");
-    for (uint32_t d = axis + 1; d < rank; d++) x.at[d] = at->at[d + ri - 1];
+    for (uint32_t d = 0; d < ri; d++) where.at[d] = at->at[m->axis + d];
+    for (uint32_t d = 0; d < rank; d++) {
+        uint32_t from = d < m->axis ? d : d + ri - 1;
+        if (d != m->axis) x.at[d] = at->at[from];
+        if (d != m->axis) x.step[d] = at->step[from];
+    }
+    x.at[m->axis] = LLVMBuildSExt(cg->b, value_at(m, i, &where, 1), cg->i64, "");
     return x;
 }
 
-static void move_gather(Move *m, Val root) {
-    Val x = m->ins->args[0];
-    Index out = nest_open(m, k_shape(m->k, root), UINT32_MAX);
-    Index from =
-        picked(m, m->ins->args[1], (uint32_t)m->ins->attrs[0].i, k_shape(m->k, x)->rank, &out);
-    store_at(m, root, &out, value_at(m, x, &from));
-    nest_close(m);
+/* Lanes along a dimension behind those of the indices, else one at a time. */
+static unsigned picked_lanes(const Move *m, const Shape *out) {
+    uint32_t d = out->rank, behind = m->axis + k_shape(m->k, m->ins->args[1])->rank;
+    while (d > behind && out->dim[d - 1] == 1) d--;
+    return d > behind ? lanes_of(m, m->x) : 1;
 }
 
-static void move_scatter(Move *m, Val root) {
+static void gather_at(void *data, const Index *idx, unsigned lanes) {
+    Move *m = data;
+    Index from = picked(m, idx);
+    store_at(m, idx, value_at(m, m->x, &from, lanes));
+}
+
+static void move_gather(Move *m) {
+    const Shape *out = m->ins->type.shape;
+    nest(m, out, MaxRank, picked_lanes(m, out), out->size, gather_at);
+}
+
+static void copy_at(void *data, const Index *idx, unsigned lanes) {
+    Move *m = data;
+    store_at(m, idx, value_at(m, m->x, idx, lanes));
+}
+
+static void scatter_at(void *data, const Index *idx, unsigned lanes) {
+    Move *m = data;
     Cg *cg = m->k->cg;
-    Val x = m->ins->args[0], u = m->ins->args[2];
     DType dt = m->ins->type.dt;
-    Index all = nest_open(m, k_shape(m->k, x), UINT32_MAX);
-    store_at(m, root, &all, value_at(m, x, &all));
-    nest_close(m);
-    Index at = nest_open(m, k_shape(m->k, u), UINT32_MAX);
-    Index to =
-        picked(m, m->ins->args[1], (uint32_t)m->ins->attrs[0].i, k_shape(m->k, x)->rank, &at);
-    V sum = cg_combine(cg, Op_reduce_sum, dt, value_at(m, root, &to), value_at(m, u, &at));
-    store_at(m, root, &to, dt == BF16 ? cg_round_bf16(cg, sum) : sum);
-    nest_close(m);
+    Index to = picked(m, idx);
+    V at;
+    int64_t step;
+    index_linear(cg, &to, m->ins->type.shape, &at, &step);
+    V old = cg_load(cg, dt, m->k->base[m->root], at, lanes);
+    V sum = cg_combine(cg, Op_reduce_sum, dt, old, value_at(m, m->ins->args[2], idx, lanes));
+    store_at(m, &to, dt == BF16 ? cg_round_bf16(cg, sum) : sum);
 }
 
-static void move_cumsum(Move *m, Val root) {
+static void move_scatter(Move *m) {
+    const Shape *u = k_shape(m->k, m->ins->args[2]);
+    nest(m, m->ins->type.shape, MaxRank, lanes_of(m, m->x), 0, copy_at);
+    if (u->size) nest(m, u, MaxRank, picked_lanes(m, u), 0, scatter_at);
+}
+
+/* ---- cumsum ---- */
+
+static void cumsum_at(void *data, const Index *idx, unsigned lanes) {
+    Move *m = data;
     Cg *cg = m->k->cg;
-    Val x = m->ins->args[0];
-    const Shape *s = k_shape(m->k, x);
-    uint32_t axis = (uint32_t)m->ins->attrs[0].i;
     bool reverse = m->ins->attrs[1].i;
     DType dt = m->ins->type.dt;
-    Index idx = nest_open(m, s, axis);
-    V init = cg_identity(cg, Op_reduce_sum, dt);
+    int64_t n = m->ins->type.shape->dim[m->axis];
+    Index at = *idx;
+    V init = cg_splat(cg, cg_identity(cg, Op_reduce_sum, dt), lanes);
     Loop l;
-    V i = loop_open(cg, &l, cg_i64(cg, 0), cg_i64(cg, s->dim[axis]), 1, &init, 1);
-    idx.at[axis] = reverse ? LLVMBuildSub(cg->b, cg_i64(cg, s->dim[axis] - 1), i, "") : i;
-    V sum = cg_combine(cg, Op_reduce_sum, dt, l.phi[0], value_at(m, x, &idx));
-    store_at(m, root, &idx, dt == BF16 ? cg_round_bf16(cg, sum) : sum);
+    V i = loop_open(cg, &l, cg_i64(cg, 0), cg_i64(cg, n), 1, &init, 1);
+    k_forget(m->k);
+    at.at[m->axis] = reverse ? LLVMBuildSub(cg->b, cg_i64(cg, n - 1), i, "") : i;
+    V sum = cg_combine(cg, Op_reduce_sum, dt, l.phi[0], value_at(m, m->x, &at, lanes));
+    store_at(m, &at, dt == BF16 ? cg_round_bf16(cg, sum) : sum);
     loop_close(cg, &l, &sum);
-    nest_close(m);
+}
+
+static void move_cumsum(Move *m) {
+    const Shape *s = m->ins->type.shape;
+    nest(m, s, m->axis, lanes_of(m, m->x), s->size, cumsum_at);
 }
 
 void cg_move(KernelCtx *k) {
     static const struct {
         Op op;
-        void (*emit)(Move *, Val root);
-    } moves[] = {{Op_concat, move_concat},       {Op_argmax, move_arg},
-                 {Op_argmin, move_arg},          {Op_gather, move_gather},
-                 {Op_scatter_add, move_scatter}, {Op_cumsum, move_cumsum}};
-    Move m = {.k = k, .ins = k_ins(k, k->k->root)};
+        void (*emit)(Move *);
+    } moves[] = {{Op_concat, move_concat}, {Op_argmax, move_arg},
+                 {Op_argmin, move_arg},    {Op_gather, move_gather},
+                 {Op_cumsum, move_cumsum}, {Op_scatter_add, move_scatter}};
+    const Ins *ins = k_ins(k, k->k->root);
+    Move m = {.k = k,
+              .ins = ins,
+              .root = k->k->root,
+              .x = ins->args[0],
+              .axis = (uint32_t)ins->attrs[0].i};
     k->chunks = 1;
-    if (!m.ins->type.shape->size) return;
+    if (!ins->type.shape->size) return;
     for (size_t i = 0; i < LEN(moves); i++) {
-        if (moves[i].op == m.ins->op) {
-            moves[i].emit(&m, k->k->root);
+        if (moves[i].op == ins->op) {
+            moves[i].emit(&m);
             return;
         }
     }
-    bug_at(k->cg->cx, m.ins->loc, "%s is no data movement", op_info[m.ins->op].name);
+    bug_at(k->cg->cx, ins->loc, "%s is no data movement", op_info[ins->op].name);
 }

@@ -182,6 +182,35 @@ static void moves(void **state) {
     compare(write_moves);
 }
 
+/* Moves whose vectors have ends, whose last dimensions are 1, whose operands are empty. */
+static void write_shapes(Program *p) {
+    static const int64_t shapes[][3] = {{2, 3, 37}, {37, 3, 1}, {1, 40, 1}, {0, 3, 5}, {1, 1, 33}};
+    static const Op ops[] = {Op_argmax, Op_cumsum, Op_gather, Op_scatter_add, Op_concat};
+    Attr none = {0};
+    for (size_t s = 0; s < LEN(shapes); s++) {
+        for (size_t o = 0; o < LEN(ops); o++) {
+            for (int64_t axis = 0; axis < 3; axis++) {
+                int64_t n = shapes[s][axis], taken[3] = {shapes[s][0], shapes[s][1], shapes[s][2]};
+                if (!n) continue;
+                Builder *b = fn_open(p, "%s_%d_%d", op_info[ops[o]].name, (int)s, (int)axis);
+                Val x[3] = {arg(p, b, "a", type_in(p, F32, 3, shapes[s]))};
+                uint32_t count = ops[o] == Op_gather ? 2 : ops[o] == Op_scatter_add ? 3 : 1;
+                taken[axis] = 19;
+                if (count > 1) x[1] = arg(p, b, "i", index_type(p, n, 1, &taken[axis]));
+                if (count > 2) x[2] = arg(p, b, "u", type_in(p, F32, 3, taken));
+                if (ops[o] == Op_concat) x[1] = arg(p, b, "u", type_in(p, F32, 3, taken));
+                if (ops[o] == Op_concat) count = 2;
+                fn_done(p, b, moved(b, ops[o], x, count, attr_int(axis), none));
+            }
+        }
+    }
+}
+
+static void shapes_of_moves(void **state) {
+    (void)state;
+    compare(write_shapes);
+}
+
 static void write_large(Program *p) {
     Builder *b = fn_open(p, "flat");
     Val x = arg(p, b, "a", dims(p, F32, 1, 100003));
@@ -196,6 +225,17 @@ static void write_large(Program *p) {
     b = fn_open(p, "unit");
     x = arg(p, b, "a", dims(p, F64, 3, 1, 401, 203));
     fn_done(p, b, op_ints(p, b, Op_transpose, x, 3, INTS(0, 2, 1), NULL, NULL));
+    static const Op ops[] = {Op_argmax, Op_cumsum};
+    Attr none = {0};
+    for (int k = 0; k < 4; k++) {
+        b = fn_open(p, "%s_%d", op_info[ops[k % 2]].name, k / 2);
+        x = arg(p, b, "a", dims(p, F32, 2, 203, 401));
+        fn_done(p, b, moved(b, ops[k % 2], &x, 1, attr_int(k / 2), none));
+    }
+    b = fn_open(p, "gather");
+    x = arg(p, b, "a", dims(p, F32, 2, 50, 77));
+    y = arg(p, b, "i", index_type(p, 50, 1, INTS(1001)));
+    fn_done(p, b, moved(b, Op_gather, (Val[]){x, y}, 2, attr_int(0), none));
 }
 
 static void large(void **state) {
@@ -205,6 +245,7 @@ static void large(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(views), cmocka_unit_test(sources),
-                                       cmocka_unit_test(moves), cmocka_unit_test(large)};
+                                       cmocka_unit_test(moves), cmocka_unit_test(shapes_of_moves),
+                                       cmocka_unit_test(large)};
     return cmocka_run_group_tests_name("codegen, views and movement", tests, NULL, NULL);
 }
