@@ -56,6 +56,10 @@ static Index operand_index(const Reduce *r, const Index *out, V i, int64_t step)
             idx.step[d] = out->step[o];
             continue;
         }
+        if (r->from->dim[d] == 1) {
+            idx.at[d] = cg_i64(cg, 0);
+            continue;
+        }
         V n = cg_i64(cg, r->from->dim[d]);
         int64_t rest = 1;
         for (uint32_t e = 0; e < d; e++) rest *= r->reduced[e] ? r->from->dim[e] : 1;
@@ -283,7 +287,12 @@ void cg_reduce(KernelCtx *k) {
     r.vectors = cg_sum_lanes(r.dt) / r.lanes;
     if (!out->size) return;
     k->flat = r.last && out->size == 1 && k_is_flat(k, r.from);
-    Nest n = {.k = k, .space = out, .skip = MaxRank, .lanes = r.last ? 1 : chain_lanes(&r),
-              .work = r.from->size, .body = reduce_at, .data = &r};
+    Nest n = {.k = k,
+              .space = out,
+              .skip = MaxRank,
+              .lanes = r.last ? 1 : chain_lanes(&r),
+              .work = r.from->size,
+              .body = reduce_at,
+              .data = &r};
     k_nest(&n);
 }

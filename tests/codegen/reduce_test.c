@@ -105,6 +105,25 @@ static void fused(void **state) {
     compare(write_fused);
 }
 
+/* A reduced axis of one element in front of another: its index is 0, wherever the slice begins. */
+static void write_cut(Program *p) {
+    static const int64_t hi[] = {3, 5, 7};
+    static const int ends[] = {1, 2};
+    for (size_t k = 0; k < LEN(ends); k++) {
+        Builder *b = fn_open(p, "cut_%d", ends[k]);
+        Val x = arg(p, b, "a", dims(p, F32, 3, 3, 5, 7));
+        Attr attrs[MaxAttrs] = {attr_ints(p->cx, INTS(2, 0, 0), 3), attr_ints(p->cx, hi, 3),
+                                attr_ints(p->cx, INTS(1, 1, 1), 3)};
+        x = b_op(b, Op_slice, &x, 1, attrs, NULL);
+        fn_done(p, b, reduced(p, b, Op_reduce_sum, x, 2, INTS(0, ends[k])));
+    }
+}
+
+static void cut(void **state) {
+    (void)state;
+    compare(write_cut);
+}
+
 static void write_large(Program *p) {
     Builder *b = fn_open(p, "rows");
     fn_done(p, b,
@@ -132,7 +151,7 @@ static void large(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(lengths), cmocka_unit_test(deep),
-                                       cmocka_unit_test(axes), cmocka_unit_test(fused),
-                                       cmocka_unit_test(large)};
+                                       cmocka_unit_test(axes),    cmocka_unit_test(fused),
+                                       cmocka_unit_test(cut),     cmocka_unit_test(large)};
     return cmocka_run_group_tests_name("codegen, reductions", tests, NULL, NULL);
 }
