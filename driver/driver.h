@@ -13,11 +13,11 @@ typedef struct Options {
     const char *verb;                    /* "run" "call" "check" ..., NULL: compile */
     const char *file, *out, *stage, *fn; /* stage: of --emit; fn: of call */
     Output output;
-    int64_t level, limit, memory;
-    const char *cpu, *triple, *libdir, *color, *format;
+    int64_t level, limit;
+    const char *cpu, *triple, *libdir, *color;
     const char *emit_after, *stop_after;
     VEC(const char *) defines, includes, rest; /* rest: arguments for the program */
-    bool debug, float64, verify_each, time, verbose, save_temps, tune, help, version, list_ops,
+    bool debug, float64, verify_each, time, verbose, save_temps, help, version, list_ops,
         list_passes, rules, check_only;
 } Options;
 
