@@ -8,7 +8,6 @@ typedef struct CgOptions {
     int level;          /* 0..3 */
     const char *cpu;    /* NULL or "native": the host's */
     const char *triple; /* NULL: the host's */
-    bool debug;         /* -g */
     bool library;       /* no references to the runtime, serial: for -c and -shared */
 } CgOptions;
 

@@ -34,7 +34,7 @@ Cg *compile_code(const Options *o, Program *p, bool library) {
     CgOptions c = {.level = (int)o->level,
                    .cpu = o->cpu,
                    .triple = o->triple,
-                   .debug = o->debug,
+
                    .library = library};
     return cg_build(p, &c);
 }
