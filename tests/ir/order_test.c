@@ -174,7 +174,7 @@ static void long_sum(void **state) {
     free(x);
 }
 
-/* Row-major over the reduced axes, which need not be neighbours; lanes if the last is among them. */
+/* Row-major over the reduced axes, neighbours or not; lanes if the last is among them. */
 static void several_axes(void **state) {
     (void)state;
     static const struct {
