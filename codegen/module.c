@@ -205,6 +205,18 @@ static V emit_entry(Cg *cg, const Fn *fn) {
     return f;
 }
 
+/* Index arithmetic has room for MaxRank dimensions. */
+static bool ranks_fit(const Program *p, const Fn *fn) {
+    for (Val v = 0; v < fn->ins.len; v++) {
+        const Ins *ins = &fn->ins.data[v];
+        if (ins->type.shape->rank <= MaxRank) continue;
+        diag_error(p->cx, ins->loc, "a value has %u dimensions; at most %d are compiled",
+                   ins->type.shape->rank, MaxRank);
+        return false;
+    }
+    return true;
+}
+
 static void emit_program(Cg *cg, const V *entries, uint32_t n) {
     const char *text = cg_manifest(cg->p);
     size_t len = strlen(text);
@@ -250,7 +262,12 @@ Cg *cg_build(Program *p, const CgOptions *o) {
     V *entries = NEW_ARRAY(p->cx->arena, V, p->fns.len + 1);
     uint32_t n = 0;
     for (uint32_t i = 0; i < p->fns.len; i++) {
-        if (cg_is_entry(p, p->fns.data[i])) entries[n++] = emit_entry(cg, p->fns.data[i]);
+        const Fn *fn = p->fns.data[i];
+        if (cg_is_entry(p, fn) && ranks_fit(p, fn)) entries[n++] = emit_entry(cg, fn);
+    }
+    if (p->cx->errors) {
+        cg_free(cg);
+        return NULL;
     }
     if (!o->library) emit_program(cg, entries, n);
     target_optimise(cg);

@@ -93,6 +93,31 @@ static void targets(void **state) {
     assert_false(accepted(NULL, "i686-unknown-linux-gnu", "i686"));
 }
 
+static void write_deep_shape(Program *p, uint32_t rank) {
+    int64_t dim[32];
+    for (uint32_t d = 0; d < rank; d++) dim[d] = 1 + d % 2;
+    Builder *b = fn_open(p, "f%u", rank);
+    Val x = arg(p, b, "a", type_in(p, F32, rank, dim));
+    fn_done(p, b, op_ints(p, b, Op_flip, x, 1, (const int64_t[]){1}, NULL, NULL));
+}
+static void write_16(Program *p) {
+    write_deep_shape(p, 16);
+}
+
+static void many_dimensions(void **state) {
+    (void)state;
+    compare(write_16);
+    Cx *cx = cx_new();
+    Program *p = program_new(cx);
+    p->name = p->path = sym(cx, "t");
+    write_deep_shape(p, 17);
+    assert_true(passes_run(p, &(PassOptions){.level = 2, .limit = -1, .out = stdout}));
+    assert_null(cg_build(p, &(CgOptions){.level = 2}));
+    assert_int_equal(cx->diags.len, 1);
+    assert_non_null(strstr(cx->diags.data[0].text, "17 dimensions"));
+    cx_free(cx);
+}
+
 static void write_some(Program *p) {
     Builder *b = fn_open(p, "some");
     Type t = dims(p, F32, 2, 40, 50);
@@ -142,6 +167,7 @@ int main(void) {
                                        cmocka_unit_test(table_of_entries),
                                        cmocka_unit_test(library),
                                        cmocka_unit_test(targets),
+                                       cmocka_unit_test(many_dimensions),
                                        cmocka_unit_test(other_architecture),
                                        cmocka_unit_test(reproducible)};
     return cmocka_run_group_tests_name("codegen, entries and targets", tests, NULL, NULL);
