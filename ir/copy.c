@@ -89,3 +89,16 @@ Val b_sum_to(Builder *b, Val x, const Shape *to) {
     Attr axes = {.kind = AttrInts, .is = {n, axis}};
     return b_reshape(b, b_op(b, Op_reduce_sum, &x, 1, &axes, NULL), to);
 }
+
+Fn *fn_copy(Arena *a, const Fn *from) {
+    Fn *fn = NEW(a, Fn);
+    *fn = *from;
+    memset(&fn->ins, 0, sizeof fn->ins);
+    memset(&fn->results, 0, sizeof fn->results);
+    memset(&fn->kernels, 0, sizeof fn->kernels);
+    for (Val v = 0; v < from->ins.len; v++) vec_push(a, &fn->ins, from->ins.data[v]);
+    for (uint32_t r = 0; r < from->results.len; r++) {
+        vec_push(a, &fn->results, from->results.data[r]);
+    }
+    return fn;
+}

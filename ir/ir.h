@@ -359,6 +359,8 @@ Fn *builder_done(Builder *b);
 /* Copies instruction `ins` with operands mapped; keeps loc, rule and name. The caller enters the
  * result in its map. An instruction with several results is copied with all its Op_get's. */
 Val b_copy(Builder *b, const Ins *ins, const Val *map);
+/* A function of its own with from's instructions and results, and no kernels yet. */
+Fn *fn_copy(Arena *a, const Fn *from);
 /* Copies the body of fn with its parameters bound to args; results gets fn's results. Only what
  * the wanted results need is copied (want NULL: all). at: keep = own positions. */
 void b_inline(Builder *b, const Fn *fn, const Val *args, const bool *want, Val *results);

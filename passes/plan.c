@@ -306,15 +306,7 @@ static void count_arena(Planner *s) {
 
 static Fn *plan_fn(Program *p, const Fn *from) {
     Arena *a = p->cx->arena;
-    Fn *fn = NEW(a, Fn);
-    *fn = *from;
-    memset(&fn->ins, 0, sizeof fn->ins);
-    memset(&fn->results, 0, sizeof fn->results);
-    memset(&fn->kernels, 0, sizeof fn->kernels);
-    for (Val v = 0; v < from->ins.len; v++) vec_push(a, &fn->ins, from->ins.data[v]);
-    for (uint32_t r = 0; r < from->results.len; r++) {
-        vec_push(a, &fn->results, from->results.data[r]);
-    }
+    Fn *fn = fn_copy(a, from);
     for (uint32_t k = 0; k < from->kernels.len; k++) {
         vec_push(a, &fn->kernels, from->kernels.data[k]);
     }
