@@ -43,13 +43,14 @@ static bool overflow(Frame *f, const Expr *e) {
     return false;
 }
 
-/* b ** e for e >= 0. */
+/* b ** e for e >= 0, by squaring. */
 static bool int_power(int64_t b, int64_t e, int64_t *r) {
     *r = 1;
-    for (int64_t i = 0; i < e; i++) {
-        if (__builtin_mul_overflow(*r, b, r)) return false;
+    while (true) {
+        if (e & 1 && __builtin_mul_overflow(*r, b, r)) return false;
+        if (!(e >>= 1)) return true;
+        if (__builtin_mul_overflow(b, b, &b)) return false;
     }
-    return true;
 }
 
 static bool int_binary(Frame *f, const Expr *e, int64_t a, int64_t b, Value *out) {
@@ -87,28 +88,7 @@ static bool int_binary(Frame *f, const Expr *e, int64_t a, int64_t b, Value *out
         }
         if (!int_power(a, b, &r)) return overflow(f, e);
         break;
-    case BinLt:
-        *out = v_bool(a < b);
-        return true;
-    case BinGt:
-        *out = v_bool(a > b);
-        return true;
-    case BinLe:
-        *out = v_bool(a <= b);
-        return true;
-    case BinGe:
-        *out = v_bool(a >= b);
-        return true;
-    case BinEq:
-        *out = v_bool(a == b);
-        return true;
-    case BinNe:
-        *out = v_bool(a != b);
-        return true;
-    case BinOr:
-    case BinAnd:
-    case BinMatmul:
-    case BinCount:
+    default:
         diag_error(cx, e->loc, "'%s' does not take integers", binop_text(e->op));
         return false;
     }
@@ -136,32 +116,23 @@ static bool float_binary(Frame *f, const Expr *e, double a, double b, Value *out
     case BinPow:
         *out = v_float(pow(a, b));
         return true;
-    case BinLt:
-        *out = v_bool(a < b);
-        return true;
-    case BinGt:
-        *out = v_bool(a > b);
-        return true;
-    case BinLe:
-        *out = v_bool(a <= b);
-        return true;
-    case BinGe:
-        *out = v_bool(a >= b);
-        return true;
-    case BinEq:
-        *out = v_bool(a == b);
-        return true;
-    case BinNe:
-        *out = v_bool(a != b);
-        return true;
-    case BinOr:
-    case BinAnd:
-    case BinMatmul:
-    case BinCount:
-        break;
+    default:
+        diag_error(f->fr->cx, e->loc, "'%s' does not take numbers", binop_text(e->op));
+        return false;
     }
-    diag_error(f->fr->cx, e->loc, "'%s' does not take numbers", binop_text(e->op));
-    return false;
+}
+
+/* Which relations of its operands a comparison accepts; 0: the operator is none. */
+enum { Less = 1, Equal = 2, Greater = 4, Unordered = 8 };
+static const unsigned char accepts[BinCount] = {
+    [BinLt] = Less,    [BinLe] = Less | Equal,    [BinEq] = Equal,
+    [BinGt] = Greater, [BinGe] = Greater | Equal, [BinNe] = Less | Greater | Unordered,
+};
+
+static int int_relation(int64_t a, int64_t b) { return a < b ? Less : a > b ? Greater : Equal; }
+
+static int float_relation(double a, double b) {
+    return a < b ? Less : a > b ? Greater : a == b ? Equal : Unordered;
 }
 
 static bool list_binary(Frame *f, const Expr *e, Value a, Value b, Value *out) {
@@ -220,12 +191,14 @@ bool const_binary(Frame *f, const Expr *e, Value a, Value b, Value *out) {
         return true;
     }
     if (a.kind == VInt && b.kind == VInt) {
-        int_binary(f, e, a.i, b.i, out);
+        if (accepts[e->op]) *out = v_bool(accepts[e->op] & int_relation(a.i, b.i));
+        else int_binary(f, e, a.i, b.i, out);
         return true;
     }
     if ((a.kind == VInt || a.kind == VFloat) && (b.kind == VInt || b.kind == VFloat)) {
         double x = a.kind == VInt ? (double)a.i : a.f, y = b.kind == VInt ? (double)b.i : b.f;
-        float_binary(f, e, x, y, out);
+        if (accepts[e->op]) *out = v_bool(accepts[e->op] & float_relation(x, y));
+        else float_binary(f, e, x, y, out);
         return true;
     }
     return false;
