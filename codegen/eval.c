@@ -255,6 +255,7 @@ static V compute(KernelCtx *k, Val v, const Index *idx, unsigned lanes) {
     case ClsContract:
     case ClsMove:
     case ClsCall:
+    case ClsRegion:
     case ClsOperator: break;
     }
     bug_at(k->cg->cx, ins->loc, "%s cannot be evaluated at an index", op_info[ins->op].name);

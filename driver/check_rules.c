@@ -184,6 +184,12 @@ void check_rules(Check *c, const Fn *fn) {
         const Ins *ins = &fn->ins.data[v];
         OpClass cls = op_info[ins->op].cls;
         bool call = ins->op == Op_call;
+        if (cls == ClsRegion) {
+            Region r = region_of(c->p, ins);
+            check_rules(c, r.body);
+            if (r.other) check_rules(c, r.other);
+            continue;
+        }
         if (!call && (cls == ClsCall || cls == ClsOperator || cls == ClsSource)) continue;
         Use u = {
             .c = c, .site = ins, .name = call ? ins->attrs[0].s : sym(cx, op_info[ins->op].name)};

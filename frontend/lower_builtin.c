@@ -442,6 +442,7 @@ bool comes_later(Frame *f, const Expr *name) {
 
 static bool callable(Op op) {
     return op != OpCount && op_info[op].cls != ClsCall && op_info[op].cls != ClsOperator &&
+           op_info[op].cls != ClsRegion &&
            op != Op_param && op != Op_const && op != Op_rng && op != Op_cast;
 }
 

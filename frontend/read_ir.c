@@ -271,27 +271,104 @@ static bool read_call(Reader *r, const Expr *e, const Type *types, uint32_t n, V
     return true;
 }
 
-/* op[f, wrt=...](...) */
+/* The functions in the brackets go by position, in the order of the attributes. */
+static bool read_brackets(Reader *r, const Expr *head, Op op, Attr *attrs) {
+    const OpInfo *info = &op_info[op];
+    int next = 0;
+    for (uint32_t i = 0; i < head->args.len; i++) {
+        const Arg *a = &head->args.data[i];
+        if (a->name) {
+            if (!read_attr(r, op, a, attrs)) return false;
+            continue;
+        }
+        if (next >= info->nattrs || info->attrs[next].kind != AttrFn || a->value->kind != ExName)
+            return ir_wrong(r, a->loc, "this does not stand in IR text");
+        if (!program_fn(r->p, a->value->name))
+            return ir_wrong(r, a->loc, "unknown function '%s'", a->value->name);
+        attrs[next++] = attr_fn(a->value->name);
+    }
+    return true;
+}
+
+/* The operands by position, then attributes by name. */
+static bool read_operator_args(Reader *r, const Expr *e, Op op, Attr *attrs, Val *vals,
+                               uint32_t *n) {
+    *n = 0;
+    for (uint32_t i = 0; i < e->args.len; i++) {
+        const Arg *a = &e->args.data[i];
+        if (!(a->name ? read_attr(r, op, a, attrs) : ir_find(r, a->value, &vals[(*n)++])))
+            return false;
+    }
+    for (int k = 0; k < op_info[op].nattrs; k++) {
+        const AttrInfo *need = &op_info[op].attrs[k];
+        if (attrs[k].kind == AttrNone && need->kind != AttrNames)
+            return ir_wrong(r, e->loc, "%s needs '%s'", op_info[op].name, need->name);
+    }
+    return true;
+}
+
+static bool fits_type(Type want, Type have) {
+    return want.dt == have.dt && want.shape == have.shape &&
+           (!want.range || want.range == have.range);
+}
+
+/* Both functions of a region take the same; `test` gives a bool, `otherwise` what `then` does. */
+static bool other_fits(Reader *r, Op op, const Region *g) {
+    const Fn *x = g->body, *y = g->other;
+    bool test = op == Op_while;
+    if (y->nparams != x->nparams || y->results.len != (test ? 1 : x->results.len)) return false;
+    for (Val k = 0; k < x->nparams; k++) {
+        if (!type_equal(x->ins.data[k].type, y->ins.data[k].type)) return false;
+    }
+    for (uint32_t k = 0; k < y->results.len; k++) {
+        Type want = test ? (Type){BOOL, 0, shape_scalar(r->cx)}
+                         : x->ins.data[x->results.data[k]].type;
+        if (!type_equal(want, y->ins.data[y->results.data[k]].type)) return false;
+    }
+    return true;
+}
+
+/* What the verifier would stop at, as a report to the reader of the text. */
+static bool check_region(Reader *r, Loc loc, Op op, const Attr *attrs, const Val *vals,
+                         uint32_t nvals, const Type *types, uint32_t n) {
+    Ins ins = {.op = op, .attrs = attrs, .loc = loc};
+    Region g = region_of(r->p, &ins);
+    uint32_t formals = g.body->nparams;
+    bool counts = g.carry <= formals && g.seq <= formals - g.carry &&
+                  g.carry <= g.body->results.len && g.length >= 0 &&
+                  g.body->results.len && (!g.other || other_fits(r, op, &g));
+    if (!counts) return ir_wrong(r, loc, "this does not fit '%s'", g.body->name);
+    RegionTypes t = region_types(r->cx, r->cx->arena, &ins, &g);
+    if (t.nargs != nvals || t.nresults != n) {
+        return ir_wrong(r, loc, "%s[%s] takes %u values and gives %u", op_info[op].name,
+                        g.body->name, t.nargs, t.nresults);
+    }
+    for (uint32_t k = 0; k < nvals + n; k++) {
+        Type want = k < nvals ? t.args[k] : t.results[k - nvals];
+        Type have = k < nvals ? b_type(r->b, vals[k]) : types[k - nvals];
+        if (want.shape && (k < nvals ? fits_type(want, have) : type_equal(want, have))) continue;
+        return ir_wrong(r, loc, "%s %u is %s, not what '%s' says", k < nvals ? "operand" : "result",
+                        k < nvals ? k + 1 : k - nvals + 1, type_text(r->cx, have), g.body->name);
+    }
+    return true;
+}
+
+/* op[f, wrt=...](...), scan[f](..., carry=1, ...) */
 static bool read_operator(Reader *r, const Expr *e, const Type *types, uint32_t n, Val *out) {
     const Expr *head = e->x;
     Op op = head->x->kind == ExName ? op_by_name(head->x->name) : OpCount;
-    const Arg *f = head->args.len ? &head->args.data[0] : NULL;
-    if (op == OpCount || op_info[op].cls != ClsOperator || !f || f->name ||
-        f->value->kind != ExName) {
+    if (op == OpCount || (op_info[op].cls != ClsOperator && op_info[op].cls != ClsRegion)) {
         return ir_wrong(r, head->loc, "this does not stand in IR text");
     }
-    if (!program_fn(r->p, f->value->name))
-        return ir_wrong(r, f->loc, "unknown function '%s'", f->value->name);
     Attr attrs[MaxAttrs] = {{0}};
-    attrs[0] = attr_fn(f->value->name);
-    for (uint32_t i = 1; i < head->args.len; i++) {
-        if (!head->args.data[i].name)
-            return ir_wrong(r, head->args.data[i].loc, "an attribute is needed here");
-        if (!read_attr(r, op, &head->args.data[i], attrs)) return false;
-    }
     Val *vals = NEW_ARRAY(r->cx->arena, Val, e->args.len + 1);
-    if (!read_args(r, e, vals)) return false;
-    b_multi(r->b, op, vals, e->args.len, attrs, types, n, out);
+    uint32_t nvals;
+    if (!read_brackets(r, head, op, attrs) ||
+        !read_operator_args(r, e, op, attrs, vals, &nvals) ||
+        (op_info[op].cls == ClsRegion &&
+         !check_region(r, e->loc, op, attrs, vals, nvals, types, n)))
+        return false;
+    b_multi(r->b, op, vals, nvals, attrs, types, n, out);
     return true;
 }
 

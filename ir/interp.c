@@ -53,34 +53,46 @@ static void interp_const(const Ins *ins, Tensor *r) {
 
 static void run(Interp *in, const Tensor *args);
 
+const Tensor *interp_apply(Interp *in, const Fn *fn, Loc loc, const Tensor *args) {
+    if (in->depth > 200) bug_at(in->p->cx, loc, "calls nest too deeply");
+    Interp inner = *in;
+    inner.fn = fn;
+    inner.vals = NEW_ARRAY(in->a, Tensor, fn->ins.len);
+    inner.depth++;
+    run(&inner, args);
+    Tensor *results = NEW_ARRAY(in->a, Tensor, fn->results.len);
+    for (uint32_t r = 0; r < fn->results.len; r++) results[r] = inner.vals[fn->results.data[r]];
+    return results;
+}
+
+static const Tensor *call_results(Interp *in, const Ins *ins, const Tensor *args) {
+    if (op_info[ins->op].cls == ClsRegion) return interp_region(in, ins, args);
+    const Fn *callee = program_fn(in->p, ins->attrs[0].s);
+    if (!callee) bug_at(in->p->cx, ins->loc, "call of unknown function %s", ins->attrs[0].s);
+    return interp_apply(in, callee, ins->loc, args);
+}
+
 /* The results of a call stand in the gets that follow it, or in its own value if there is one. */
 static void interp_call(Interp *in, Val v) {
     const Ins *ins = &in->fn->ins.data[v];
-    const Fn *callee = program_fn(in->p, ins->attrs[0].s);
-    if (!callee) bug_at(in->p->cx, ins->loc, "call of unknown function %s", ins->attrs[0].s);
-    if (in->depth > 200) bug_at(in->p->cx, ins->loc, "calls nest too deeply");
     Tensor *args = NEW_ARRAY(in->a, Tensor, ins->nargs);
     for (uint32_t i = 0; i < ins->nargs; i++) args[i] = in->vals[ins->args[i]];
-    Interp inner = *in;
-    inner.fn = callee;
-    inner.vals = NEW_ARRAY(in->a, Tensor, callee->ins.len);
-    inner.depth++;
-    run(&inner, args);
+    const Tensor *results = call_results(in, ins, args);
     if (ins->type.shape) {
-        in->vals[v] = inner.vals[callee->results.data[0]];
+        in->vals[v] = results[0];
         return;
     }
     for (Val g = v + 1; g < in->fn->ins.len; g++) {
         const Ins *get = &in->fn->ins.data[g];
         if (get->op != Op_get || get->args[0] != v) break;
-        in->vals[g] = inner.vals[callee->results.data[get->attrs[0].i]];
+        in->vals[g] = results[get->attrs[0].i];
     }
 }
 
 static void run(Interp *in, const Tensor *args) {
     for (Val v = 0; v < in->fn->ins.len; v++) {
         const Ins *ins = &in->fn->ins.data[v];
-        if (ins->op == Op_call) {
+        if (ins->op == Op_call || op_info[ins->op].cls == ClsRegion) {
             interp_call(in, v);
             continue;
         }
@@ -102,6 +114,7 @@ static void run(Interp *in, const Tensor *args) {
         case ClsContract: interp_matmul(in, ins, r); break;
         case ClsMove: interp_move(in, ins, r); break;
         case ClsCall:
+        case ClsRegion:
         case ClsOperator:
             bug_at(in->p->cx, ins->loc, "%s cannot be interpreted", op_info[ins->op].name);
         }

@@ -35,6 +35,11 @@ void interp_view(Interp *in, const Ins *ins, Tensor *r);
 void interp_move(Interp *in, const Ins *ins, Tensor *r);
 void interp_source(Interp *in, const Ins *ins, Tensor *r);
 
+/* The results of fn. */
+const Tensor *interp_apply(Interp *in, const Fn *fn, Loc loc, const Tensor *args);
+/* ---- interp_region.c ---- */
+const Tensor *interp_region(Interp *in, const Ins *ins, const Tensor *args);
+
 /* Element i of x to element j of r. */
 void tensor_copy(Tensor *r, int64_t j, const Tensor *x, int64_t i);
 /* Row-major coordinates of element i, and back. */

@@ -76,7 +76,8 @@ typedef enum OpClass {
     ClsReduce,   /* reduce_* over axes */
     ClsContract, /* matmul */
     ClsMove,     /* other data movement and scans along an axis: concat gather scatter_add cumsum */
-    ClsCall,     /* call, get and regions */
+    ClsCall,     /* call and get */
+    ClsRegion,   /* control flow over functions: scan while cond checkpoint, see region.c */
     ClsOperator, /* derivative operators; gone after differentiate */
 } OpClass;
 
@@ -376,6 +377,36 @@ Val b_reshape(Builder *b, Val x, const Shape *to);
 
 /* Infers the result type; NULL on success, else what is wrong. Fills default attributes. */
 const char *op_infer(Op op, Infer *q);
+
+/* ---- region.c: what a region means ----
+ * The operands of a region are the formals of its functions, in order; `cond` has its condition in
+ * front. Its results are those of its body; a scan gives the last carry, then what was emitted,
+ * stacked along the axis.
+ *
+ *   scan[body](carry.., sequences.., constants.., carry=, seq=, axis=, length=, reverse=)
+ *   while[test, body](carry.., constants.., carry=)
+ *   cond[then, otherwise](c, args..)
+ *   checkpoint[fn](args..)
+ */
+typedef struct Region {
+    const Fn *body, *other; /* other: test of a while, `otherwise` of a cond */
+    uint32_t first;         /* operand that is the body's first formal: 1 for cond */
+    uint32_t carry, seq;    /* formals */
+    int64_t axis, length;   /* of a scan; the axis counts from the end if negative */
+    bool reverse;
+} Region;
+Region region_of(const Program *p, const Ins *ins);
+/* A stacked array's axis, for a slice of this rank; -1: there is none. */
+int64_t region_axis(const Region *r, uint32_t slice_rank);
+/* Slices, one after the other along the axis; no shape where there is no such axis or the size
+ * overflows. */
+Type region_stack(Cx *cx, const Region *r, Type slice);
+/* The types of a region's operands and results, in arena a; i32<V> where the body says so. */
+typedef struct RegionTypes {
+    uint32_t nargs, nresults;
+    Type *args, *results;
+} RegionTypes;
+RegionTypes region_types(Cx *cx, Arena *a, const Ins *ins, const Region *r);
 
 /* ---- print.c ---- */
 void print_program(const Program *p, Text *out);

@@ -24,8 +24,11 @@ static bool analytic(const Program *p, const Fn *fn) {
         for (size_t i = 0; i < LEN(continued); i++) {
             if (ins->op == continued[i]) return false;
         }
-        const Fn *callee = ins->op == Op_call ? program_fn(p, ins->attrs[0].s) : NULL;
-        if (callee && !analytic(p, callee)) return false;
+        for (int k = 0; k < op_info[ins->op].nattrs; k++) {
+            if (ins->attrs[k].kind == AttrFn && !analytic(p, program_fn(p, ins->attrs[k].s))) {
+                return false;
+            }
+        }
     }
     return true;
 }

@@ -32,6 +32,7 @@ static const char *const class_text[] = {
     [ClsContract] = "contractions",
     [ClsMove] = "movement along an axis",
     [ClsCall] = "calls",
+    [ClsRegion] = "regions",
     [ClsOperator] = "derivative operators",
 };
 

@@ -34,6 +34,7 @@ static double value_flops(const Fn *fn, Val v) {
     case ClsSource:
     case ClsView:
     case ClsCall:
+    case ClsRegion:
     case ClsOperator:
         break;
     }

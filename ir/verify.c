@@ -105,6 +105,8 @@ void verify_fn(const Program *p, const Fn *fn) {
             verify_get(p, fn, v);
         } else if (cls == ClsCall || cls == ClsOperator) {
             verify_call(p, fn, v);
+        } else if (cls == ClsRegion) {
+            verify_region(p, fn, v);
         } else {
             VERIFY(p, fn, v, i->type.shape, "has no type");
             verify_type(p, fn, v);

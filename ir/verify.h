@@ -16,5 +16,6 @@ void verify_kernels(const Program *p, const Fn *fn);
 void verify_plan(const Program *p, const Fn *fn);
 /* An instruction of ClsCall or ClsOperator, and its results, against the function that it names. */
 void verify_call(const Program *p, const Fn *fn, Val v);
+void verify_region(const Program *p, const Fn *fn, Val v); /* the same for ClsRegion */
 
 #endif

@@ -1,5 +1,5 @@
-/* Calls and derivative operators against the function that they name: operands, names of wrt, and
- * number and types of results. */
+/* Calls, regions and derivative operators against the functions that they name: operands, names of
+ * wrt, and number and types of results. */
 #include "ir/print.h"
 #include "ir/verify.h"
 
@@ -67,6 +67,60 @@ static void verify_given(const Program *p, const Fn *fn, Val v, const Types *wan
         VERIFY(p, fn, v, type_equal(have, want->data[k]), "result %u is %s, not %s", k + 1,
                type_text(p->cx, have), type_text(p->cx, want->data[k]));
     }
+}
+
+/* ---- regions ---- */
+
+static void verify_counts(const Program *p, const Fn *fn, Val v, const Region *r) {
+    uint32_t formals = r->body->nparams, results = r->body->results.len;
+    const Ins *i = &fn->ins.data[v];
+    VERIFY(p, fn, v, r->carry <= formals && r->seq <= formals - r->carry && r->carry <= results,
+           "fn %s has %u parameters and %u results", r->body->name, formals, results);
+    VERIFY(p, fn, v, results && r->length >= 0, "has no results, or a negative length");
+    for (uint32_t k = 0; i->op == Op_scan && k < formals + results; k++) {
+        bool formal = k < formals, sliced = formal && k >= r->carry && k < r->carry + r->seq;
+        if (!sliced && (formal || k - formals < r->carry)) continue;
+        Val at = formal ? k : r->body->results.data[k - formals];
+        VERIFY(p, fn, v, region_axis(r, type_at(r->body, at).shape->rank) >= 0,
+               "axis %lld is none of what fn %s takes or gives", (long long)r->axis,
+               r->body->name);
+    }
+}
+
+/* Both functions of a region take the same; `test` gives a bool, `otherwise` what `then` does. */
+static void verify_other(const Program *p, const Fn *fn, Val v, const Region *r) {
+    const Fn *other = r->other;
+    bool test = fn->ins.data[v].op == Op_while;
+    VERIFY(p, fn, v, other->nparams == r->body->nparams, "fn %s and fn %s take different operands",
+           other->name, r->body->name);
+    for (Val k = 0; k < other->nparams; k++) {
+        VERIFY(p, fn, v, type_equal(type_at(other, k), type_at(r->body, k)),
+               "operand %u of fn %s and fn %s", k + 1, other->name, r->body->name);
+    }
+    uint32_t n = test ? 1 : r->body->results.len;
+    VERIFY(p, fn, v, other->results.len == n, "fn %s has %u results", other->name,
+           other->results.len);
+    for (uint32_t k = 0; k < n; k++) {
+        Type want = test ? (Type){BOOL, 0, shape_scalar(p->cx)}
+                         : type_at(r->body, r->body->results.data[k]);
+        VERIFY(p, fn, v, type_equal(type_at(other, other->results.data[k]), want),
+               "result %u of fn %s", k + 1, other->name);
+    }
+}
+
+void verify_region(const Program *p, const Fn *fn, Val v) {
+    const Ins *i = &fn->ins.data[v];
+    Region r = region_of(p, i);
+    VERIFY(p, fn, v, r.body != fn && r.other != fn, "refers to its own function");
+    verify_counts(p, fn, v, &r);
+    if (r.other) verify_other(p, fn, v, &r);
+    RegionTypes t = region_types(p->cx, p->cx->scratch, i, &r);
+    for (uint32_t k = 0; k < r.carry; k++) {
+        VERIFY(p, fn, v, accepts(t.results[k], type_at(r.body, r.body->results.data[k])),
+               "carry %u changes its type", k + 1);
+    }
+    verify_args(p, fn, v, &(Types){t.args, t.nargs, t.nargs});
+    verify_given(p, fn, v, &(Types){t.results, t.nresults, t.nresults});
 }
 
 void verify_call(const Program *p, const Fn *fn, Val v) {

@@ -39,8 +39,12 @@ static void visit(Walk *w, Val v) {
         if (a->active[i->args[k]]) from = a->source[i->args[k]];
     }
     if (!w->useful[v] || from == UINT32_MAX) return;
-    if (i->op == Op_get) {
-        a->active[v] = dtype_is_float(i->type.dt);
+    const RegionActivity *region = i->op == Op_get ? a->region[i->args[0]] : NULL;
+    if (op_info[i->op].cls == ClsRegion) {
+        a->region[v] = region_activity(w->p, w->kind, w->fn, v, a->active);
+        a->active[v] = a->region[v] && a->region[v]->any;
+    } else if (i->op == Op_get) {
+        a->active[v] = region ? region->result[i->attrs[0].i] : dtype_is_float(i->type.dt);
     } else if (any_float(w, v)) {
         a->rule[v] = rule_find(w->p, w->kind, w->fn, v);
         a->active[v] = depends(w, v);
@@ -55,6 +59,7 @@ Activity activity_find(Program *p, RuleKind kind, const Fn *fn, const uint32_t *
     w.a.active = NEW_ARRAY(s, bool, fn->ins.len);
     w.a.source = NEW_ARRAY(s, uint32_t, fn->ins.len);
     w.a.rule = NEW_ARRAY(s, Rule, fn->ins.len);
+    w.a.region = NEW_ARRAY(s, RegionActivity *, fn->ins.len);
     for (uint32_t k = 0; k < n; k++) {
         w.a.active[wrt[k]] = w.useful[wrt[k]];
         w.a.source[wrt[k]] = wrt[k];

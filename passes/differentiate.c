@@ -10,20 +10,9 @@
  * the rule that it comes from. An adjoint is summed as its contributions arrive, users last to
  * first. The engine knows no operation: what is not in a rule is call, get, const and param.
  * Tests: tests/passes/reverse_test.c, tests/passes/operators_test.c */
-#include "passes/passes.h"
+#include "passes/reverse.h"
 
-typedef struct Reverse {
-    Program *p;
-    const Fn *fn;
-    Builder *b;
-    Val *map; /* of fn's values */
-    Val *adj;  /* adjoint so far, NoVal: none */
-    Val *mask; /* where the adjoint counts, NoVal: everywhere */
-    Activity a;
-    uint32_t errors;
-} Reverse;
-
-static void add_adjoint(Reverse *r, Val x, Val contribution, Val mask, Sym rule) {
+void add_adjoint(Reverse *r, Val x, Val contribution, Val mask, Sym rule) {
     const Ins *i = &r->fn->ins.data[x];
     if (r->adj[x] != NoVal) {
         /* a parameter of IR text has no position: the sum stands where its last term does */
@@ -79,6 +68,10 @@ static void pull(Reverse *r, Val v) {
     const Ins *i = &r->fn->ins.data[v];
     name_adjoint(r, v);
     if (!r->a.active[v] || v < r->fn->nparams || i->op == Op_get) return;
+    if (op_info[i->op].cls == ClsRegion) {
+        region_pull(r, v);
+        return;
+    }
     Vals results = results_of(r->p, r->fn, v);
     bool reached = false;
     for (uint32_t k = 0; k < results.len; k++) reached |= r->adj[results.data[k]] != NoVal;
@@ -114,7 +107,7 @@ static Fn *finish(Reverse *r, const uint32_t *wrt, uint32_t n) {
         }
         b_result(r->b, r->adj[wrt[k]]);
     }
-    return drop_dead(r->p, builder_done(r->b));
+    return builder_done(r->b);
 }
 
 /* The flat fn copied; want: the results that are differentiated. False after a user error. */
@@ -126,6 +119,7 @@ static bool start(Reverse *r, Program *p, const Fn *fn, Sym name, const uint32_t
     r->b = copy_begin(p, fn, name, &r->map);
     b_fn(r->b)->exported = false;
     b_fn(r->b)->donated = NULL;
+    r->saved = NEW_ARRAY(p->cx->scratch, struct Saved *, fn->ins.len);
     r->adj = NEW_ARRAY(p->cx->scratch, Val, fn->ins.len);
     r->mask = NEW_ARRAY(p->cx->scratch, Val, fn->ins.len);
     for (Val v = 0; v < fn->ins.len; v++) r->adj[v] = r->mask[v] = NoVal;
@@ -134,29 +128,42 @@ static bool start(Reverse *r, Program *p, const Fn *fn, Sym name, const uint32_t
 
 static void copy_forward(Reverse *r) {
     for (Val v = r->fn->nparams; v < r->fn->ins.len; v++) {
-        r->map[v] = b_copy(r->b, &r->fn->ins.data[v], r->map);
+        const Ins *i = &r->fn->ins.data[v];
+        if (r->map[v] != NoVal) continue;
+        bool region = op_info[i->op].cls == ClsRegion && r->a.active[v];
+        if (region) region_save(r, v);
+        else r->map[v] = b_copy(r->b, i, r->map);
     }
+    r->boundary = b_fn(r->b)->ins.len;
 }
 
-Fn *transpose_fn(Program *p, const Fn *fn, Sym name, const uint32_t *wrt, uint32_t n) {
-    Reverse r;
-    if (!start(&r, p, fn, name, wrt, n, NULL)) return NULL;
+Fn *transpose_whole(Reverse *r, Program *p, const Fn *fn, Sym name, const uint32_t *wrt, uint32_t n,
+                    const bool *want) {
+    if (!start(r, p, fn, name, wrt, n, want)) return NULL;
     Sym seed = sym(p->cx, "seed");
     Val *cotangent = NEW_ARRAY(p->cx->scratch, Val, fn->results.len);
-    for (uint32_t k = 0; k < r.fn->results.len; k++) {
-        const Ins *y = &r.fn->ins.data[r.fn->results.data[k]];
-        if (!dtype_is_float(y->type.dt)) continue;
-        b_at(r.b, y->loc, seed);
-        cotangent[k] = b_param(r.b, fresh_param(p, r.b, "d", y->name ? y->name : "y"), y->type);
+    for (uint32_t k = 0; k < r->fn->results.len; k++) {
+        const Ins *y = &r->fn->ins.data[r->fn->results.data[k]];
+        cotangent[k] = NoVal;
+        if (!dtype_is_float(y->type.dt) || (want && !want[k])) continue;
+        b_at(r->b, y->loc, seed);
+        cotangent[k] = b_param(r->b, fresh_param(p, r->b, "d", y->name ? y->name : "y"), y->type);
     }
-    copy_forward(&r);
-    for (uint32_t k = r.fn->results.len; k-- > 0;) {
-        Val y = r.fn->results.data[k];
-        if (r.a.active[y] && dtype_is_float(r.fn->ins.data[y].type.dt)) {
-            add_adjoint(&r, y, cotangent[k], NoVal, seed);
+    copy_forward(r);
+    for (uint32_t k = r->fn->results.len; k-- > 0;) {
+        Val y = r->fn->results.data[k];
+        if (r->a.active[y] && cotangent[k] != NoVal) {
+            add_adjoint(r, y, cotangent[k], NoVal, seed);
         }
     }
-    return finish(&r, wrt, n);
+    return finish(r, wrt, n);
+}
+
+Fn *transpose_fn(Program *p, const Fn *fn, Sym name, const uint32_t *wrt, uint32_t n,
+                 const bool *want) {
+    Reverse r;
+    Fn *whole = transpose_whole(&r, p, fn, name, wrt, n, want);
+    return whole ? drop_dead(p, whole) : NULL;
 }
 
 Fn *differentiate(Program *p, const Fn *fn, Sym name, const uint32_t *wrt, uint32_t n) {
@@ -175,5 +182,6 @@ Fn *differentiate(Program *p, const Fn *fn, Sym name, const uint32_t *wrt, uint3
         b_at(r.b, loss->loc, sym(p->cx, "seed"));
         r.adj[y] = b_float(r.b, loss->type, 1);
     }
-    return finish(&r, wrt, n);
+    Fn *whole = finish(&r, wrt, n);
+    return whole ? drop_dead(p, whole) : NULL;
 }

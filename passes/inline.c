@@ -9,7 +9,7 @@
 
 static bool inline_one(Program *p, Builder *b, const Fn *fn, Val v, Keep keep, Val *map) {
     const Ins *call = &fn->ins.data[v];
-    const Fn *callee = program_fn(p, call->attrs[0].s);
+    const Fn *callee = program_fn(p, call->attrs[0].s); /* of a checkpoint, too */
     if (!callee) bug_at(p->cx, call->loc, "call of unknown function %s", call->attrs[0].s);
     callee = inline_calls(p, callee, keep);
     if (!callee) return false;
@@ -32,6 +32,7 @@ const Fn *inline_calls(Program *p, const Fn *fn, Keep keep) {
     for (Val v = 0; v < fn->ins.len; v++) {
         const Ins *i = &fn->ins.data[v];
         chosen[v] = i->op == Op_call && !(keep && has_rule(p, fn, i, keep));
+        chosen[v] |= i->op == Op_checkpoint && keep == KeepNone;
         any |= chosen[v];
     }
     if (!any) return fn;

@@ -152,7 +152,40 @@ static Val tangent_or_zero(Forward *f, Val x) {
     return b_float(f->b, i->type, 0);
 }
 
+/* Values and tangents by one region. */
+static void push_region(Forward *f, Val v) {
+    const Ins *i = &f->fn->ins.data[v];
+    Arena *s = f->p->cx->scratch;
+    Vals results = results_of(f->p, f->fn, v);
+    Val *args = NEW_ARRAY(s, Val, i->nargs), *tangents = NEW_ARRAY(s, Val, i->nargs);
+    Val *values = NEW_ARRAY(s, Val, results.len), *moved = NEW_ARRAY(s, Val, results.len);
+    for (uint32_t k = 0; k < i->nargs; k++) {
+        args[k] = f->map[i->args[k]];
+        tangents[k] = f->tan[i->args[k]];
+    }
+    b_at(f->b, i->loc, forward_label(f->p, i));
+    if (!region_tangents(f->p, f->b, i, f->a.region[v], args, tangents, values, moved)) {
+        f->errors++;
+        f->map[v] = b_copy(f->b, i, f->map);
+        return;
+    }
+    for (uint32_t k = 0; k < results.len; k++) {
+        Val y = results.data[k];
+        Sym name = f->fn->ins.data[y].name;
+        f->map[y] = values[k];
+        f->tan[y] = moved[k];
+        if (!name) continue;
+        b_name(f->b, values[k], name);
+        if (moved[k] != NoVal) b_name(f->b, moved[k], sym_fmt(f->p->cx, "t_%s", name));
+    }
+    f->map[v] = values[0];
+}
+
 static void push(Forward *f, Val v) {
+    if (f->a.region[v] && f->a.active[v]) {
+        push_region(f, v);
+        return;
+    }
     f->map[v] = b_copy(f->b, &f->fn->ins.data[v], f->map);
     Vals results = results_of(f->p, f->fn, v);
     for (uint32_t k = 0; k < results.len; k++) {

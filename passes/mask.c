@@ -85,6 +85,7 @@ static Val carried(const Pull *q, uint32_t k, Val mask, const Shape *to) {
                    ? mask : NoVal;
     case ClsSource:
     case ClsContract:
+    case ClsRegion:
     case ClsOperator: break;
     }
     return NoVal;

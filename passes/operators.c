@@ -21,6 +21,10 @@ static Fn *gradient(Program *p, const Fn *f, Sym name, const uint32_t *wrt, uint
     return both ? without_results(p, both, f->results.len) : NULL;
 }
 
+static Fn *cotangents(Program *p, const Fn *f, Sym name, const uint32_t *wrt, uint32_t n) {
+    return transpose_fn(p, f, name, wrt, n, NULL);
+}
+
 /* Forward over reverse: the tangents of the gradient. */
 static Fn *hessian_vector(Program *p, const Fn *f, Sym name, const uint32_t *wrt, uint32_t n) {
     const Fn *g = gradient(p, f, sym_fmt(p->cx, "%s_grad", f->name), wrt, n);
@@ -31,7 +35,7 @@ static const struct {
     Op op;
     Fn *(*derive)(Program *, const Fn *f, Sym name, const uint32_t *wrt, uint32_t n);
 } operators[] = {
-    {Op_grad, gradient},    {Op_value_and_grad, differentiate}, {Op_vjp, transpose_fn},
+    {Op_grad, gradient},    {Op_value_and_grad, differentiate}, {Op_vjp, cotangents},
     {Op_jvp, linearize},    {Op_hvp, hessian_vector},
 };
 

@@ -34,8 +34,9 @@ void list_passes(Text *out);
  * of fn, then the gradient of its first result with respect to the parameters wrt[0..n). Calls of
  * ruled functions use their rules. NULL after a user error. */
 Fn *differentiate(Program *p, const Fn *fn, Sym name, const uint32_t *wrt, uint32_t n);
-/* (params, cotangent per float result) -> cotangents of wrt. */
-Fn *transpose_fn(Program *p, const Fn *fn, Sym name, const uint32_t *wrt, uint32_t n);
+/* (params, cotangent per wanted float result) -> cotangents of wrt. want NULL: all. */
+Fn *transpose_fn(Program *p, const Fn *fn, Sym name, const uint32_t *wrt, uint32_t n,
+                 const bool *want);
 /* (params, tangent per wrt) -> (results, tangent per float result). */
 Fn *linearize(Program *p, const Fn *fn, Sym name, const uint32_t *wrt, uint32_t n);
 /* The same without the results: (params, tangent per wrt) -> tangent per float result. */
@@ -125,11 +126,35 @@ Val mask_pull(const Pull *q, uint32_t k, Val mask, Val *contribution);
 /* The mask of a sum. */
 Val mask_sum(Builder *b, Val x, Val y);
 
+/* ---- region.c: which formals and results of a region take part in a derivative ---- */
+typedef struct RegionActivity {
+    Region r;
+    bool *wrt;    /* formals of the body; a carry stays active once it is */
+    bool *result; /* results of the region; those of a carry are active if the formal is */
+    bool any;     /* result is */
+} RegionActivity;
+/* NULL after a user error. active: values of fn. */
+RegionActivity *region_activity(Program *p, RuleKind kind, const Fn *fn, Val v,
+                                const bool *active);
+/* The formals that wrt marks. */
+uint32_t *marked(Program *p, const bool *wrt, uint32_t nparams, uint32_t *n);
+/* Adds a function made by a pass under an unused name. */
+void add_fresh(Program *p, Fn *fn, const char *base, const char *suffix);
+/* ---- region_forward.c ---- */
+/* The region with tangents beside values: args and tangents (NoVal: zero) of its operands in b, then
+ * the values of its results and the tangents of the active ones (others NoVal). False after a user
+ * error. */
+bool region_tangents(Program *p, Builder *b, const Ins *ins, const RegionActivity *a,
+                     const Val *args, const Val *tangents, Val *values, Val *moved);
+/* x with the axis of a stacked array first (back: where it was); slices of rank - 1. */
+Val region_leading(Builder *b, const Region *r, Val x, bool back);
+
 /* ---- activity.c: which values take part in a derivative ---- */
 typedef struct Activity {
     bool *active;     /* depends on what is differentiated and is needed for what is asked */
     uint32_t *source; /* a parameter that an active value depends on */
     Rule *rule;       /* of instructions with an active operand and a float result */
+    RegionActivity **region; /* of regions with an active operand */
 } Activity;
 /* want: the results that are differentiated. */
 Activity activity_find(Program *p, RuleKind kind, const Fn *fn, const uint32_t *wrt, uint32_t n,

@@ -157,7 +157,7 @@ static Rule transposed(Program *p, const Rule *backward, const Ins *i, const Sig
     uint32_t *wrt = NEW_ARRAY(p->cx->scratch, uint32_t, n);
     for (uint32_t k = 0; k < n; k++) wrt[k] = i->nargs + s->nresults + k;
     Sym name = sym_fmt(p->cx, "%s_transposed", backward->fn->name);
-    const Fn *fn = transpose_fn(p, backward->fn, name, wrt, n);
+    const Fn *fn = transpose_fn(p, backward->fn, name, wrt, n, NULL);
     return (Rule){.fn = fn, .entry = backward->entry, .transposed = true};
 }
 
@@ -187,6 +187,10 @@ Rule rule_find(Program *p, RuleKind kind, const Fn *fn, Val v) {
 
 Sym backward_label(Program *p, const Ins *i, uint32_t k) {
     Sym name = rule_name(p, i);
+    if (op_info[i->op].cls == ClsRegion) {
+        Region r = region_of(p, i);
+        return sym_fmt(p->cx, "B[%s, %s]", name, r.body->ins.data[k].name);
+    }
     if (i->op == Op_call) {
         return sym_fmt(p->cx, "B[%s, %s]", name, callee_of(p, i)->ins.data[k].name);
     }
