@@ -46,6 +46,7 @@ struct Cg {
     T i1, i8, i16, i32, i64, f32, f64, ptr, void_;
     V fn;             /* being emitted */
     uint32_t kernels; /* emitted so far, for names */
+    VEC(struct Emitted { const Fn *fn; V value; }) functions; /* of regions */
     bool optimised;
 };
 
@@ -144,6 +145,15 @@ void cg_map(KernelCtx *k);
 void cg_reduce(KernelCtx *k);
 void cg_contract(KernelCtx *k);
 void cg_move(KernelCtx *k);
+/* ---- module.c ---- */
+/* Calls fn, which is emitted when it is first called. args: a table of pointers to its arguments,
+ * then its results. */
+void cg_call_function(Cg *cg, const Fn *fn, V args, V arena, V env);
+
+/* ---- region.c ---- */
+/* The code of a region, in the function whose frame, arena and env are given. */
+void cg_region(Cg *cg, const Fn *fn, const Kernel *k, V frame, V arena, V env);
+
 /* fold of 64 (f64: 32) logical lanes held in n vectors, by halves */
 V cg_fold_lanes(Cg *cg, Op op, DType dt, V *acc, unsigned n);
 unsigned cg_sum_lanes(DType dt); /* 64, or 32 for 8-byte types */

@@ -183,33 +183,67 @@ static void call_kernel(Cg *cg, V kernel, V frame, V env, uint32_t chunks) {
     cg_at(cg, done);
 }
 
-static V emit_entry(Cg *cg, const Fn *fn) {
-    T params[] = {cg->ptr, cg->ptr, cg->ptr};
-    V f = cg->fn =
-        new_function(cg, arena_printf(cg->cx->scratch, "bp_%s", fn->name), params, 3, true);
-    cg_at(cg, cg_block(cg, "entry"));
+/* The body of a function: its frame, then its kernels in order. */
+static void emit_kernels(Cg *cg, const Fn *fn, V f) {
+    V args = LLVMGetParam(f, 0), arena = LLVMGetParam(f, 1), env = LLVMGetParam(f, 2);
     V frame =
         LLVMBuildAlloca(cg->b, LLVMArrayType2(cg->ptr, fn->ins.len ? fn->ins.len : 1), "frame");
-    V saved = save_float_state(cg);
     for (Val v = 0; v < fn->ins.len; v++) {
-        V address = buffer_address(cg, fn, v, LLVMGetParam(f, 0), LLVMGetParam(f, 1));
+        V address = buffer_address(cg, fn, v, args, arena);
         if (address) LLVMBuildStore(cg->b, address, pointer_at(cg, frame, v));
     }
     for (uint32_t i = 0; i < fn->kernels.len; i++) {
+        const Kernel *k = fn->kernels.data[i];
+        if (k->kind == KernRegion) {
+            cg_region(cg, fn, k, frame, arena, env);
+            continue;
+        }
         uint32_t chunks;
-        V kernel = emit_kernel(cg, fn, fn->kernels.data[i], &chunks);
-        call_kernel(cg, kernel, frame, LLVMGetParam(f, 2), chunks);
+        V kernel = emit_kernel(cg, fn, k, &chunks);
+        call_kernel(cg, kernel, frame, env, chunks);
     }
+}
+
+static V begin_function(Cg *cg, const Fn *fn, bool external) {
+    T params[] = {cg->ptr, cg->ptr, cg->ptr};
+    const char *name = arena_printf(cg->cx->scratch, "bp_%s", fn->name);
+    V f = cg->fn = new_function(cg, name, params, 3, external);
+    cg_at(cg, cg_block(cg, "entry"));
+    return f;
+}
+
+static V emit_entry(Cg *cg, const Fn *fn) {
+    V f = begin_function(cg, fn, true), saved = save_float_state(cg);
+    emit_kernels(cg, fn, f);
     restore_float_state(cg, saved);
     LLVMBuildRetVoid(cg->b);
     return f;
+}
+
+void cg_call_function(Cg *cg, const Fn *fn, V args, V arena, V env) {
+    uint32_t n = 0;
+    while (n < cg->functions.len && cg->functions.data[n].fn != fn) n++;
+    if (n == cg->functions.len) {
+        V outer = cg->fn;
+        Bb resume = LLVMGetInsertBlock(cg->b);
+        struct Emitted made = {fn, begin_function(cg, fn, false)};
+        emit_kernels(cg, fn, made.value);
+        LLVMBuildRetVoid(cg->b);
+        cg->fn = outer;
+        cg_at(cg, resume);
+        n = cg->functions.len;
+        vec_push(cg->cx->arena, &cg->functions, made);
+    }
+    T params[] = {cg->ptr, cg->ptr, cg->ptr};
+    LLVMBuildCall2(cg->b, LLVMFunctionType(cg->void_, params, 3, false),
+                   cg->functions.data[n].value, (V[]){args, arena, env}, 3, "");
 }
 
 /* Index arithmetic has room for MaxRank dimensions. */
 static bool ranks_fit(const Program *p, const Fn *fn) {
     for (Val v = 0; v < fn->ins.len; v++) {
         const Ins *ins = &fn->ins.data[v];
-        if (ins->type.shape->rank <= MaxRank) continue;
+        if (!ins->type.shape || ins->type.shape->rank <= MaxRank) continue;
         diag_error(p->cx, ins->loc, "a value has %u dimensions; at most %d are compiled",
                    ins->type.shape->rank, MaxRank);
         return false;
@@ -261,9 +295,11 @@ Cg *cg_build(Program *p, const CgOptions *o) {
     }
     V *entries = NEW_ARRAY(p->cx->arena, V, p->fns.len + 1);
     uint32_t n = 0;
+    bool fits = true;
     for (uint32_t i = 0; i < p->fns.len; i++) {
         const Fn *fn = p->fns.data[i];
-        if (cg_is_entry(p, fn) && ranks_fit(p, fn)) entries[n++] = emit_entry(cg, fn);
+        fits &= ranks_fit(p, fn);
+        if (fits && cg_is_entry(p, fn)) entries[n++] = emit_entry(cg, fn);
     }
     if (p->cx->errors) {
         cg_free(cg);

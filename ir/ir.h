@@ -188,6 +188,7 @@ typedef enum KernelKind {
     KernReduce,   /* root is a ClsReduce; members before it feed it, members after it use it */
     KernContract, /* root is a matmul; views of stored values may feed it, elementwise follow it */
     KernMove,     /* root is one ClsMove instruction on stored values */
+    KernRegion,   /* root is a ClsRegion instruction on stored values; outputs are its results */
 } KernelKind;
 
 typedef struct Kernel {
@@ -198,6 +199,9 @@ typedef struct Kernel {
     VEC(Val) members;   /* computed inside, operands first; the root is one of them */
     VEC(Val) inputs;    /* values read from buffers */
     VEC(Val) outputs;   /* members that are stored */
+    struct {            /* of the arena, of a region: see region_scratch */
+        uint64_t offset, bytes;
+    } scratch;
 } Kernel;
 
 /* ---- memory plan (made by passes/plan.c) ---- */
@@ -407,6 +411,9 @@ typedef struct RegionTypes {
     Type *args, *results;
 } RegionTypes;
 RegionTypes region_types(Cx *cx, Arena *a, const Ins *ins, const Region *r);
+/* What a planned region needs beside its results: a second buffer for each carry, at carry[k], then
+ * the arena of its functions, of which one runs at a time, at *arena. Aligned to 64 bytes. */
+uint64_t region_scratch(Cx *cx, const Ins *ins, const Region *r, uint64_t *carry, uint64_t *arena);
 
 /* ---- print.c ---- */
 void print_program(const Program *p, Text *out);

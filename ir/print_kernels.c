@@ -7,7 +7,8 @@
 #include "ir/print.h"
 
 static const char *const kernel_text[] = {
-    [KernMap] = "map", [KernReduce] = "reduce", [KernContract] = "contract", [KernMove] = "move"};
+    [KernMap] = "map", [KernReduce] = "reduce", [KernContract] = "contract", [KernMove] = "move",
+    [KernRegion] = "region"};
 
 static double value_bytes(const Fn *fn, Val v) {
     const Ins *i = &fn->ins.data[v];
@@ -18,7 +19,7 @@ static double value_bytes(const Fn *fn, Val v) {
 /* One operation per element computed or summed, two per product of a contraction. */
 static double value_flops(const Fn *fn, Val v) {
     const Ins *i = &fn->ins.data[v];
-    double size = (double)i->type.shape->size;
+    double size = i->type.shape ? (double)i->type.shape->size : 0;
     switch (op_info[i->op].cls) {
     case ClsElem:
         return size;

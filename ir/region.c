@@ -63,3 +63,23 @@ RegionTypes region_types(Cx *cx, Arena *a, const Ins *ins, const Region *r) {
     }
     return t;
 }
+
+static uint64_t room(Cx *cx, const Ins *ins, uint64_t *end, uint64_t bytes) {
+    uint64_t at = *end;
+    if (bytes > UINT64_MAX / 4 || at > UINT64_MAX / 4) {
+        bug_at(cx, ins->loc, "the scratch memory of %s overflows", op_info[ins->op].name);
+    }
+    *end = (at + bytes + 63) & ~UINT64_C(63);
+    return at;
+}
+
+uint64_t region_scratch(Cx *cx, const Ins *ins, const Region *r, uint64_t *carry, uint64_t *arena) {
+    uint64_t end = 0, most = r->body->plan->arena_bytes;
+    for (uint32_t k = 0; k < r->carry; k++) {
+        Type t = r->body->ins.data[k].type;
+        carry[k] = room(cx, ins, &end, (uint64_t)t.shape->size * dtype_size(t.dt));
+    }
+    if (r->other && r->other->plan->arena_bytes > most) most = r->other->plan->arena_bytes;
+    *arena = room(cx, ins, &end, most);
+    return end;
+}

@@ -16,7 +16,8 @@ static Val memory_of(const Fn *fn, Val v) {
 
 static bool root_fits(const Fn *fn, const Kernel *k) {
     static const OpClass roots[] = {
-        [KernReduce] = ClsReduce, [KernContract] = ClsContract, [KernMove] = ClsMove};
+        [KernReduce] = ClsReduce, [KernContract] = ClsContract, [KernMove] = ClsMove,
+        [KernRegion] = ClsRegion};
     if (k->kind == KernMap) return k->root == NoVal;
     return k->root < fn->ins.len && op_info[fn->ins.data[k->root].op].cls == roots[k->kind];
 }
@@ -37,7 +38,7 @@ static void verify_members(const Program *p, const Fn *fn, const Kernel *k, uint
         Val v = k->members.data[j];
         VERIFY(p, fn, v, v < fn->ins.len && inside[v] != mark, "kernel %u has it twice", k->id);
         const Ins *i = &fn->ins.data[v];
-        for (uint32_t n = 0; n < i->nargs; n++) {
+        for (uint32_t n = 0; n < i->nargs && i->op != Op_get; n++) {
             Val x = i->args[n];
             VERIFY(p, fn, v, inside[x] == mark || reads[x] || fn->ins.data[x].op == Op_const,
                    "kernel %u lacks operand %u", k->id, n + 1);

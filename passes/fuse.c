@@ -87,12 +87,13 @@ static bool is_renaming(const Fuse *f, Val v) {
 
 static void demand_operand(const Fuse *f, Demand *demand, Val v, Val x) {
     const Ins *i = fuse_ins(f, v);
-    const Shape *to = i->type.shape, *from = fuse_ins(f, x)->type.shape;
+    const Shape *from = fuse_ins(f, x)->type.shape;
+    const Shape *to = i->type.shape ? i->type.shape : from; /* of several results: a region */
     OpClass c = fuse_class(f, v);
     Demand *d = &demand[x];
     d->uses++;
     d->moved |= c == ClsView;
-    d->memory |= c == ClsMove;
+    d->memory |= c == ClsMove || c == ClsRegion;
     d->once |= i->op == Op_broadcast && from->size < to->size;
     d->once |= i->op == Op_rng || (i->op == Op_pad && x == i->args[1]);
     if (i->op == Op_reshape) d->memory |= demand[v].memory || !same_but_units(from, to);
@@ -125,6 +126,14 @@ static Demand *find_demands(Fuse *f) {
         const Ins *i = fuse_ins(f, v);
         if (!f->live[v]) continue;
         OpClass c = fuse_class(f, v);
+        if (i->op == Op_get) {
+            f->live[i->args[0]] = true;
+            continue;
+        }
+        for (Val g = v + 1; !i->type.shape && g < fn->ins.len; g++) { /* all results have room */
+            if (fuse_ins(f, g)->op != Op_get || fuse_ins(f, g)->args[0] != v) break;
+            f->live[g] = true;
+        }
         if (c == ClsCall || c == ClsOperator) {
             bug_at(f->p->cx, i->loc, "%s cannot be part of a kernel", op_info[i->op].name);
         }
@@ -167,6 +176,7 @@ static void find_stored(Fuse *f) {
         uint32_t cost = cost_of(f, v);
         bool twice = d->moved && d->uses > 1 && cost > CheapCost;
         f->stored[v] = d->memory || fuse_is_root(f, v);
+        if (!fuse_ins(f, v)->type.shape) f->stored[v] = false; /* its results are */
         if (!is_renaming(f, v)) f->stored[v] |= twice || (d->once && cost > 0);
         if (fuse_ins(f, v)->op == Op_reshape) f->stored[v] = false;
         f->cost[v] = f->stored[v] ? 0 : cost;

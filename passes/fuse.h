@@ -51,7 +51,8 @@ static inline bool fuse_is_free(const Fuse *f, Val v) {
 }
 static inline bool fuse_is_root(const Fuse *f, Val v) {
     OpClass c = fuse_class(f, v);
-    return c == ClsReduce || c == ClsContract || c == ClsMove;
+    return c == ClsReduce || c == ClsContract || c == ClsMove || c == ClsRegion ||
+           fuse_ins(f, v)->op == Op_get;
 }
 /* What a chain of reshapes renames. */
 static inline Val fuse_memory(const Fuse *f, Val v) {

@@ -81,10 +81,12 @@ static bool depends_around(const Fuse *f, uint32_t g, uint32_t on) {
 
 /* ---- merging ---- */
 
+static bool is_closed(const Group *g) { return g->kind == KernMove || g->kind == KernRegion; }
+
 /* One with a root takes in only what follows the root; of scalars also what its epilogue reads. */
 static bool may_merge(const Fuse *f, uint32_t a, uint32_t b) {
     const Group *x = &f->groups.data[a], *y = &f->groups.data[b];
-    if (a == b || x->space != y->space || x->kind == KernMove || y->kind == KernMove) return false;
+    if (a == b || x->space != y->space || is_closed(x) || is_closed(y)) return false;
     if (x->stored.len + y->stored.len > MaxStored) return false;
     if (x->root != NoVal && y->root != NoVal) return false;
     Edge ab = edge(f, a, b), ba = edge(f, b, a);
@@ -153,8 +155,9 @@ static Readers *merge_readers(Fuse *f, Val v) {
 
 static KernelKind kind_of(OpClass c) {
     static const KernelKind kinds[] = {
-        [ClsReduce] = KernReduce, [ClsContract] = KernContract, [ClsMove] = KernMove};
-    return c >= ClsReduce && c <= ClsMove ? kinds[c] : KernMap;
+        [ClsReduce] = KernReduce, [ClsContract] = KernContract, [ClsMove] = KernMove,
+        [ClsRegion] = KernRegion};
+    return c < LEN(kinds) ? kinds[c] : KernMap;
 }
 
 static uint32_t group_new(Fuse *f, Val v) {
@@ -173,6 +176,7 @@ static bool may_join(const Fuse *f, Val v, const Readers *r, const Reader *g) {
     const Group *x = &f->groups.data[g->group];
     if (!g->direct || x->space != fuse_ins(f, v)->type.shape || f->drawn[v]) return false;
     if (x->stored.len >= MaxStored || fuse_class(f, v) == ClsMove) return false;
+    if (is_closed(x) || fuse_class(f, v) == ClsRegion) return false;
     bool scalar = x->kind == KernReduce && x->space->rank == 0;
     if (x->root != NoVal && (!scalar || fuse_is_root(f, v))) return false;
     for (uint32_t i = 0; i < r->len; i++) {
@@ -181,8 +185,24 @@ static bool may_join(const Fuse *f, Val v, const Readers *r, const Reader *g) {
     return true;
 }
 
+/* The results of a region are one group, whose root is the region. */
+static uint32_t region_group(Fuse *f, Val v) {
+    Val root = fuse_ins(f, v)->args[0];
+    if (f->group[root] == NoGroup) {
+        uint32_t g = f->group[root] = group_new(f, root);
+        f->groups.data[g].space = shape_scalar(f->p->cx);
+    }
+    vec_push(f->a, &f->groups.data[f->group[root]].stored, v);
+    return f->group[root];
+}
+
 static uint32_t place(Fuse *f, Val v, const Readers *r) {
     uint32_t g = NoGroup;
+    if (fuse_ins(f, v)->op == Op_get) {
+        g = f->group[v] = region_group(f, v);
+        for (uint32_t i = 0; i < r->len; i++) depend(f, r->data[i].group, g, r->data[i].direct);
+        return g;
+    }
     for (uint32_t i = 0; i < r->len && g == NoGroup; i++) {
         if (may_join(f, v, r, &r->data[i])) g = r->data[i].group;
     }
@@ -209,7 +229,13 @@ static void group_value(Fuse *f, Val v) {
     if (f->stored[v] || too_dear(f, v, r)) r = merge_readers(f, v);
     if (too_dear(f, v, r)) f->stored[v] = true;
     Readers by = *r;
-    if (f->stored[v]) {
+    if (fuse_ins(f, v)->op == Op_get) {
+        place(f, v, r);
+        return;
+    }
+    if (!fuse_ins(f, v)->type.shape) {
+        vec_push(f->a, &by, (Reader){f->group[v], false});
+    } else if (f->stored[v]) {
         Readers own = {0};
         vec_push(f->a, &own, (Reader){place(f, v, r), !fuse_is_root(f, v)});
         by = own;

@@ -193,6 +193,16 @@ static Val dying_input(const Planner *s, const Kernel *k, Val out) {
     return NoVal;
 }
 
+/* Scratch memory while a region runs. */
+static void place_scratch(Planner *s, Kernel *k) {
+    if (k->kind != KernRegion) return;
+    const Ins *i = ins_at(s, k->root);
+    Region r = region_of(s->p, i);
+    uint64_t arena, *carry = NEW_ARRAY(s->a, uint64_t, r.carry);
+    k->scratch.bytes = region_scratch(s->p->cx, i, &r, carry, &arena);
+    if (k->scratch.bytes) k->scratch.offset = take(s, k->scratch.bytes);
+}
+
 static void place_outputs(Planner *s, const Kernel *k) {
     for (uint32_t j = 0; j < k->outputs.len; j++) {
         Val v = k->outputs.data[j];
@@ -218,11 +228,13 @@ static void free_dying(Planner *s, const Kernel *k, const Vals *vals) {
 
 static void place_arena(Planner *s) {
     for (uint32_t n = 0; n < s->fn->kernels.len; n++) {
-        const Kernel *k = s->fn->kernels.data[n];
+        Kernel *k = s->fn->kernels.data[n];
         find_moved(s, k);
         place_outputs(s, k);
+        place_scratch(s, k);
         free_dying(s, k, &(Vals){k->inputs.data, k->inputs.len, k->inputs.cap});
         free_dying(s, k, &(Vals){k->outputs.data, k->outputs.len, k->outputs.cap});
+        if (k->scratch.bytes) give(s, k->scratch.offset, k->scratch.bytes);
     }
     s->plan->arena_bytes = s->end;
 }
