@@ -137,7 +137,7 @@ typedef struct RegionActivity {
 RegionActivity *region_activity(Program *p, RuleKind kind, const Fn *fn, Val v,
                                 const bool *active);
 /* The formals that wrt marks. */
-uint32_t *marked(Program *p, const bool *wrt, uint32_t nparams, uint32_t *n);
+uint32_t *marked_params(Program *p, const bool *wrt, uint32_t nparams, uint32_t *n);
 /* Adds a function made by a pass under an unused name. */
 void add_fresh(Program *p, Fn *fn, const char *base, const char *suffix);
 /* ---- region_forward.c ---- */

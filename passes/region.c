@@ -2,7 +2,7 @@
  * Tests: tests/passes/region_test.c */
 #include "passes/passes.h"
 
-uint32_t *marked(Program *p, const bool *wrt, uint32_t nparams, uint32_t *n) {
+uint32_t *marked_params(Program *p, const bool *wrt, uint32_t nparams, uint32_t *n) {
     uint32_t *list = NEW_ARRAY(p->cx->scratch, uint32_t, nparams);
     *n = 0;
     for (uint32_t k = 0; k < nparams; k++) {
@@ -31,7 +31,7 @@ Val region_leading(Builder *b, const Region *r, Val x, bool back) {
 /* Marks the results of body that depend on what wrt marks; false after a user error. */
 static bool follow(Program *p, RuleKind kind, const Fn *body, const bool *wrt, bool *result) {
     uint32_t n;
-    const uint32_t *list = marked(p, wrt, body->nparams, &n);
+    const uint32_t *list = marked_params(p, wrt, body->nparams, &n);
     body = inline_calls(p, body, kind == RuleForward ? KeepForward : KeepBackward);
     if (!body) return false;
     Activity a = activity_find(p, kind, body, list, n, NULL);

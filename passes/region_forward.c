@@ -55,7 +55,7 @@ bool region_tangents(Program *p, Builder *b, const Ins *ins, const RegionActivit
     const Region *g = &a->r;
     const Fn *body = g->body;
     Paired q = {.p = p, .a = a};
-    q.wrt = marked(p, a->wrt, body->nparams, &q.nwrt);
+    q.wrt = marked_params(p, a->wrt, body->nparams, &q.nwrt);
     const Fn *main = with_tangents(&q, body, true), *other = NULL;
     if (main && g->other) other = with_tangents(&q, g->other, ins->op == Op_cond);
     if (!main || (g->other && !other)) return false;

@@ -30,7 +30,7 @@ static Pulled pulled(Reverse *r, Val v) {
     Pulled q = {.r = r, .ins = &r->fn->ins.data[v], .a = r->a.region[v],
                 .results = results_of(r->p, r->fn, v)};
     const Fn *body = q.a->r.body;
-    q.wrt = marked(r->p, q.a->wrt, body->nparams, &q.nwrt);
+    q.wrt = marked_params(r->p, q.a->wrt, body->nparams, &q.nwrt);
     q.want = NEW_ARRAY(r->p->cx->scratch, bool, body->results.len);
     for (uint32_t k = 0; k < body->results.len; k++) {
         Type t = body->ins.data[body->results.data[k]].type;

@@ -196,7 +196,7 @@ void check_gradient(T *t, const Fn *fn, uint64_t seed) {
 void check_dot(T *t, const Fn *fn, uint64_t seed) {
     uint32_t *wrt, n = float_params(t, fn, &wrt);
     const Fn *j = linearize(t->p, fn, sym_fmt(t->cx, "%s_jvp", fn->name), wrt, n);
-    const Fn *b = transpose_fn(t->p, fn, sym_fmt(t->cx, "%s_vjp", fn->name), wrt, n);
+    const Fn *b = transpose_fn(t->p, fn, sym_fmt(t->cx, "%s_vjp", fn->name), wrt, n, NULL);
     assert_non_null(j);
     assert_non_null(b);
     verify_fn(t->p, j);

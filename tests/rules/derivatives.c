@@ -114,7 +114,7 @@ static void first_order(Both *q) {
         dx[n] = draw_tensor(s, x->args[i], DomAny);
         wrt[n++] = i;
     }
-    Fn *t = transpose_fn(s->p, x->fn, program_fresh(s->p, "vjp"), wrt, n);
+    Fn *t = transpose_fn(s->p, x->fn, program_fresh(s->p, "vjp"), wrt, n, NULL);
     if (!t) {
         check(s, false, "%s cannot be differentiated", instance_text(s, x));
         return;
