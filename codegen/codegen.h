@@ -31,10 +31,6 @@ Jit *jit_new(Cg *cg); /* NULL, reported, if the code is for another architecture
 void *jit_symbol(Jit *jit, const char *name); /* "bp_program", "bp_fit_step"; NULL if absent */
 void jit_free(Jit *jit);
 
-/* Whether fn is an entry of the program: exported, init, or a stage's step, eval, eval_row. Entries
- * are listed in the order of p->fns, in the manifest and in bp_program alike. */
-bool cg_is_entry(const Program *p, const Fn *fn);
-
 /* The program as the runtime needs it, in JSON (schema in docs/manifest.md). */
 char *cg_manifest(Program *p);
 /* The C header of an object made by -c: `NAME_init`, `NAME_step`, a prototype per export. */

@@ -205,14 +205,14 @@ char *cg_header(Program *p) {
     write_state(&h);
     text_add(&h.t, "#ifdef __cplusplus\nextern \"C\" {\n#endif\n");
     for (uint32_t i = 0; i < p->fns.len; i++) {
-        if (!cg_is_entry(p, p->fns.data[i])) continue;
+        if (!program_is_entry(p, p->fns.data[i])) continue;
         text_add(&h.t, "void bp_%s(void *const *args, unsigned char *arena, const void *env);\n",
                  p->fns.data[i]->name);
     }
     text_add(&h.t, "#ifdef __cplusplus\n}\n#endif\n\n");
     for (uint32_t i = 0; i < p->fns.len; i++) {
         const Fn *f = p->fns.data[i];
-        if (cg_is_entry(p, f)) write_wrapper(&h, f, wrapper_name(&h, f));
+        if (program_is_entry(p, f)) write_wrapper(&h, f, wrapper_name(&h, f));
     }
     text_add(&h.t, "#endif\n");
     return text_done(&h.t, p->cx->arena);

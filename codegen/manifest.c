@@ -61,6 +61,8 @@ static const struct {
     [DxColName] = {"colname", "s"},
     [DxKey] = {"key", "s"},
     [DxField] = {"field", "a"},
+    [DxWindow] = {"window", "a"},
+    [DxLength] = {"length", ""},
     [DxStandardize] = {"standardize", "x"},
     [DxCategory] = {"category", "x"},
     [DxAdd] = {"add", "xy"},
@@ -97,27 +99,36 @@ static json_t *fields_json(const Dataset *d) {
     return fields;
 }
 
+static json_t *names_json(const Sym *names, uint32_t n) {
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < n; i++) json_array_append_new(list, text_json(names[i]));
+    return list;
+}
+
 static json_t *dataset_json(const Dataset *d) {
     static const char *const modes[] = {
         [SplitNone] = "none", [SplitRandom] = "random", [SplitTail] = "tail"};
-    json_t *o = named("name", d->name, d->doc), *files = json_array();
+    static const char *const parts[] = {"train", "valid", "test"};
+    json_t *o = named("name", d->name, d->doc);
     json_t *split = json_object(), *split_files = json_object();
-    for (uint32_t i = 0; i < d->files.len; i++) {
-        json_array_append_new(files, text_json(d->files.data[i]));
-    }
     put_text(o, "kind", d->kind);
-    put(o, "files", files);
+    put(o, "files", names_json(d->files.data, d->files.len));
     put_int(o, "header", d->header);
     put_int(o, "skip", d->skip);
     put_text(o, "sep", (char[]){d->sep, 0});
+    put(o, "lines", json_boolean(d->lines));
+    put_text(o, "row", d->row);
+    put_int(o, "rows", d->rows);
+    put_int(o, "seed", (int64_t)d->seed);
     put_text(split, "mode", modes[d->split]);
     put(split, "valid", real_json(d->valid));
     put(split, "test", real_json(d->test));
     put_int(split, "seed", (int64_t)d->split_seed);
     put(o, "split", split);
-    if (d->train_file) put_text(split_files, "train", d->train_file);
-    if (d->valid_file) put_text(split_files, "valid", d->valid_file);
-    if (d->test_file) put_text(split_files, "test", d->test_file);
+    for (size_t i = 0; i < LEN(parts); i++) {
+        if (d->split_files[i].len)
+            put(split_files, parts[i], names_json(d->split_files[i].data, d->split_files[i].len));
+    }
     put(o, "split_files", split_files);
     put(o, "fields", fields_json(d));
     return o;
@@ -226,7 +237,7 @@ char *cg_manifest(Program *p) {
     }
     for (uint32_t i = 0; i < p->fns.len; i++) {
         const Fn *f = p->fns.data[i];
-        if (cg_is_entry(p, f)) json_array_append_new(fns, fn_json(f));
+        if (program_is_entry(p, f)) json_array_append_new(fns, fn_json(f));
     }
     for (uint32_t i = 0; i < p->stages.len; i++) {
         json_array_append_new(stages, stage_json(p, p->stages.data[i]));

@@ -98,15 +98,6 @@ static V emit_kernel(Cg *cg, const Fn *fn, const Kernel *kernel, uint32_t *chunk
 
 /* ---- entries ---- */
 
-bool cg_is_entry(const Program *p, const Fn *fn) {
-    if (fn->exported || fn->name == p->init) return true;
-    for (uint32_t i = 0; i < p->stages.len; i++) {
-        const Stage *s = p->stages.data[i];
-        if (fn->name == s->step || fn->name == s->eval || fn->name == s->eval_row) return true;
-    }
-    return false;
-}
-
 /* Floating point as IEEE says, whatever the caller set: rounding to nearest, denormals kept. */
 static V save_float_state(Cg *cg) {
     if (!cg->target.x86) {
@@ -299,7 +290,7 @@ Cg *cg_build(Program *p, const CgOptions *o) {
     for (uint32_t i = 0; i < p->fns.len; i++) {
         const Fn *fn = p->fns.data[i];
         fits &= ranks_fit(p, fn);
-        if (fits && cg_is_entry(p, fn)) entries[n++] = emit_entry(cg, fn);
+        if (fits && program_is_entry(p, fn)) entries[n++] = emit_entry(cg, fn);
     }
     if (p->cx->errors) {
         cg_free(cg);

@@ -335,6 +335,17 @@ Fn *front_rule(Program *p, RuleKind kind, Sym name, const Ins *site, const Type 
 /* ---- lower_data.c ---- */
 Dataset *lower_dataset(Front *fr, const Item *item);
 Dataset *find_dataset(Front *fr, Sym name);
+bool is_rows_setting(Sym name); /* of rows(...), rather than an argument of a function of a row */
+
+/* ---- lower_rows.c ---- */
+/* The function that makes one row, and the fields: those of the body, or results of fn. */
+bool lower_rows(Front *fr, Dataset *d, const Item *item, const Item *fn);
+
+/* ---- lower_field.c ---- */
+/* Name and type of a field, checked. */
+bool field_declare(Front *fr, Dataset *d, const Stmt *st, Want *want, Field *out);
+/* A field that the trainer computes from a row of the source. */
+bool lower_field(Front *fr, Dataset *d, const Stmt *st);
 /* digits.x(raw): the field's transform applied to a tensor. */
 Value lower_transform(Frame *f, const Expr *e, Dataset *d, Sym field);
 

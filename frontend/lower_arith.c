@@ -144,7 +144,9 @@ Value lower_binary_values(Frame *f, const Expr *e, BinOp op, Value a, Value b) {
     Front *fr = f->fr;
     if (a.kind == VError || b.kind == VError) return v_error();
     Value out;
-    if (const_binary(f, e, a, b, &out)) return out;
+    Expr as = *e; /* e may be a call that means this operation */
+    as.op = op;
+    if (const_binary(f, &as, a, b, &out)) return out;
     int dt = a.kind == VTensor   ? (int)v_type(f, a).dt
              : b.kind == VTensor ? (int)v_type(f, b).dt
                                  : -1;

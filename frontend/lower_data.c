@@ -1,4 +1,4 @@
-/* Dataset declarations as data for the trainer, and a field's transform applied in an export. */
+/* Dataset declarations as data for the trainer: source, settings, fields. */
 #include "frontend/lower.h"
 
 #include <limits.h>
@@ -27,15 +27,18 @@ static Sym data_path(Front *fr, const Expr *e) {
     return sym_fmt(cx, "%s/%s", realpath(d, real) ? real : d, e->name);
 }
 
-static bool add_files(Front *fr, Dataset *d, const Expr *e) {
+/* A path or a tuple of them. */
+static bool add_files(Front *fr, const Expr *e, Syms *files) {
     uint32_t n = e->kind == ExTuple ? e->elems.len : 1;
     for (uint32_t i = 0; i < n; i++) {
         Sym path = data_path(fr, e->kind == ExTuple ? e->elems.data[i] : e);
         if (!path) return false;
-        vec_push(fr->cx->arena, &d->files, path);
+        vec_push(fr->cx->arena, files, path);
     }
     return true;
 }
+
+/* ---- settings ---- */
 
 static bool fraction(Front *fr, const Expr *e, double *out) {
     Value v = lower_expr(&fr->top, e, NULL);
@@ -54,198 +57,236 @@ static bool set_split(Front *fr, Dataset *d, const Expr *e) {
         d->split = SplitTail;
         e = e->args.data[0].value;
     }
-    if (e->kind == ExTuple && e->elems.len == 2) {
-        return fraction(fr, e->elems.data[0], &d->valid) &&
-               fraction(fr, e->elems.data[1], &d->test);
-    }
-    return fraction(fr, e, &d->valid);
-}
-
-static bool set_int(Front *fr, const Expr *e, int64_t *out) {
-    return eval_int(&fr->top, e, out, "this setting");
-}
-
-static bool set_option(Front *fr, Dataset *d, const Arg *a) {
-    Cx *cx = fr->cx;
-    int64_t n;
-    static const char *const names[] = {"split", "split_seed", "header", "skip",
-                                        "sep",   "train",      "valid",  "test"};
-    if (!strcmp(a->name, "split")) return set_split(fr, d, a->value);
-    if (!strcmp(a->name, "split_seed")) {
-        if (!set_int(fr, a->value, &n)) return false;
-        d->split_seed = (uint64_t)n;
-        return true;
-    }
-    if (!strcmp(a->name, "skip")) {
-        if (!set_int(fr, a->value, &d->skip)) return false;
-        if (d->skip >= 0) return true;
-        diag_error(cx, a->value->loc, "skip is a number of lines");
+    if (e->kind != ExTuple || e->elems.len != 2) return fraction(fr, e, &d->valid);
+    if (!fraction(fr, e->elems.data[0], &d->valid) || !fraction(fr, e->elems.data[1], &d->test))
         return false;
-    }
-    if (!strcmp(a->name, "header")) {
-        Value v = lower_expr(&fr->top, a->value, NULL);
-        if (v.kind == VBool || v.kind == VInt) {
-            d->header = v.i != 0;
-            return true;
-        }
-        if (v.kind != VError) diag_error(cx, a->value->loc, "header is true or false");
-        return false;
-    }
-    if (!strcmp(a->name, "sep")) {
-        if (a->value->kind == ExString && strlen(a->value->name) == 1) {
-            d->sep = a->value->name[0];
-            return true;
-        }
-        diag_error(cx, a->value->loc, "sep is one character in quotes");
-        return false;
-    }
-    Sym *file = !strcmp(a->name, "train")   ? &d->train_file
-                : !strcmp(a->name, "valid") ? &d->valid_file
-                : !strcmp(a->name, "test")  ? &d->test_file
-                                            : NULL;
-    if (file) return (*file = data_path(fr, a->value)) != NULL;
-    const char *near = nearest_name(a->name, names, LEN(names));
-    diag_error(cx, a->loc, "unknown setting '%s' of a dataset%s%s%s", a->name,
-               near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    if (d->valid + d->test < 1) return true;
+    diag_error(fr->cx, e->loc, "the parts of a split leave no rows to train");
     return false;
 }
 
-/* ---- field expressions ---- */
-
-static const DataExpr *data_expr(Front *fr, const Expr *e);
-
-static DataExpr *data_new(Front *fr, DataExprKind kind) {
-    DataExpr *d = NEW(fr->cx->arena, DataExpr);
-    d->kind = kind;
-    return d;
+static bool set_number(Front *fr, const Expr *e, int64_t least, const char *what, int64_t *out) {
+    if (!eval_int(&fr->top, e, out, "this setting")) return false;
+    if (*out >= least) return true;
+    diag_error(fr->cx, e->loc, "%s", what);
+    return false;
 }
 
-static const DataExpr *data_call(Front *fr, const Expr *e) {
-    Cx *cx = fr->cx;
-    Sym name = e->x->kind == ExName ? e->x->name : NULL;
-    const Expr *arg = e->args.len == 1 && !e->args.data[0].name ? e->args.data[0].value : NULL;
-    static const char *const names[] = {"cols", "col", "key", "field", "standardize", "category"};
-    DataExpr *d = data_new(fr, DxNum);
-    if (name && arg && !strcmp(name, "cols") && arg->kind == ExRange) {
-        d->kind = DxCols;
-        if (!set_int(fr, arg->x, &d->a) || !set_int(fr, arg->y, &d->b)) return NULL;
-        if (d->a >= 0 && d->b > d->a) return d;
-        diag_error(cx, arg->loc, "cols(a..b) needs 0 <= a < b");
-        return NULL;
-    }
-    if (name && arg && !strcmp(name, "col") && arg->kind == ExString) {
-        d->kind = DxColName;
-        d->s = arg->name;
-        return d;
-    }
-    if (name && arg && (!strcmp(name, "col") || !strcmp(name, "field"))) {
-        d->kind = name[0] == 'c' ? DxCol : DxField;
-        if (!set_int(fr, arg, &d->a)) return NULL;
-        if (d->a >= 0) return d;
-        diag_error(cx, arg->loc, "columns count from 0");
-        return NULL;
-    }
-    if (name && arg && !strcmp(name, "key") && arg->kind == ExString) {
-        d->kind = DxKey;
-        d->s = arg->name;
-        return d;
-    }
-    if (name && arg && (!strcmp(name, "standardize") || !strcmp(name, "category"))) {
-        d->kind = name[0] == 's' ? DxStandardize : DxCategory;
-        return (d->x = data_expr(fr, arg)) ? d : NULL;
-    }
-    if (name && (!strcmp(name, "window") || !strcmp(name, "length"))) {
-        not_supported(&fr->top, e->loc, arena_printf(cx->arena, "'%s'", name));
-        return NULL;
-    }
-    const char *near = name ? nearest_name(name, names, LEN(names)) : NULL;
-    diag_error(cx, e->loc,
-               "a field is made of cols(a..b), col(i), col(\"name\"), key(\"x\"), field(i), "
-               "standardize(e), category(e) and arithmetic%s%s%s",
-               near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
-    return NULL;
+static bool set_skip(Front *fr, Dataset *d, const Expr *e) {
+    return set_number(fr, e, 0, "skip is a number of lines", &d->skip);
 }
 
-static const DataExpr *data_expr(Front *fr, const Expr *e) {
-    DataExpr *d;
-    switch (e->kind) {
-    case ExCall:
-        return data_call(fr, e);
-    case ExUnary:
-        if (e->uop != '-') break;
-        d = data_new(fr, DxNeg);
-        return (d->x = data_expr(fr, e->x)) ? d : NULL;
-    case ExBinary: {
-        static const DataExprKind kinds[BinCount] = {
-            [BinAdd] = DxAdd, [BinSub] = DxSub, [BinMul] = DxMul, [BinDiv] = DxDiv};
-        if (!kinds[e->op]) break;
-        d = data_new(fr, kinds[e->op]);
-        d->x = data_expr(fr, e->x);
-        d->y = d->x ? data_expr(fr, e->y) : NULL;
-        return d->y ? d : NULL;
-    }
-    default: {
-        Value v = lower_expr(&fr->top, e, NULL);
-        if (v.kind == VError) return NULL;
-        if (v.kind != VInt && v.kind != VFloat) break;
-        d = data_new(fr, DxNum);
-        d->num = v.kind == VInt ? (double)v.i : v.f;
-        return d;
-    }
-    }
-    diag_error(fr->cx, e->loc, "this does not stand in a field of a dataset");
-    return NULL;
+static bool set_rows(Front *fr, Dataset *d, const Expr *e) {
+    return set_number(fr, e, 1, "n is a number of rows, at least 1", &d->rows);
 }
 
-static bool add_field(Front *fr, Dataset *d, const Stmt *st) {
-    const Bind *b = &st->binds.data[0];
-    Want want;
-    if (!b->type) {
-        diag_error(fr->cx, st->loc,
-                   "the type of a field must be declared, as in 'x: f32[64] = cols(0..64);'");
-        return false;
-    }
-    if (!eval_type(&fr->top, b->type, &want)) return false;
-    const Shape *s = dims_shape(&fr->top, b->loc, want.dims, want.rank);
-    const DataExpr *e = s ? data_expr(fr, b->init) : NULL;
-    if (!e) return false;
-    for (uint32_t i = 0; i < d->fields.len; i++) {
-        if (d->fields.data[i].name != b->name) continue;
-        diag_error(fr->cx, b->loc, "field '%s' is defined twice", b->name);
-        return false;
-    }
-    Field f = {.name = b->name, .type = {want.dt, want.range, s}, .expr = e, .loc = b->loc};
-    vec_push(fr->cx->arena, &d->fields, f);
+static bool set_split_seed(Front *fr, Dataset *d, const Expr *e) {
+    int64_t n;
+    if (!set_number(fr, e, INT64_MIN, "", &n)) return false;
+    d->split_seed = (uint64_t)n;
     return true;
 }
 
+static bool set_seed(Front *fr, Dataset *d, const Expr *e) {
+    int64_t n;
+    if (!set_number(fr, e, INT64_MIN, "", &n)) return false;
+    d->seed = (uint64_t)n;
+    return true;
+}
+
+static bool set_flag(Front *fr, const Expr *e, const char *what, bool *out) {
+    Value v = lower_expr(&fr->top, e, NULL);
+    *out = v.i != 0;
+    if (v.kind == VBool || v.kind == VInt) return true;
+    if (v.kind != VError) diag_error(fr->cx, e->loc, "%s is true or false", what);
+    return false;
+}
+
+static bool set_header(Front *fr, Dataset *d, const Expr *e) {
+    bool on;
+    if (!set_flag(fr, e, "header", &on)) return false;
+    d->header = on;
+    return true;
+}
+
+static bool set_lines(Front *fr, Dataset *d, const Expr *e) {
+    return set_flag(fr, e, "lines", &d->lines);
+}
+
+static bool set_sep(Front *fr, Dataset *d, const Expr *e) {
+    if (e->kind == ExString && strlen(e->name) == 1) {
+        d->sep = e->name[0];
+        return true;
+    }
+    diag_error(fr->cx, e->loc, "sep is one character in quotes");
+    return false;
+}
+
+static bool set_train(Front *fr, Dataset *d, const Expr *e) {
+    return add_files(fr, e, &d->split_files[0]);
+}
+static bool set_valid(Front *fr, Dataset *d, const Expr *e) {
+    return add_files(fr, e, &d->split_files[1]);
+}
+static bool set_test(Front *fr, Dataset *d, const Expr *e) {
+    return add_files(fr, e, &d->split_files[2]);
+}
+
+/* The function that makes a row, in IR text. */
+static bool set_row(Front *fr, Dataset *d, const Expr *e) {
+    if (e->kind == ExName) {
+        d->row = e->name;
+        return true;
+    }
+    diag_error(fr->cx, e->loc, "row names a function of the file");
+    return false;
+}
+
+enum {
+    SrcCsv = 1,
+    SrcNpz = 2,
+    SrcNpy = 4,
+    SrcIdx = 8,
+    SrcText = 16,
+    SrcRows = 32,
+    SrcFiles = SrcRows - 1,
+    SrcAll = SrcFiles | SrcRows
+};
+
 static const struct {
     const char *name;
-    bool ready;
-} sources[] = {{"csv", true},  {"npz", true},   {"npy", false},
-               {"idx", false}, {"text", false}, {"rows", false}};
+    unsigned kind;
+    bool several; /* files, each a part of every row */
+} sources[] = {{"csv", SrcCsv, true}, {"npz", SrcNpz, false},       {"npy", SrcNpy, true},
+               {"idx", SrcIdx, true}, {"text", SrcText, false}, {"rows", SrcRows, false}};
 
-static bool check_source(Front *fr, const Expr *e, Sym *kind) {
+static const struct {
+    const char *name;
+    unsigned kinds; /* of sources that have it */
+    bool (*set)(Front *fr, Dataset *d, const Expr *e);
+} settings[] = {
+    {"split", SrcAll, set_split}, {"split_seed", SrcAll, set_split_seed},
+    {"header", SrcCsv, set_header}, {"skip", SrcCsv, set_skip},
+    {"sep", SrcCsv, set_sep},       {"lines", SrcText, set_lines},
+    {"train", SrcFiles, set_train}, {"valid", SrcFiles, set_valid},
+    {"test", SrcFiles, set_test}, {"n", SrcRows, set_rows},
+    {"seed", SrcRows, set_seed},    {"row", SrcRows, set_row},
+};
+
+bool is_rows_setting(Sym name) {
+    for (size_t i = 0; i < LEN(settings); i++) {
+        if ((settings[i].kinds & SrcRows) && !strcmp(settings[i].name, name)) return true;
+    }
+    return false;
+}
+
+static bool read_setting(Front *fr, Dataset *d, const Arg *a, unsigned kind) {
+    const char *names[LEN(settings)];
+    size_t n = 0;
+    for (size_t i = 0; i < LEN(settings); i++) {
+        if (!(settings[i].kinds & kind)) continue;
+        if (!strcmp(settings[i].name, a->name)) return settings[i].set(fr, d, a->value);
+        if (settings[i].set != set_row) names[n++] = settings[i].name;
+    }
+    const char *near = nearest_name(a->name, names, n);
+    diag_error(fr->cx, a->loc, "%s(...) has no setting '%s'%s%s%s", d->kind, a->name,
+               near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return false;
+}
+
+/* ---- sources ---- */
+
+static void unknown_source(Front *fr, const Expr *e) {
     const char *names[LEN(sources)];
-    for (size_t i = 0; i < LEN(sources); i++) {
-        names[i] = sources[i].name;
-        if (e->kind != ExCall || e->x->kind != ExName || strcmp(e->x->name, names[i])) continue;
-        *kind = e->x->name;
-        return sources[i].ready ||
-               not_supported(&fr->top, e->loc,
-                             arena_printf(fr->cx->arena, "the source '%s'", names[i]));
-    }
-    if (e->kind == ExCall && e->x->kind == ExName && find_item(fr, e->x->name, false, -1)) {
-        return not_supported(&fr->top, e->loc, "a function as a source");
-    }
+    for (size_t i = 0; i < LEN(sources); i++) names[i] = sources[i].name;
     const char *near = e->kind == ExCall && e->x->kind == ExName
                            ? nearest_name(e->x->name, names, LEN(sources))
                            : NULL;
-    diag_error(
-        fr->cx, e->loc,
-        "a dataset is made by csv(...), npz(...), npy(...), idx(...), text(...) or rows(...)%s%s%s",
-        near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    diag_error(fr->cx, e->loc,
+               "a dataset is made by csv(...), npz(...), npy(...), idx(...), text(...), rows(...) "
+               "or a function of one row%s%s%s",
+               near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
+/* Which of `sources` makes the rows; LEN(sources) after a report. fn: the function that does. */
+static size_t find_source(Front *fr, const Expr *e, const Item **fn) {
+    size_t at = 0;
+    *fn = NULL;
+    if (e->kind != ExCall || e->x->kind != ExName) {
+        unknown_source(fr, e);
+        return LEN(sources);
+    }
+    while (at < LEN(sources) && strcmp(e->x->name, sources[at].name)) at++;
+    if (at < LEN(sources)) return at;
+    Global *g = find_item(fr, e->x->name, false, -1);
+    if (!g || g->item->kind != ItFn) {
+        unknown_source(fr, e);
+        return LEN(sources);
+    }
+    *fn = g->item;
+    return LEN(sources) - 1; /* rows */
+}
+
+static bool check_parts(Front *fr, const Dataset *d, const Item *item, bool several) {
+    Cx *cx = fr->cx;
+    Loc loc = item->e->loc;
+    static const char *const parts[] = {"train", "valid", "test"};
+    const double share[] = {0, d->valid, d->test};
+    if (!d->files.len && !d->split_files[0].len) {
+        diag_error(cx, loc, "%s(...) needs a file", d->kind);
+        return false;
+    }
+    if (d->files.len && d->split_files[0].len) {
+        diag_error(cx, loc, "the rows to train come from the first file; drop it or 'train='");
+        return false;
+    }
+    uint32_t most = d->files.len;
+    for (size_t i = 0; i < LEN(parts); i++) {
+        if (d->split_files[i].len > most) most = d->split_files[i].len;
+        if (!d->split_files[i].len || !(share[i] > 0)) continue;
+        diag_error(cx, loc, "'split' and '%s=' both say what .%s is", parts[i], parts[i]);
+        return false;
+    }
+    if (most <= 1 || several) return true;
+    diag_error(cx, loc, "%s(...) reads one file", d->kind);
     return false;
+}
+
+static bool read_file_source(Front *fr, Dataset *d, const Item *item, size_t source) {
+    for (uint32_t i = 0; i < item->e->args.len; i++) {
+        const Arg *a = &item->e->args.data[i];
+        if (a->name ? !read_setting(fr, d, a, sources[source].kind)
+                    : !add_files(fr, a->value, &d->files))
+            return false;
+    }
+    if (!check_parts(fr, d, item, sources[source].several)) return false;
+    if (d->split == SplitRandom && sources[source].kind == SrcText && !d->lines)
+        d->split = SplitTail;
+    bool ok = true;
+    for (uint32_t i = 0; item->body && i < item->body->stmts.len; i++)
+        ok &= lower_field(fr, d, item->body->stmts.data[i]);
+    return ok;
+}
+
+static bool read_row_source(Front *fr, Dataset *d, const Item *item, const Item *fn) {
+    for (uint32_t i = 0; i < item->e->args.len; i++) {
+        const Arg *a = &item->e->args.data[i];
+        if (a->name && (!fn || is_rows_setting(a->name))) {
+            if (!read_setting(fr, d, a, SrcRows)) return false;
+        } else if (!a->name && !fn) {
+            diag_error(fr->cx, a->value->loc, "rows(...) takes settings by name: n=, seed=, split=");
+            return false;
+        }
+    }
+    if (!d->rows) {
+        diag_error(fr->cx, item->e->loc, "how many rows? write %s(n=500, ...)", item->e->x->name);
+        return false;
+    }
+    if (!d->row) return lower_rows(fr, d, item, fn);
+    bool ok = true;
+    for (uint32_t i = 0; item->body && i < item->body->stmts.len; i++)
+        ok &= lower_field(fr, d, item->body->stmts.data[i]);
+    return ok;
 }
 
 Dataset *lower_dataset(Front *fr, const Item *item) {
@@ -257,81 +298,15 @@ Dataset *lower_dataset(Front *fr, const Item *item) {
     d->header = -1;
     d->sep = ',';
     vec_push(cx->arena, &fr->p->datasets, d);
-    if (!check_source(fr, item->e, &d->kind)) return NULL;
-    for (uint32_t i = 0; i < item->e->args.len; i++) {
-        const Arg *a = &item->e->args.data[i];
-        if (a->name ? !set_option(fr, d, a) : !add_files(fr, d, a->value)) return NULL;
-    }
-    if (!d->files.len && !d->train_file) {
-        diag_error(cx, item->e->loc, "%s(...) needs a file", d->kind);
-        return NULL;
-    }
-    bool ok = true;
-    for (uint32_t i = 0; item->body && i < item->body->stmts.len; i++) {
-        ok &= add_field(fr, d, item->body->stmts.data[i]);
-    }
-    if (ok && !d->fields.len) diag_error(cx, item->name_loc, "dataset '%s' has no fields", d->name);
+    const Item *fn;
+    size_t source = find_source(fr, item->e, &fn);
+    if (source == LEN(sources)) return NULL;
+    d->kind = sym(cx, sources[source].name);
     Text t = {0};
     ast_print_item(item, &t);
     d->text = text_done(&t, cx->arena);
+    bool ok = sources[source].kind == SrcRows ? read_row_source(fr, d, item, fn)
+                                           : read_file_source(fr, d, item, source);
+    if (ok && !d->fields.len) diag_error(cx, item->name_loc, "dataset '%s' has no fields", d->name);
     return d;
-}
-
-/* ---- transforms ---- */
-
-static Value statistic(Frame *f, Dataset *d, const Field *field, const char *what) {
-    Cx *cx = f->fr->cx;
-    Sym path = sym_fmt(cx, "data.%s.%s.%s", d->name, field->name, what);
-    Type t = {f->real, 0, field->type.shape};
-    return v_tensor(f, capture(f->root, f->fr, path, t), NULL);
-}
-
-static Value transform(Frame *f, const Expr *e, Dataset *d, const Field *field, const DataExpr *x,
-                       Value raw) {
-    static const BinOp ops[] = {
-        [DxAdd] = BinAdd, [DxSub] = BinSub, [DxMul] = BinMul, [DxDiv] = BinDiv};
-    switch (x->kind) {
-    case DxNum:
-        return v_float(x->num);
-    case DxCols:
-    case DxCol:
-    case DxColName:
-    case DxKey:
-    case DxField:
-        return raw;
-    case DxStandardize: {
-        Value v = transform(f, e, d, field, x->x, raw);
-        v = lower_binary_values(f, e, BinSub, v, statistic(f, d, field, "mean"));
-        return lower_binary_values(f, e, BinDiv, v, statistic(f, d, field, "deviation"));
-    }
-    case DxCategory:
-        break;
-    case DxAdd:
-    case DxSub:
-    case DxMul:
-    case DxDiv:
-        return lower_binary_values(f, e, ops[x->kind], transform(f, e, d, field, x->x, raw),
-                                   transform(f, e, d, field, x->y, raw));
-    case DxNeg:
-        return lower_binary_values(f, e, BinSub, v_float(0), transform(f, e, d, field, x->x, raw));
-    }
-    diag_error(f->fr->cx, e->loc, "field '%s' is made of text; it cannot be applied to a tensor",
-               field->name);
-    return v_error();
-}
-
-Value lower_transform(Frame *f, const Expr *e, Dataset *d, Sym name) {
-    Cx *cx = f->fr->cx;
-    for (uint32_t i = 0; i < d->fields.len; i++) {
-        const Field *field = &d->fields.data[i];
-        if (field->name != name) continue;
-        if (e->args.len != 1 || e->args.data[0].name) {
-            diag_error(cx, e->loc, "%s.%s takes one tensor", d->name, name);
-            return v_error();
-        }
-        Value raw = lower_tensor(f, e->args.data[0].value, NULL);
-        return raw.kind == VError ? raw : transform(f, e, d, field, field->expr, raw);
-    }
-    diag_error(cx, e->loc, "dataset '%s' has no field '%s'", d->name, name);
-    return v_error();
 }

@@ -100,7 +100,9 @@ static bool update_one(Frame *f, Loc loc, const Item *opt, CallArg *args, uint32
     callee->hdr->real_known = true;
     callee->hdr->real = t.dt;
     static const char *const what[] = {"p", "g", "t"};
-    Value t_now = lower_expr(f, &(Expr){.kind = ExName, .name = sym(cx, "t"), .loc = loc}, NULL);
+    Frame own = *f; /* without the names of the file */
+    own.in_std = true;
+    Value t_now = lower_expr(&own, &(Expr){.kind = ExName, .name = sym(cx, "t"), .loc = loc}, NULL);
     const Value given[] = {u->p, u->g, t_now};
     if (method->binds.len != LEN(what)) {
         diag_error(cx, method->loc, "update takes (p, g, t)");

@@ -412,6 +412,11 @@ static void lower_items(Front *fr) {
         }
     }
     if (!ir) finish_init(fr);
+    for (uint32_t i = 0; i < fr->p->datasets.len; i++) {
+        const Dataset *d = fr->p->datasets.data[i];
+        if (d->row && !program_fn(fr->p, d->row))
+            diag_error(fr->cx, d->loc, "row=%s is no function of the file", d->row);
+    }
 }
 
 static Sym program_name(Cx *cx, const char *path) {

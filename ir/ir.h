@@ -240,7 +240,9 @@ typedef enum DataExprKind {
     DxCol,         /* column a */
     DxColName,     /* column named s */
     DxKey,         /* array named s (npz) */
-    DxField,       /* field a of the source (idx, npy, functions) */
+    DxField,       /* field a of the source (idx, npy, rows) */
+    DxWindow,      /* bytes of a text from offset a on */
+    DxLength,      /* bytes of a line of a text */
     DxStandardize, /* (x - mean) / deviation of the training rows */
     DxCategory,    /* strings numbered in sorted order */
     DxAdd, DxSub, DxMul, DxDiv, DxNeg,
@@ -258,21 +260,28 @@ typedef struct Field {
     const DataExpr *expr;
     Loc loc;
 } Field;
+typedef VEC(Sym) Syms;
 typedef enum SplitMode { SplitNone, SplitRandom, SplitTail } SplitMode;
 typedef struct Dataset {
     Sym name;
     Loc loc;
     const char *doc;
     const char *text; /* the declaration as .bp, for the printer */
-    Sym kind;         /* "csv" "npz" */
-    VEC(Sym) files;   /* absolute */
+    Sym kind;         /* "csv" "npz" "npy" "idx" "text" "rows" */
+    Syms files;       /* absolute */
     int header;       /* -1: detect, 0: none, 1: one line of names */
     int64_t skip;     /* lines dropped at the start */
     char sep;         /* ' ': any blanks */
     SplitMode split;
     double valid, test;
     uint64_t split_seed;
-    Sym train_file, valid_file, test_file; /* or NULL */
+    Syms split_files[3]; /* train, valid, test; several are joined like `files` */
+    bool lines;       /* of a text: rows are its lines */
+    /* fn (train.key: i64, hyper.*) -> the fields of one row, called `rows` times with the keys
+     * fold(seed, row); or NULL */
+    Sym row;
+    int64_t rows;
+    uint64_t seed;
     VEC(Field) fields;
 } Dataset;
 
@@ -325,6 +334,8 @@ typedef struct Program {
 
 Program *program_new(Cx *cx);
 Fn *program_fn(const Program *p, Sym name);          /* NULL if there is none */
+/* Called from outside: an export, a stage's, the initial state's, a dataset's. */
+bool program_is_entry(const Program *p, const Fn *fn);
 void program_add(Program *p, Fn *fn);                /* replaces one of the same name */
 Sym program_fresh(const Program *p, const char *base); /* an unused function name */
 

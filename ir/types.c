@@ -149,6 +149,18 @@ Fn *program_fn(const Program *p, Sym name) {
     return NULL;
 }
 
+bool program_is_entry(const Program *p, const Fn *fn) {
+    if (fn->exported || fn->name == p->init) return true;
+    for (uint32_t i = 0; i < p->stages.len; i++) {
+        const Stage *s = p->stages.data[i];
+        if (fn->name == s->step || fn->name == s->eval || fn->name == s->eval_row) return true;
+    }
+    for (uint32_t i = 0; i < p->datasets.len; i++) {
+        if (fn->name == p->datasets.data[i]->row) return true;
+    }
+    return false;
+}
+
 void program_add(Program *p, Fn *fn) {
     for (uint32_t i = 0; i < p->fns.len; i++) {
         if (p->fns.data[i]->name == fn->name) {

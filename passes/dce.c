@@ -38,18 +38,9 @@ void keep_callees_first(Program *p, const bool *roots) {
     p->fns.len = o.n;
 }
 
-static bool is_root(const Program *p, const Fn *fn) {
-    if (fn->exported || fn->name == p->init) return true;
-    for (uint32_t k = 0; k < p->stages.len; k++) {
-        const Stage *s = p->stages.data[k];
-        if (fn->name == s->step || fn->name == s->eval || fn->name == s->eval_row) return true;
-    }
-    return false;
-}
-
 void pass_dce(Program *p) {
     bool *roots = NEW_ARRAY(p->cx->scratch, bool, p->fns.len);
-    for (uint32_t i = 0; i < p->fns.len; i++) roots[i] = is_root(p, p->fns.data[i]);
+    for (uint32_t i = 0; i < p->fns.len; i++) roots[i] = program_is_entry(p, p->fns.data[i]);
     keep_callees_first(p, roots);
     for (uint32_t i = 0; i < p->fns.len; i++) program_add(p, drop_dead(p, p->fns.data[i]));
     for (uint32_t k = 0; k < p->stages.len; k++) {

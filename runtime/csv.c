@@ -7,10 +7,12 @@ typedef struct Cells { /* over one line */
     const char *p, *end;
     char sep;
     bool done;
+    const char *open; /* a quote without its end, or with text behind it */
 } Cells;
 
-static bool blank(char c) {
-    return c == ' ' || c == '\t';
+/* A blank that separates nothing. */
+static bool blank(char c, char sep) {
+    return c == ' ' || (c == '\t' && sep != '\t');
 }
 
 static Cells cells_of(const Csv *t, size_t at) {
@@ -18,16 +20,16 @@ static Cells cells_of(const Csv *t, size_t at) {
     if (!end) end = t->text + t->len;
     if (end > p && end[-1] == '\r') end--;
     if (t->sep == ' ') {
-        while (p < end && blank(*p)) p++;
-        while (end > p && blank(end[-1])) end--;
+        while (p < end && blank(*p, t->sep)) p++;
+        while (end > p && blank(end[-1], t->sep)) end--;
     }
-    return (Cells){p, end, t->sep, p == end && t->sep == ' '};
+    return (Cells){p, end, t->sep, p == end && t->sep == ' ', NULL};
 }
 
 /* The next cell without blanks around it and without its quotes. */
 static const char *next_cell(Cells *c, size_t *len) {
     const char *from = c->p, *p = from, *stop;
-    while (p < c->end && blank(*p)) p++;
+    while (p < c->end && blank(*p, c->sep)) p++;
     if (p < c->end && *p == '"') {
         const char *open = p + 1;
         for (p = open; p < c->end && (*p != '"' || (p + 1 < c->end && p[1] == '"'));
@@ -35,25 +37,31 @@ static const char *next_cell(Cells *c, size_t *len) {
         }
         from = open;
         stop = p < c->end ? p : c->end;
-        while (p < c->end && *p != c->sep) p++;
+        if (p >= c->end) c->open = open - 1;
+        if (p < c->end) p++;
+        for (; p < c->end && *p != c->sep && (c->sep != ' ' || !blank(*p, c->sep)); p++) {
+            if (!blank(*p, c->sep)) c->open = open - 1;
+        }
     } else {
         from = p;
-        while (p < c->end && (c->sep == ' ' ? !blank(*p) : *p != c->sep)) p++;
+        while (p < c->end && (c->sep == ' ' ? !blank(*p, c->sep) : *p != c->sep)) p++;
         stop = p;
-        while (stop > from && blank(stop[-1])) stop--;
+        while (stop > from && blank(stop[-1], c->sep)) stop--;
     }
     *len = (size_t)(stop - from);
     c->done = p >= c->end;
     c->p = p < c->end ? p + 1 : p;
-    while (c->sep == ' ' && c->p < c->end && blank(*c->p)) c->p++;
+    while (c->sep == ' ' && c->p < c->end && blank(*c->p, c->sep)) c->p++;
     return from;
 }
 
-static int64_t count_cells(const Csv *t, size_t at) {
+/* bad: where a quote is wrong, or NULL. */
+static int64_t count_cells(const Csv *t, size_t at, const char **bad) {
     Cells c = cells_of(t, at);
     int64_t n = 0;
     size_t len;
     for (; !c.done; n++) next_cell(&c, &len);
+    *bad = c.open;
     return n;
 }
 
@@ -80,15 +88,15 @@ static bool number(const char *cell, size_t len, double *out) {
     return end == cell + len;
 }
 
-bool csv_column(const Csv *t, int64_t col, double *out, int64_t stride, Text *err) {
-    for (int64_t row = 0; row < t->rows; row++) {
-        size_t len;
-        int64_t at;
-        const char *cell = csv_cell(t, row, col, &len, &at);
-        if (number(cell, len, &out[row * stride])) continue;
+bool csv_cells(const Csv *t, int64_t row, int64_t from, int64_t n, double *out, Text *err) {
+    Cells c = cells_of(t, t->line_at[row]);
+    size_t len;
+    for (int64_t i = 0; i < from + n; i++) {
+        const char *cell = next_cell(&c, &len);
+        if (i < from || number(cell, len, &out[i - from])) continue;
         Text said = {0};
         text_add(&said, "'%.*s' is not a number", (int)(len > 40 ? 40 : len), cell);
-        csv_error(t, row, col, err, said.data);
+        csv_error(t, row, i, err, said.data);
         free(said.data);
         return false;
     }
@@ -118,45 +126,65 @@ static const char *const *header_names(Arena *a, const Csv *t, size_t at, int64_
     return names;
 }
 
+/* Where each line begins that is not empty and not skipped. */
+static uint32_t find_lines(Arena *a, Csv *t, int64_t skip, int64_t *last) {
+    VEC(size_t) at = {0};
+    VEC(int64_t) line = {0};
+    const char *p = t->text, *end = t->text + t->len;
+    if (t->len >= 3 && !memcmp(p, "\xEF\xBB\xBF", 3)) p += 3; /* a byte order mark */
+    for (*last = 0; p < end;) {
+        const char *nl = memchr(p, '\n', (size_t)(end - p)), *stop = nl ? nl : end;
+        bool empty = stop == p || (stop == p + 1 && *p == '\r');
+        if (++*last > skip && !empty) {
+            vec_push(a, &at, (size_t)(p - t->text));
+            vec_push(a, &line, *last);
+        }
+        p = nl ? nl + 1 : end;
+    }
+    t->line_at = at.data;
+    t->line = line.data;
+    return at.len;
+}
+
+static bool check_rows(const Csv *t, Text *err) {
+    for (int64_t row = 0; row < t->rows; row++) {
+        const char *bad;
+        int64_t n = count_cells(t, t->line_at[row], &bad);
+        long long line = (long long)t->line[row];
+        if (bad) {
+            text_add(err, "%s:%lld:%lld: error: the cell is not one text in quotes", t->path, line,
+                     (long long)(bad - (t->text + t->line_at[row]) + 1));
+            return false;
+        }
+        if (n == t->cols) continue;
+        text_add(err, "%s:%lld:1: error: %lld cells, the rows before have %lld", t->path, line,
+                 (long long)n, (long long)t->cols);
+        return false;
+    }
+    return true;
+}
+
 bool csv_open(Arena *a, const char *path, const CsvOptions *o, Csv *t, Text *err) {
     *t = (Csv){.path = path, .sep = o->sep};
     t->text = file_read(a, path, &t->len, err);
     if (!t->text) return false;
-    VEC(size_t) at = {0};
-    VEC(int64_t) line = {0};
-    int64_t number_ = 0;
-    for (const char *p = t->text, *end = t->text + t->len; p < end;) {
-        const char *nl = memchr(p, '\n', (size_t)(end - p)), *stop = nl ? nl : end;
-        bool empty = stop == p || (stop == p + 1 && *p == '\r');
-        if (++number_ > o->skip && !empty) {
-            vec_push(a, &at, (size_t)(p - t->text));
-            vec_push(a, &line, number_);
-        }
-        p = nl ? nl + 1 : end;
-    }
-    uint32_t first = 0;
-    if (at.len) t->cols = count_cells(t, at.data[0]);
-    bool named =
-        o->header == 1 || (o->header < 0 && at.len > 1 && is_header(t, at.data[0], at.data[1]));
-    if (named && at.len) {
-        t->names = header_names(a, t, at.data[0], t->cols);
+    int64_t last;
+    const char *bad;
+    uint32_t lines = find_lines(a, t, o->skip, &last), first = 0;
+    if (lines) t->cols = count_cells(t, t->line_at[0], &bad);
+    bool named = lines && (o->header == 1 || (o->header < 0 && lines > 1 &&
+                                              is_header(t, t->line_at[0], t->line_at[1])));
+    if (named) {
+        t->names = header_names(a, t, t->line_at[0], t->cols);
         first = 1;
     }
-    if (at.len <= first) {
-        text_add(err, "%s:%lld:1: error: the file has no rows", path,
-                 (long long)(number_ ? number_ : 1));
+    if (lines <= first) {
+        text_add(err, "%s:%lld:1: error: the file has no rows", path, (long long)(last ? last : 1));
         return false;
     }
-    t->line_at = at.data + first;
-    t->line = line.data + first;
-    t->rows = at.len - first;
-    t->cols = count_cells(t, t->line_at[0]);
-    for (int64_t row = 0; row < t->rows; row++) {
-        int64_t n = count_cells(t, t->line_at[row]);
-        if (n == t->cols) continue;
-        text_add(err, "%s:%lld:1: error: %lld cells, the rows before have %lld", path,
-                 (long long)t->line[row], (long long)n, (long long)t->cols);
-        return false;
-    }
-    return true;
+    t->line_at += first;
+    t->line += first;
+    t->rows = lines - first;
+    t->cols = count_cells(t, t->line_at[0], &bad);
+    return check_rows(t, err);
 }

@@ -12,34 +12,53 @@ void feed_want(const Run *r, const MfStage *s, bool *wanted) {
     }
 }
 
-/* --data: a split's name, a field's (the i-th of several files), or the dataset's; a prefix
- * "DATASET." says which dataset is meant. */
-static void redirect(MfDataset *d, const char **files, const char *name, const char *file) {
+static void add_file(Run *r, const char *const **files, uint32_t *n, const char *file) {
+    const char **all = NEW_ARRAY(r->arena, const char *, (size_t)*n + 1);
+    for (uint32_t i = 0; i < *n; i++) all[i] = (*files)[i];
+    all[(*n)++] = file;
+    *files = all;
+}
+
+/* The file that a field of the source comes from, where there is one for each. */
+static uint32_t file_of(const MfDataset *d, uint32_t f) {
+    const MfExpr *e = d->fields[f].expr;
+    while (e->x) e = e->y && e->x->kind == MfxNum ? e->y : e->x;
+    int64_t at = e->kind == MfxField ? e->a : f;
+    return at < d->nfiles ? (uint32_t)at : 0;
+}
+
+/* --data: a split's name, a field's (its file of several), or the dataset's; a prefix "DATASET."
+ * says which dataset is meant. A split that is named again has several files. */
+static void redirect(Run *r, MfDataset *d, const char **files, bool *fresh, const DataFile *o) {
+    const char *name = o->name;
     size_t n = strlen(d->name);
     if (!strncmp(name, d->name, n) && name[n] == '.') name += n + 1;
     for (MfSplit s = MfTrain; s < MfSplitCount; s++) {
         if (strcmp(mf_split_name(s), name)) continue;
-        d->split_files[s] = file;
+        if (!fresh[s]) d->nsplit_files[s] = 0;
+        fresh[s] = true;
+        add_file(r, &d->split_files[s], &d->nsplit_files[s], o->file);
         if (s == MfTrain) d->nfiles = 0;
         return;
     }
     uint32_t at = strcmp(name, d->name) ? UINT32_MAX : 0;
     for (uint32_t f = 0; f < d->nfields; f++) {
-        if (!strcmp(name, d->fields[f].name)) at = f < d->nfiles ? f : 0;
+        if (!strcmp(d->fields[f].name, name)) at = file_of(d, f);
     }
     if (at == UINT32_MAX) return;
-    files[at] = file;
+    files[at] = o->file;
     if (!d->nfiles) d->nfiles = 1;
 }
 
-static MfDataset *redirected(const Run *r, const MfDataset *spec) {
+static MfDataset *redirected(Run *r, const MfDataset *spec) {
     MfDataset *d = NEW(r->arena, MfDataset);
     *d = *spec;
     const char **files = NEW_ARRAY(r->arena, const char *, spec->nfiles + 1);
     for (uint32_t i = 0; i < spec->nfiles; i++) files[i] = spec->files[i];
     d->files = files;
+    bool fresh[MfSplitCount] = {false};
     for (uint32_t k = 0; k < r->o.data.len; k++) {
-        redirect(d, files, r->o.data.data[k].name, r->o.data.data[k].file);
+        redirect(r, d, files, fresh, &r->o.data.data[k]);
     }
     return d;
 }
@@ -69,24 +88,71 @@ static MfDType real_of(const Manifest *m) {
     return !strcmp(m->real, "f64") ? MfF64 : MfF32;
 }
 
-/* The statistics that an earlier training saved. */
-static Stats *earlier_stats(Run *r, const MfDataset *d, const Checkpoint *c) {
+/* ---- what reading found out, as tensors of a checkpoint ---- */
+
+static const Slot *saved(const Checkpoint *c, const char *name) {
+    for (uint32_t i = 0; i < c->n; i++) {
+        if (!strcmp(c->tensors[i].name, name)) return &c->tensors[i];
+    }
+    return NULL;
+}
+
+static double *saved_stat(Run *r, const MfDataset *d, const MfField *f, const Checkpoint *c,
+                          const char *what) {
+    const Slot *t = saved(c, stat_name(r->arena, d, f, what));
+    if (!t || t->type.size != f->type.size) return NULL;
+    Array x = {.name = t->name, .type = t->type, .data = t->data};
+    double *v = NEW_ARRAY(r->arena, double, (size_t)t->type.size + 1);
+    for (int64_t e = 0; e < t->type.size; e++) v[e] = array_float(&x, e);
+    return v;
+}
+
+/* Bytes, one an element; NULL if there are none. */
+static char *saved_bytes(Run *r, const Checkpoint *c, const char *name, int64_t *n) {
+    const Slot *t = saved(c, name);
+    if (!t || t->type.dt != MfI32) return NULL;
+    char *bytes = NEW_ARRAY(r->arena, char, (size_t)t->type.size + 1);
+    for (*n = 0; *n < t->type.size; ++*n) bytes[*n] = (char)((const int32_t *)t->data)[*n];
+    return bytes;
+}
+
+/* Texts, each ended by a line feed. */
+static Words saved_words(Run *r, const Checkpoint *c, const char *name) {
+    int64_t n;
+    char *p = saved_bytes(r, c, name, &n);
+    Words w = {.used = p != NULL};
+    for (int64_t i = 0; p && i < n; i++) w.n += p[i] == '\n';
+    w.words = NEW_ARRAY(r->arena, const char *, (size_t)w.n + 1);
+    for (int64_t i = 0; i < w.n; i++) {
+        char *end = strchr(p, '\n');
+        if (!end) return (Words){0};
+        *end = 0;
+        w.words[i] = p;
+        p = end + 1;
+    }
+    return w;
+}
+
+static const char *bytes_name(Arena *a, const MfDataset *d) {
+    return arena_printf(a, "data.%s.bytes", d->name);
+}
+
+static Learned *learned_by(Run *r, const MfDataset *d, const Checkpoint *c) {
     if (!c) return NULL;
-    Stats *all = NEW_ARRAY(r->arena, Stats, d->nfields);
-    static const char *const what[] = {"mean", "deviation"};
+    Learned *all = NEW(r->arena, Learned);
+    all->stats = NEW_ARRAY(r->arena, Stats, d->nfields);
+    all->words = NEW_ARRAY(r->arena, Words, d->nfields);
     for (uint32_t f = 0; f < d->nfields; f++) {
-        double *to[2] = {NULL, NULL};
-        for (uint32_t k = 0; k < LEN(what); k++) {
-            const char *name = stat_name(r->arena, d, &d->fields[f], what[k]);
-            for (uint32_t i = 0; i < c->n; i++) {
-                const Slot *t = &c->tensors[i];
-                if (strcmp(t->name, name) || t->type.size != d->fields[f].type.size) continue;
-                Array x = {.name = t->name, .type = t->type, .data = t->data};
-                to[k] = NEW_ARRAY(r->arena, double, (size_t)t->type.size + 1);
-                for (int64_t e = 0; e < t->type.size; e++) to[k][e] = array_float(&x, e);
-            }
-        }
-        all[f] = (Stats){to[0] && to[1], to[0], to[1]};
+        double *mean = saved_stat(r, d, &d->fields[f], c, "mean");
+        double *deviation = saved_stat(r, d, &d->fields[f], c, "deviation");
+        all->stats[f] = (Stats){mean && deviation, mean, deviation};
+        all->words[f] = saved_words(r, c, stat_name(r->arena, d, &d->fields[f], "categories"));
+    }
+    int64_t n = 0;
+    const char *bytes = saved_bytes(r, c, bytes_name(r->arena, d), &n);
+    if (bytes && n <= 256) {
+        all->bytes.n = (int32_t)n;
+        memcpy(all->bytes.bytes, bytes, (size_t)n);
     }
     return all;
 }
@@ -101,6 +167,100 @@ static void add_stat(Run *r, const MfDataset *d, const MfField *f, const char *w
     vec_push(r->arena, &r->stats, s);
 }
 
+static void add_bytes(Run *r, const char *name, const char *bytes, size_t n) {
+    int64_t *dim = NEW(r->arena, int64_t);
+    *dim = (int64_t)n;
+    MfType t = {MfI32, 1, 0, (int64_t)n, dim};
+    Slot s = {name, t, mem_new(r, mf_bytes(t))};
+    for (size_t i = 0; i < n; i++) ((int32_t *)s.data)[i] = (unsigned char)bytes[i];
+    vec_push(r->arena, &r->stats, s);
+}
+
+static void add_learned(Run *r, const MfDataset *d, const Learned *l) {
+    for (uint32_t f = 0; f < d->nfields; f++) {
+        if (l->stats[f].used) {
+            add_stat(r, d, &d->fields[f], "mean", l->stats[f].mean);
+            add_stat(r, d, &d->fields[f], "deviation", l->stats[f].deviation);
+        }
+        if (!l->words[f].used) continue;
+        Text t = {0};
+        for (int64_t i = 0; i < l->words[f].n; i++) text_add(&t, "%s\n", l->words[f].words[i]);
+        add_bytes(r, stat_name(r->arena, d, &d->fields[f], "categories"), t.data, t.len);
+        free(t.data);
+    }
+    if (l->bytes.n)
+        add_bytes(r, bytes_name(r->arena, d), (const char *)l->bytes.bytes, (size_t)l->bytes.n);
+}
+
+static const Data *data_named(const Run *r, const char *name) {
+    for (uint32_t i = 0; r->data && i < r->m->ndatasets; i++) {
+        if (!strcmp(r->m->datasets[i].name, name)) return r->data[i];
+    }
+    return NULL;
+}
+
+/* ---- reading ---- */
+
+/* Calls the dataset's function once per row, with a key for each. NULL after a report. */
+static const Npz *make_rows(Run *r, const MfDataset *d) {
+    int64_t fn = mf_fn_index(r->m, d->row);
+    const MfFn *f = &r->m->fns[fn];
+    Npz *made = NEW(r->arena, Npz);
+    *made = (Npz){d->name, f->nresults, NEW_ARRAY(r->arena, Array, f->nresults)};
+    void **outs = NEW_ARRAY(r->arena, void *, f->nresults);
+    for (uint32_t i = 0; i < f->nresults; i++) outs[i] = mem_new(r, mf_bytes(f->results[i].type));
+    const Call *c = call_new(r, fn, outs);
+    if (!c) return NULL;
+    for (uint32_t i = 0; i < f->nresults; i++) {
+        MfType t = f->results[i].type;
+        int64_t *dim = NEW_ARRAY(r->arena, int64_t, (size_t)t.rank + 1);
+        dim[0] = d->made;
+        if (t.rank) memcpy(dim + 1, t.dim, t.rank * sizeof *dim);
+        if (t.rank == MfMaxRank || __builtin_mul_overflow(t.size, d->made, &t.size)) {
+            run_error(r, ExitData, "dataset '%s' is too large", d->name);
+            return NULL;
+        }
+        made->arrays[i] = (Array){"", {t.dt, t.rank + 1, 0, t.size, dim}, NULL};
+        made->arrays[i].data = arena_array(r->arena, (size_t)t.size + 1, mf_dtype_size(t.dt));
+    }
+    unsigned char *trainer_work = r->work;
+    r->work = mem_new(r, f->arena);
+    for (int64_t row = 0; row < d->made; row++) {
+        r->key = (int64_t)rng_fold(d->seed, (uint64_t)row);
+        call_run(r, c);
+        for (uint32_t i = 0; i < f->nresults; i++) {
+            size_t bytes = mf_bytes(f->results[i].type);
+            memcpy((char *)made->arrays[i].data + (size_t)row * bytes, outs[i], bytes);
+        }
+    }
+    r->work = trainer_work;
+    return made;
+}
+
+static Exit read_dataset(Run *r, uint32_t i, const Checkpoint *earlier) {
+    const MfDataset *d = redirected(r, &r->m->datasets[i]);
+    bool files = d->nfiles || d->nsplit_files[MfTrain] || d->nsplit_files[MfValid] ||
+                 d->nsplit_files[MfTest];
+    if (d->row && files) {
+        return run_error(r, ExitUsage, "--data: the rows of dataset '%s' are made by the program",
+                         d->name);
+    }
+    LoadOptions o = {.source = r->m->source,
+                     .real = real_of(r->m),
+                     .given = learned_by(r, d, earlier),
+                     .made = d->row ? make_rows(r, d) : NULL};
+    if (d->row && !o.made) return ExitData;
+    Text err = {0};
+    r->data[i] = data_load(r->arena, d, &o, &err);
+    if (r->data[i]) {
+        add_learned(r, d, &r->data[i]->learned);
+        return ExitOk;
+    }
+    fprintf(stderr, "%s\n", err.data ? err.data : "error: the data cannot be read");
+    free(err.data);
+    return ExitData;
+}
+
 Exit feed_read(Run *r, const bool *wanted, const Checkpoint *earlier) {
     for (uint32_t k = 0; k < r->o.data.len; k++) {
         const char *name = r->o.data.data[k].name;
@@ -111,35 +271,22 @@ Exit feed_read(Run *r, const bool *wanted, const Checkpoint *earlier) {
     if (!r->data) r->data = NEW_ARRAY(r->arena, struct Data *, r->m->ndatasets);
     for (uint32_t i = 0; i < r->m->ndatasets; i++) {
         if (!wanted[i] || r->data[i]) continue;
-        const MfDataset *d = redirected(r, &r->m->datasets[i]);
-        Text err = {0};
-        Data *data =
-            data_load(r->arena, d, r->m->source, real_of(r->m), earlier_stats(r, d, earlier), &err);
-        if (!data) {
-            fprintf(stderr, "%s\n", err.data ? err.data : "error: the data cannot be read");
-            free(err.data);
-            return ExitData;
-        }
-        r->data[i] = data;
-        for (uint32_t f = 0; f < d->nfields; f++) {
-            if (!data->stats[f].used) continue;
-            add_stat(r, d, &d->fields[f], "mean", data->stats[f].mean);
-            add_stat(r, d, &d->fields[f], "deviation", data->stats[f].deviation);
-        }
+        Exit e = read_dataset(r, i, earlier);
+        if (e) return e;
     }
     return ExitOk;
+}
+
+bool feed_decode(const Run *r, const char *dataset, const int64_t *ids, int64_t n, Text *out) {
+    const Data *d = data_named(r, dataset);
+    if (!d || !d->learned.bytes.n) return false;
+    vocabulary_decode(&d->learned.bytes, ids, n, out);
+    return true;
 }
 
 void feed_free(Run *r) {
     r->data = NULL;
 } /* the rows live in the run's arena */
-
-static const Data *data_named(const Run *r, const char *name) {
-    for (uint32_t i = 0; r->data && i < r->m->ndatasets; i++) {
-        if (!strcmp(r->m->datasets[i].name, name)) return r->data[i];
-    }
-    return NULL;
-}
 
 int64_t feed_rows(const Run *r, const char *dataset, MfSplit split) {
     const Data *d = data_named(r, dataset);
@@ -178,11 +325,12 @@ void feed_batch(const Feed *f, const int64_t *rows, int64_t first) {
     const int64_t *index = f->data->index[f->split];
     for (uint32_t p = 0; p < f->n; p++) {
         size_t bytes = f->data->row_bytes[f->parts[p].field];
+        size_t step = f->data->row_step[f->parts[p].field];
         const unsigned char *from = f->data->fields[f->parts[p].field];
         unsigned char *to = f->parts[p].to;
         for (int64_t i = 0; i < f->batch; i++) {
             int64_t row = index[rows ? rows[i] : first + i];
-            memcpy(to + (size_t)i * bytes, from + (size_t)row * bytes, bytes);
+            memcpy(to + (size_t)i * bytes, from + (size_t)row * step, bytes);
         }
     }
 }

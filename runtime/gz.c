@@ -5,7 +5,15 @@
 #include <zlib.h>
 
 enum { Piece = 1 << 18 };
-static const size_t most = (size_t)8 << 30; /* a bomb's output ends here */
+static const size_t most = (size_t)8 << 30;
+/* A bomb: more than this, and more than BombRatio times what was read for it. */
+static const size_t bomb_bytes = (size_t)1 << 28;
+enum { BombRatio = 200 };
+
+static bool is_bomb(gzFile f, size_t n) {
+    z_off_t from = gzoffset(f);
+    return n > bomb_bytes && from > 0 && n / BombRatio > (size_t)from;
+}
 
 char *file_read(Arena *a, const char *path, size_t *len, Text *err) {
     gzFile f = gzopen(path, "rb");
@@ -27,6 +35,10 @@ char *file_read(Arena *a, const char *path, size_t *len, Text *err) {
         }
         n += (size_t)got;
         if (!got) break;
+        if (is_bomb(f, n)) {
+            wrong = "it unpacks to more than 200 times its size";
+            break;
+        }
         if (n == cap) {
             if (cap > most / 2) {
                 wrong = "the file is too large";

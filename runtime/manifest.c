@@ -166,6 +166,8 @@ static const struct {
     [MfxColName] = {"colname", "s"},
     [MfxKey] = {"key", "s"},
     [MfxField] = {"field", "i"},
+    [MfxWindow] = {"window", "i"},
+    [MfxLength] = {"length", ""},
     [MfxStandardize] = {"standardize", "e"},
     [MfxCategory] = {"category", "e"},
     [MfxAdd] = {"add", "ee"},
@@ -211,7 +213,9 @@ static void get_split(Reader *r, const json_t *o, MfDataset *d) {
     d->test = number(r, json_object_get(split, "test"), "test");
     d->split_seed = (uint64_t)get_int(r, split, "seed");
     for (int i = 0; i < MfSplitCount; i++) {
-        d->split_files[i] = get_text(r, files, split_names[i], true);
+        if (json_object_get(files, split_names[i])) {
+            d->split_files[i] = get_names(r, files, split_names[i], &d->nsplit_files[i]);
+        }
     }
 }
 
@@ -230,6 +234,13 @@ static void get_dataset(Reader *r, const json_t *o, void *out) {
                    .sep = *get_text(r, o, "sep", false)};
     d.files = get_names(r, o, "files", &d.nfiles);
     get_split(r, o, &d);
+    d.lines = json_is_true(json_object_get(o, "lines"));
+    d.row = get_text(r, o, "row", true);
+    if (d.row) {
+        d.made = get_int(r, o, "rows");
+        d.seed = (uint64_t)get_int(r, o, "seed");
+        if (d.made < 1) fail(r, "rows", "number of rows");
+    }
     d.fields = get_all(r, o, "fields", sizeof(MfField), &d.nfields, get_field);
     *(MfDataset *)out = d;
 }
@@ -334,6 +345,10 @@ int64_t mf_fn_index(const Manifest *m, const char *name) {
 /* Every name that a stage uses must be there. */
 static void check_names(Reader *r, const Manifest *m) {
     if (m->init && mf_fn_index(m, m->init) < 0) fail(r, "init", "function of the program");
+    for (uint32_t i = 0; i < m->ndatasets; i++) {
+        const char *row = m->datasets[i].row;
+        if (row && mf_fn_index(m, row) < 0) fail(r, "row", "function of the program");
+    }
     for (uint32_t i = 0; i < m->nstages; i++) {
         const MfStage *s = &m->stages[i];
         if (!mf_dataset(m, s->dataset)) fail(r, "dataset", "dataset of the program");

@@ -60,6 +60,8 @@ typedef enum MfExprKind {
     MfxColName,     /* column named s */
     MfxKey,         /* array named s */
     MfxField,       /* field a of the source */
+    MfxWindow,      /* bytes of a text from offset a on */
+    MfxLength,      /* bytes of a line of a text */
     MfxStandardize, /* (x - mean) / deviation of the training rows */
     MfxCategory,    /* strings numbered in sorted order */
     MfxAdd,
@@ -100,8 +102,13 @@ typedef struct MfDataset {
     MfSplitMode split;
     double valid, test;
     uint64_t split_seed;
-    const char *split_files[MfSplitCount]; /* or NULL */
+    uint32_t nsplit_files[MfSplitCount];
+    const char *const *split_files[MfSplitCount];
     const MfField *fields;
+    bool lines;      /* of a text */
+    const char *row; /* the function that makes a row, or NULL */
+    int64_t made;    /* how many it makes */
+    uint64_t seed;   /* of their keys */
 } MfDataset;
 
 typedef struct MfStage {

@@ -63,11 +63,11 @@ static void test_cells(void **state) {
     assert_int_equal(t.rows, 2);
     assert_int_equal(t.cols, 3);
     assert_string_equal(t.names[1], "b, c");
-    double v[2];
-    assert_true(csv_column(&t, 1, v, 1, &f->err));
-    assert_true(v[0] == 2.5 && v[1] == 5);
-    assert_true(csv_column(&t, 2, v, 1, &f->err));
-    assert_true(v[0] == -300 && v[1] > 1e300);
+    double v[3];
+    assert_true(csv_cells(&t, 0, 0, 3, v, &f->err));
+    assert_true(v[0] == 1 && v[1] == 2.5 && v[2] == -300);
+    assert_true(csv_cells(&t, 1, 1, 2, v, &f->err));
+    assert_true(v[0] == 5 && v[1] > 1e300);
     size_t len;
     int64_t at;
     assert_int_equal(strncmp(csv_cell(&t, 0, 2, &len, &at), "-3e2", 4), 0);
@@ -83,7 +83,8 @@ static void test_blanks_and_skip(void **state) {
     assert_int_equal(t.rows, 2);
     assert_int_equal(t.cols, 3);
     double v[2];
-    assert_true(csv_column(&t, 2, v, 1, &f->err));
+    assert_true(csv_cells(&t, 0, 2, 1, v, &f->err));
+    assert_true(csv_cells(&t, 1, 2, 1, v + 1, &f->err));
     assert_true(v[0] == 3 && v[1] == 6);
 }
 
@@ -97,15 +98,18 @@ static void test_csv_errors(void **state) {
         {"1,2\n3,\n", ":2:3: error: '' is not a number", 1},
         {"", ":1:1: error: the file has no rows", 0},
         {"\n\n", ":2:1: error: the file has no rows", 0},
+        {"1,2\n3, \"4\n", ":2:4: error: the cell is not one text in quotes", 1},
+        {"1,2\n\"3\"4,5\n", ":2:1: error: the cell is not one text in quotes", 1},
         {"1,2\n3,0x1g\n", ":2:3: error: '0x1g' is not a number", 1},
     };
     Files *f = *state;
     for (size_t i = 0; i < LEN(rows); i++) {
         Csv t;
-        double v[8];
+        double v;
         const char *path = text_file(f, rows[i].text);
-        bool ok = csv_open(f->a, path, &plain, &t, &f->err) &&
-                  csv_column(&t, rows[i].column, v, 1, &f->err);
+        bool ok = csv_open(f->a, path, &plain, &t, &f->err);
+        for (int64_t row = 0; ok && row < t.rows; row++)
+            ok = csv_cells(&t, row, rows[i].column, 1, &v, &f->err);
         assert_false(ok);
         assert_string_equal(taken_error(f) + strlen(path), rows[i].error);
     }
@@ -202,6 +206,8 @@ static void test_hostile_npz(void **state) {
 
 /* ---- datasets ---- */
 
+static const LoadOptions options = {.source = "m.bp", .real = MfF32};
+
 static MfExpr cols(int64_t a, int64_t b) {
     return (MfExpr){.kind = MfxCols, .a = a, .b = b};
 }
@@ -228,7 +234,7 @@ static void test_dataset(void **state) {
                       .valid = 0.2,
                       .test = 0.1,
                       .fields = fields};
-    Data *d = data_load(f->a, &spec, "m.bp", MfF32, NULL, &f->err);
+    Data *d = data_load(f->a, &spec, &options, &f->err);
     assert_non_null(d);
     assert_int_equal(d->rows[MfTrain], 70);
     assert_int_equal(d->rows[MfValid], 20);
@@ -246,7 +252,7 @@ static void test_dataset(void **state) {
     assert_int_equal(((int32_t *)d->fields[1])[3], 0);
     assert_int_equal(((int32_t *)d->fields[1])[4], 1);
     fields[0].type = (MfType){MfF32, 0, 0, 1, NULL};
-    assert_null(data_load(f->a, &spec, "m.bp", MfF32, NULL, &f->err));
+    assert_null(data_load(f->a, &spec, &options, &f->err));
     assert_string_equal(taken_error(f),
                         "m.bp:3:5: error: field 'x': f32 has 1 numbers a row, its value has 2");
 }
@@ -264,7 +270,7 @@ static void test_labels(void **state) {
                       .header = 0,
                       .sep = ',',
                       .fields = &y};
-    assert_null(data_load(f->a, &spec, "m.bp", MfF32, NULL, &f->err));
+    assert_null(data_load(f->a, &spec, &options, &f->err));
     assert_string_equal(taken_error(f) + strlen(path), ":3:3: error: label 2 is not in [0, 2)");
 }
 

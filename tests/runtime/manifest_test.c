@@ -57,7 +57,12 @@ static void add_dataset(Program *p) {
                    .split = SplitRandom,
                    .valid = 0.2,
                    .split_seed = UINT64_MAX,
-                   .test_file = sym(cx, "/data/test.csv")};
+                   .lines = true,
+                   .row = sym(cx, "apply"),
+                   .rows = 7,
+                   .seed = UINT64_MAX};
+    vec_push(cx->arena, &d->split_files[MfTest], sym(cx, "/data/test.csv"));
+    vec_push(cx->arena, &d->split_files[MfTest], sym(cx, "/data/more.csv"));
     vec_push(cx->arena, &d->files, sym(cx, "/data/a.csv"));
     const DataExpr *cols = expr(cx, (DataExpr){.kind = DxCols, .a = 0, .b = 3});
     const DataExpr *name = expr(cx, (DataExpr){.kind = DxColName, .s = sym(cx, "wei\"ght")});
@@ -145,8 +150,11 @@ static void round_trip(void **state) {
     const MfDataset *d = mf_dataset(m, "points");
     assert_int_equal(d->sep, '\t');
     assert_true(d->split == MfSplitRandom && d->valid == 0.2 && d->split_seed == UINT64_MAX);
-    assert_string_equal(d->split_files[MfTest], "/data/test.csv");
-    assert_null(d->split_files[MfTrain]);
+    assert_int_equal(d->nsplit_files[MfTest], 2);
+    assert_string_equal(d->split_files[MfTest][1], "/data/more.csv");
+    assert_int_equal(d->nsplit_files[MfTrain], 0);
+    assert_true(d->lines && d->made == 7 && d->seed == UINT64_MAX);
+    assert_string_equal(d->row, "apply");
     assert_int_equal(d->fields[0].expr->kind, MfxStandardize);
     assert_int_equal(d->fields[0].expr->x->b, 3);
     assert_int_equal(d->fields[1].type.range, 10);
