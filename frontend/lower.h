@@ -109,11 +109,15 @@ typedef struct Binding {
     Loc loc;
     Value value;
     bool var, used, buffer, quiet;
+    bool assigned;
+    bool outer; /* from the code around a run-time loop or branch */
 } Binding;
 typedef struct Scope {
     struct Scope *up;
     VEC(Binding) names;
 } Scope;
+
+typedef struct Body Body;
 
 /* A body being lowered. */
 typedef struct Frame {
@@ -138,6 +142,7 @@ typedef struct Frame {
     bool returned;
     Value result;
     const Want *want; /* of what `return` gives */
+    Body *body;       /* of a run-time loop or branch, or NULL: see lower_region.c */
 } Frame;
 
 /* An instantiated IR function of the source: for operators and rules. */
@@ -225,6 +230,8 @@ bool v_ints(Frame *f, Loc loc, Value v, const char *what, int64_t **out, uint32_
 /* ---- lower_types.c ---- */
 bool eval_type(Frame *f, const TypeX *t, Want *out);
 DType type_name_dtype(Frame *f, TypeName n);
+/* The float type of literals in a body: the one float type of its header, else the caller's. */
+void signature_real(Frame *callee);
 Header *header_new(Front *fr, const Item *item);
 Static *header_static(Header *h, Sym name);
 /* Solves names of the header from a value for a formal of type t; reports mismatches. */
@@ -287,6 +294,7 @@ bool bind_settings(Frame *callee, Frame *f, Instance *self, const Args *settings
 
 /* ---- lower_stmt.c ---- */
 void lower_block(Frame *f, const Block *b);
+void lower_statements(Frame *f, const Block *b); /* without a scope of its own */
 void lower_statement(Frame *f, const Stmt *st);
 void bind_name(Frame *f, Sym name, Loc loc, Value v, bool var);
 Binding *find_binding(Frame *f, Sym name);
@@ -327,6 +335,19 @@ Value call_ruled(Frame *f, Loc loc, const Item *item, const Args *settings, Call
 /* Runs emit with a new root whose captures come first; see lower_deriv.c. */
 Root *root_new(Front *fr, Sym name);
 Fn *root_done(Front *fr, Root *r);
+
+/* Parameters in this order, those that are not listed dropped; then what is live. */
+void order_params(Front *fr, Fn *fn, const Val *params, uint32_t n);
+
+/* ---- lower_region.c, lower_loop.c, lower_branch.c ---- */
+Val body_key(Body *b);
+/* Reports the assignment of a name from outside of a loop. */
+bool assigns_outer(Frame *f, const Binding *b, Loc loc);
+void lower_scan(Frame *f, const Stmt *st);
+void lower_while(Frame *f, const Stmt *st);
+void lower_emit(Frame *f, const Stmt *st);
+/* `if` on a run-time condition c. */
+void lower_branches(Frame *f, const Stmt *st, Value c);
 
 /* ---- lower_rule.c ---- */
 Fn *front_rule(Program *p, RuleKind kind, Sym name, const Ins *site, const Type *args,

@@ -27,6 +27,7 @@ Val frame_key(Frame *f) {
     Cx *cx = f->fr->cx;
     Type t = type_of(I64, shape_scalar(cx));
     f->has_key = true;
+    if (f->body) return f->key = body_key(f->body);
     if (f->own_key || !f->caller || f->caller->root != f->root) {
         f->key = capture(f->root, f->fr, sym(cx, "train.key"), t);
         if (f->own_key) {

@@ -208,6 +208,7 @@ Frame *open_call(Frame *f, Loc loc, const Item *item, Instance *self, const Args
                       .training = f->training,
                       .batch = f->batch,
                       .in_std = item_in_std(fr, item)};
+    signature_real(callee);
     scope_push(callee);
     CallArg **by = NEW_ARRAY(fr->cx->arena, CallArg *, item->formals.len);
     if (!bind_settings(callee, f, self, settings) || !assign_arguments(f, loc, item, args, n, by)) {

@@ -38,16 +38,38 @@ static bool *live_values(Cx *cx, const Fn *fn) {
     return live;
 }
 
-/* Parameters first, ordered; every other live instruction keeps its place. */
-static void hoist_params(Front *fr, Fn *fn) {
+void order_params(Front *fr, Fn *fn, const Val *params, uint32_t nparams) {
     Cx *cx = fr->cx;
-    uint32_t n = fn->ins.len, nparams = 0;
+    uint32_t at = nparams;
     const bool *live = live_values(cx, fn);
-    Val *order = NEW_ARRAY(cx->arena, Val, n), *map = NEW_ARRAY(cx->arena, Val, n);
-    for (Val v = 0; v < n; v++) {
-        if (fn->ins.data[v].op == Op_param) order[nparams++] = v;
+    Val *order = NEW_ARRAY(cx->arena, Val, fn->ins.len + nparams);
+    Val *map = NEW_ARRAY(cx->arena, Val, fn->ins.len);
+    for (uint32_t i = 0; i < nparams; i++) order[i] = params[i];
+    for (Val v = 0; v < fn->ins.len; v++) {
+        if (fn->ins.data[v].op != Op_param && live[v]) order[at++] = v;
     }
-    for (uint32_t i = 1; i < nparams; i++) { /* stable insertion sort */
+    Ins *ins = NEW_ARRAY(cx->arena, Ins, at);
+    for (uint32_t i = 0; i < at; i++) map[order[i]] = i;
+    for (uint32_t i = 0; i < at; i++) {
+        ins[i] = fn->ins.data[order[i]];
+        Val *args = NEW_ARRAY(cx->arena, Val, ins[i].nargs);
+        for (uint32_t k = 0; k < ins[i].nargs; k++) args[k] = map[ins[i].args[k]];
+        ins[i].args = args;
+    }
+    fn->ins.data = ins;
+    fn->ins.len = fn->ins.cap = at;
+    fn->nparams = nparams;
+    for (uint32_t i = 0; i < fn->results.len; i++) fn->results.data[i] = map[fn->results.data[i]];
+}
+
+/* All parameters, ordered by what they are. */
+static void hoist_params(Front *fr, Fn *fn) {
+    uint32_t n = 0;
+    Val *order = NEW_ARRAY(fr->cx->arena, Val, fn->ins.len);
+    for (Val v = 0; v < fn->ins.len; v++) {
+        if (fn->ins.data[v].op == Op_param) order[n++] = v;
+    }
+    for (uint32_t i = 1; i < n; i++) { /* stable insertion sort */
         Val v = order[i];
         int64_t rank = param_rank(fr, fn->ins.data[v].name, v);
         uint32_t k = i;
@@ -56,23 +78,7 @@ static void hoist_params(Front *fr, Fn *fn) {
         }
         order[k] = v;
     }
-    uint32_t at = nparams;
-    for (Val v = 0; v < n; v++) {
-        if (fn->ins.data[v].op != Op_param && live[v]) order[at++] = v;
-    }
-    n = at;
-    Ins *ins = NEW_ARRAY(cx->arena, Ins, n);
-    for (uint32_t i = 0; i < n; i++) map[order[i]] = i;
-    for (uint32_t i = 0; i < n; i++) {
-        ins[i] = fn->ins.data[order[i]];
-        Val *args = NEW_ARRAY(cx->arena, Val, ins[i].nargs);
-        for (uint32_t k = 0; k < ins[i].nargs; k++) args[k] = map[ins[i].args[k]];
-        ins[i].args = args;
-    }
-    fn->ins.data = ins;
-    fn->ins.len = fn->ins.cap = n;
-    fn->nparams = nparams;
-    for (uint32_t i = 0; i < fn->results.len; i++) fn->results.data[i] = map[fn->results.data[i]];
+    order_params(fr, fn, order, n);
 }
 
 Fn *root_done(Front *fr, Root *r) {

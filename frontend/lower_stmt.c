@@ -76,6 +76,14 @@ static void lower_let(Frame *f, const Stmt *st) {
     }
 }
 
+/* A var that was a number so far becomes a run-time scalar of the same kind. */
+static bool scalar_joins(Frame *f, Value old, Value v) {
+    if (!v_is_number(old) || v.kind != VTensor || v_type(f, v).shape->rank) return false;
+    DType dt = v_type(f, v).dt;
+    return old.kind == VFloat ? dtype_is_float(dt)
+                              : old.kind == VBool ? dt == BOOL : !dtype_is_float(dt) && dt != BOOL;
+}
+
 static void lower_assign(Frame *f, const Stmt *st) {
     Cx *cx = f->fr->cx;
     Binding *b = find_binding(f, st->name);
@@ -92,12 +100,17 @@ static void lower_assign(Frame *f, const Stmt *st) {
         diag_note(cx, b->loc, "declared here");
         return;
     }
+    if (assigns_outer(f, b, st->name_loc.line ? st->name_loc : st->loc)) return;
     if (v.kind == VError || b->value.kind == VError) return;
     if (b->value.kind == VTensor) {
         Type t = v_type(f, b->value);
         Want want = {t.dt, t.range, t.shape->rank, b->value.dims};
         v = v_coerce(f, st->e->loc, v, &want, arena_printf(cx->arena, "'%s'", st->name));
         if (v.kind == VError) return;
+    } else if (b->value.kind == VFloat && v.kind == VInt) {
+        v = v_float((double)v.i);
+    } else if (scalar_joins(f, b->value, v)) {
+        b_name(f->b, v.v, st->name);
     } else if (v.kind != b->value.kind) {
         diag_error(cx, st->e->loc, "'%s' was %s, this is %s; an assignment keeps the type",
                    st->name, v_describe(f, b->value), v_describe(f, v));
@@ -105,6 +118,7 @@ static void lower_assign(Frame *f, const Stmt *st) {
     }
     b->value = v;
     b->quiet = true;
+    b->assigned = true;
 }
 
 enum { MaxUnrolled = 10000 };
@@ -134,7 +148,7 @@ static void lower_if(Frame *f, const Stmt *st) {
     Value c = lower_expr(f, st->e, NULL);
     if (c.kind == VError) return;
     if (c.kind == VTensor) {
-        not_supported(f, st->e->loc, "'if' on a run-time condition");
+        lower_branches(f, st, c);
         return;
     }
     if (c.kind != VBool) {
@@ -209,15 +223,6 @@ static void lower_return(Frame *f, const Stmt *st) {
     f->result = n == 1 ? elems[0] : v_list(f->fr, VTuple, elems, n);
 }
 
-/* What a loop would define is unknown, not undefined. */
-static void later_loop(Frame *f, const Stmt *st, const char *what) {
-    not_supported(f, st->loc, what);
-    for (uint32_t i = 0; i < st->binds.len; i++)
-        bind_name(f, st->binds.data[i].name, st->loc, v_error(), false);
-    for (uint32_t i = 0; i < st->emit.len; i++)
-        bind_name(f, st->emit.data[i].name, st->loc, v_error(), false);
-}
-
 void lower_statement(Frame *f, const Stmt *st) {
     switch (st->kind) {
     case StLet:
@@ -240,10 +245,10 @@ void lower_statement(Frame *f, const Stmt *st) {
         lower_for(f, st);
         break;
     case StScan:
-        later_loop(f, st, "'scan'");
+        lower_scan(f, st);
         break;
     case StWhile:
-        later_loop(f, st, "'while'");
+        lower_while(f, st);
         break;
     case StIf:
         lower_if(f, st);
@@ -252,7 +257,7 @@ void lower_statement(Frame *f, const Stmt *st) {
         lower_return(f, st);
         break;
     case StEmit:
-        diag_error(f->fr->cx, st->loc, "'emit' stands only in a scan");
+        lower_emit(f, st);
         break;
     case StLoss:
     case StMetric:
@@ -267,8 +272,7 @@ void lower_statement(Frame *f, const Stmt *st) {
     }
 }
 
-void lower_block(Frame *f, const Block *b) {
-    scope_push(f);
+void lower_statements(Frame *f, const Block *b) {
     for (uint32_t i = 0; i < b->stmts.len; i++) {
         if (f->returned) {
             diag_error(f->fr->cx, b->stmts.data[i]->loc,
@@ -277,5 +281,10 @@ void lower_block(Frame *f, const Block *b) {
         }
         lower_statement(f, b->stmts.data[i]);
     }
+}
+
+void lower_block(Frame *f, const Block *b) {
+    scope_push(f);
+    lower_statements(f, b);
     scope_pop(f);
 }

@@ -12,6 +12,29 @@ DType type_name_dtype(Frame *f, TypeName n) {
     return type_dtypes[n];
 }
 
+/* Adds the float types that t names to a set of bits. */
+static void float_types(Frame *f, const TypeX *t, unsigned *set) {
+    for (uint32_t i = 0; t && t->tuple && i < t->elems.len; i++) {
+        float_types(f, t->elems.data[i], set);
+    }
+    if (!t || t->tuple) return;
+    bool fixed = t->name == TnF32 || t->name == TnF64 || t->name == TnBf16;
+    if (fixed) *set |= 1u << type_name_dtype(f, t->name);
+    if (t->name == TnReal) *set |= 1u << DTypeCount;
+}
+
+void signature_real(Frame *callee) {
+    static const DType floats[] = {F32, F64, BF16};
+    unsigned set = 0;
+    for (uint32_t i = 0; i < callee->item->formals.len; i++) {
+        float_types(callee, callee->item->formals.data[i].type, &set);
+    }
+    float_types(callee, callee->item->result, &set);
+    for (size_t k = 0; k < LEN(floats); k++) {
+        if (set == 1u << floats[k]) callee->real = floats[k];
+    }
+}
+
 Header *header_new(Front *fr, const Item *item) {
     Header *h = NEW(fr->cx->arena, Header);
     h->item = item;

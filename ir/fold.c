@@ -231,7 +231,7 @@ static Fold *const folds[OpCount] = {
 };
 
 Val fold_ins(Builder *b, const Ins *i) {
-    if (op_info[i->op].cls == ClsElem) {
+    if (op_info[i->op].cls == ClsElem && i->op != Op_opt_barrier) {
         Val v = fold_constants(b, i);
         if (v != NoVal) return v;
     }

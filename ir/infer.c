@@ -92,6 +92,8 @@ RULE(number) {
 
 RULE(float) { return elementwise(q, is_float, "floats", q->args[0]); }
 
+RULE(same) { return elementwise(q, is_any, "", q->args[0]); }
+
 RULE(logic) { return elementwise(q, is_bool, "bool", q->args[0]); }
 
 RULE(classify) { return elementwise(q, is_float, "floats", type_of(BOOL, q->args[0].shape)); }

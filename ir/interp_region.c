@@ -1,6 +1,8 @@
 /* Regions, step by step. Tests: tests/ir/region_test.c */
 #include "ir/interp.h"
 
+#include <math.h>
+
 /* Slice `step` of the stacked array, to or from: the axis is the only coordinate that differs. */
 static void copy_slice(const Region *r, Tensor *to, const Tensor *from, int64_t step,
                        bool stacking) {
@@ -44,10 +46,23 @@ static const Tensor *run_scan(Interp *in, const Ins *ins, const Region *r, const
     return results;
 }
 
+enum { MaxSteps = 1 << 16 };
+
+/* A loop that does not end where it was asked to start gives NaN, as a reference has to end. */
+static void give_up(Tensor *t, uint32_t n) {
+    for (uint32_t k = 0; k < n; k++) {
+        for (int64_t i = 0; t[k].re && i < t[k].type.shape->size; i++) t[k].re[i] = (double)NAN;
+    }
+}
+
 static const Tensor *run_while(Interp *in, const Ins *ins, const Region *r, const Tensor *args) {
     Tensor *formals = NEW_ARRAY(in->a, Tensor, r->body->nparams);
     memcpy(formals, args, r->body->nparams * sizeof *formals);
-    while (interp_apply(in, r->other, ins->loc, formals)[0].i[0]) {
+    for (int steps = 0; interp_apply(in, r->other, ins->loc, formals)[0].i[0]; steps++) {
+        if (steps == MaxSteps) {
+            give_up(formals, r->carry);
+            break;
+        }
         const Tensor *out = interp_apply(in, r->body, ins->loc, formals);
         for (uint32_t k = 0; k < r->carry; k++) formals[k] = out[k];
     }

@@ -21,7 +21,7 @@ static Val append_copy(Fuse *f, Val v) {
     Ins copy = *fuse_ins(f, v);
     Val *arg = NEW(a, Val);
     *arg = v;
-    copy.op = dtype_is_float(copy.type.dt) ? Op_opt_barrier : Op_cast;
+    copy.op = Op_opt_barrier;
     copy.nargs = 1;
     copy.args = arg;
     copy.attrs = NULL;

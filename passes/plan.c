@@ -93,7 +93,7 @@ static Val copy_at_end(Planner *s, Val v) {
     Ins copy = *ins_at(s, v);
     Val *arg = NEW(a, Val), out = s->fn->ins.len;
     *arg = v;
-    copy.op = dtype_is_float(copy.type.dt) ? Op_opt_barrier : Op_cast;
+    copy.op = Op_opt_barrier;
     copy.nargs = 1;
     copy.args = arg;
     copy.attrs = NULL;

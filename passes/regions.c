@@ -18,9 +18,7 @@ typedef struct Rewrite {
 static Val stored(Builder *b, Val x) {
     const Ins *i = b_ins(b, x);
     if (i->op != Op_const || i->ndata != 1) return x;
-    Type t = i->type;
-    bool real = dtype_is_float(t.dt);
-    return b_op(b, real ? Op_opt_barrier : Op_cast, &x, 1, NULL, real ? NULL : &t);
+    return b_op(b, Op_opt_barrier, &x, 1, NULL, NULL);
 }
 
 static void rewrite(Rewrite *w, Val v) {
