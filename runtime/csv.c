@@ -170,21 +170,18 @@ bool csv_open(Arena *a, const char *path, const CsvOptions *o, Csv *t, Text *err
     if (!t->text) return false;
     int64_t last;
     const char *bad;
-    uint32_t lines = find_lines(a, t, o->skip, &last), first = 0;
-    if (lines) t->cols = count_cells(t, t->line_at[0], &bad);
+    uint32_t lines = find_lines(a, t, o->skip, &last);
     bool named = lines && (o->header == 1 || (o->header < 0 && lines > 1 &&
                                               is_header(t, t->line_at[0], t->line_at[1])));
-    if (named) {
-        t->names = header_names(a, t, t->line_at[0], t->cols);
-        first = 1;
-    }
-    if (lines <= first) {
+    const size_t header = named ? t->line_at[0] : 0;
+    if (lines <= named) {
         text_add(err, "%s:%lld:1: error: the file has no rows", path, (long long)(last ? last : 1));
         return false;
     }
-    t->line_at += first;
-    t->line += first;
-    t->rows = lines - first;
+    t->line_at += named;
+    t->line += named;
+    t->rows = lines - named;
     t->cols = count_cells(t, t->line_at[0], &bad);
+    if (named) t->names = header_names(a, t, header, t->cols);
     return check_rows(t, err);
 }

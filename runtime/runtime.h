@@ -146,8 +146,6 @@ Exit state_init(Run *r);
 /* Sets state (without optimizer state unless all) from c by name; an unknown
  * or missing name or another shape is an error that names both. */
 Exit state_load(Run *r, const Checkpoint *c, const char *path, bool all);
-/* The same from a file, without optimizer state. */
-Exit state_load_file(Run *r, const char *path);
 bool is_optimizer_state(const char *path);
 /* A hyperparameter's value as text that reads back to the same bits. buf has 32 bytes. */
 void hyper_text(char *buf, const MfHyper *h, double value);

@@ -244,15 +244,6 @@ Exit state_load(Run *r, const Checkpoint *c, const char *path, bool all) {
     return ExitOk;
 }
 
-Exit state_load_file(Run *r, const char *path) {
-    Checkpoint c;
-    const char *error = ck_read(r->arena, path, &c);
-    if (error) return run_error(r, ExitData, "%s", error);
-    Exit e = state_load(r, &c, path, false);
-    ck_free(&c);
-    return e;
-}
-
 static void place_state(Run *r) {
     const Manifest *m = r->m;
     r->state = NEW_ARRAY(r->arena, Slot, m->nstate);

@@ -350,10 +350,14 @@ static Exit train_with(Run *r, const Checkpoint *c, const Position *from) {
         return run_error(r, ExitUsage, "the checkpoint is of stage '%s'",
                          r->m->stages[from->stage].name);
     }
-    Exit e = feed_read(r, wanted, c);
+    Checkpoint weights = {0};
+    const char *wrong = r->o.ckpt && !c ? ck_read(r->arena, r->o.ckpt, &weights) : NULL;
+    if (wrong) return run_error(r, ExitData, "%s", wrong);
+    const Checkpoint *known = c ? c : r->o.ckpt ? &weights : NULL;
+    Exit e = feed_read(r, wanted, known);
     if (!e) e = state_init(r);
-    if (!e && r->o.ckpt && !c) e = state_load_file(r, r->o.ckpt);
-    if (!e && c) e = state_load(r, c, r->dir, true);
+    if (!e && known) e = state_load(r, known, c ? r->dir : r->o.ckpt, c != NULL);
+    ck_free(&weights);
     if (e) return e;
     if (r->o.dry_run) return dry_run(r);
     e = start_and_run(r, from);

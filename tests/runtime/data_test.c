@@ -1,55 +1,7 @@
 /* csv, gzip, npz and datasets: what is read, the position of every error, hostile files. */
-#include "runtime/data.h"
+#include "tests/runtime/files.h"
 
-#include <setjmp.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 #include <zlib.h>
-
-typedef struct Files {
-    Arena *a;
-    char dir[64];
-    Text err;
-} Files;
-
-static int open_files(void **state) {
-    Files *f = calloc(1, sizeof *f);
-    f->a = arena_new();
-    strcpy(f->dir, "data_test_XXXXXX");
-    *state = mkdtemp(f->dir) ? f : NULL;
-    return !*state;
-}
-
-static int close_files(void **state) {
-    Files *f = *state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", f->dir);
-    int status = system(command);
-    arena_free(f->a);
-    free(f->err.data);
-    free(f);
-    return status;
-}
-
-static const char *write_file(Files *f, const char *name, const void *bytes, size_t len) {
-    const char *path = arena_printf(f->a, "%s/%s", f->dir, name);
-    FILE *out = fopen(path, "wb");
-    assert_non_null(out);
-    assert_int_equal(fwrite(bytes, 1, len, out), len);
-    assert_int_equal(fclose(out), 0);
-    return path;
-}
-
-static const char *text_file(Files *f, const char *text) {
-    return write_file(f, "d.csv", text, strlen(text));
-}
-
-static const char *taken_error(Files *f) {
-    char *text = text_done(&f->err, f->a);
-    return text;
-}
 
 /* ---- csv ---- */
 
@@ -274,6 +226,31 @@ static void test_labels(void **state) {
     assert_string_equal(taken_error(f) + strlen(path), ":3:3: error: label 2 is not in [0, 2)");
 }
 
+static void test_vocabulary(void **state) {
+    Files *f = *state;
+    Chars c;
+    assert_true(chars_open(f->a, text_file(f, "to be\nor"), true, &c, &f->err));
+    assert_int_equal(c.rows, 2);
+    bool seen[256] = {false};
+    vocabulary_add(seen, &c);
+    Vocabulary v = {0};
+    for (int b = 0; b < 256; b++) {
+        if (seen[b]) v.bytes[v.n++] = (unsigned char)b;
+    }
+    assert_int_equal(v.n, 7); /* \n space b e o r t */
+    int16_t ids[256];
+    vocabulary_ids(&v, ids);
+    assert_int_equal(ids['t'], 6);
+    assert_int_equal(ids['x'], -1);
+    int64_t row[8];
+    for (int64_t i = 0; i < 5; i++) row[i] = ids[chars_byte(&c, 1, i)];
+    row[5] = -1;
+    row[6] = 7;
+    Text out = {0};
+    vocabulary_decode(&v, row, 7, &out);
+    assert_string_equal(text_done(&out, f->a), "\nor\n\n??");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_cells, open_files, close_files),
@@ -284,6 +261,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_hostile_npz, open_files, close_files),
         cmocka_unit_test_setup_teardown(test_dataset, open_files, close_files),
         cmocka_unit_test_setup_teardown(test_labels, open_files, close_files),
+        cmocka_unit_test_setup_teardown(test_vocabulary, open_files, close_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
