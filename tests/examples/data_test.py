@@ -226,6 +226,9 @@ def small_texts():
     out = run(bpc, "run", t.path("look.bp"), "--", "eval", "--ckpt", t.path("t.safetensors"), "--data",
               "train=" + t.path("c.txt")).stdout
     assert "x 1.75" in out, out
+    weights = ("--ckpt", t.path("t.safetensors"))
+    seen = looked(d, "x", {"x": "mean(f32(x))"}, *weights, "--data", "train=" + t.path("c.txt"))
+    near(seen["x"], 1.75)
     write("e.txt", "ab\ncd")
     error = run(bpc, "run", t.path("look.bp"), "--", "eval", "--ckpt", t.path("t.safetensors"), "--data",
                 "train=" + t.path("e.txt"), status=3).stderr
