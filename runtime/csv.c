@@ -85,7 +85,7 @@ static bool number(const char *cell, size_t len, double *out) {
     char *end;
     if (!len) return false;
     *out = strtod(cell, &end); /* the text has a NUL behind it */
-    return end == cell + len;
+    return end == cell + len && !memchr(cell, 'x', len) && !memchr(cell, 'X', len);
 }
 
 bool csv_cells(const Csv *t, int64_t row, int64_t from, int64_t n, double *out, Text *err) {

@@ -101,7 +101,8 @@ typedef struct Learned {
 typedef struct Data {
     const MfDataset *spec;
     int64_t rows[MfSplitCount];
-    int64_t *index[MfSplitCount]; /* rows of the fields */
+    /* which rows of the fields: those listed, or, index being NULL, first + i * step */
+    int64_t *index[MfSplitCount], first[MfSplitCount], step[MfSplitCount];
     unsigned char **fields;       /* per field: row i begins at i * row_step */
     size_t *row_bytes, *row_step; /* windows of a text overlap */
     Learned learned;
@@ -112,6 +113,9 @@ typedef struct LoadOptions {
     const Learned *given; /* by an earlier training, or NULL */
     const Npz *made;      /* the rows that the program made, or NULL */
 } LoadOptions;
+static inline int64_t data_row(const Data *d, MfSplit s, int64_t i) {
+    return d->index[s] ? d->index[s][i] : d->first[s] + i * d->step[s];
+}
 Data *data_load(Arena *a, const MfDataset *spec, const LoadOptions *o, Text *err);
 /* order becomes a permutation of 0 .. n-1: docs/manifest.md, Keys. */
 void shuffle(uint64_t key, int64_t *order, int64_t n);

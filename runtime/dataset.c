@@ -37,24 +37,51 @@ static int windows(const MfExpr *e, const MfExpr **at) {
     return (e->kind == MfxWindow) + windows(e->x, at) + windows(e->y, at);
 }
 
-/* Every row of the text is a byte; the window of each begins there. */
-static bool load_stream(Load *l, const Node *n, MfType t) {
-    Data *d = l->data;
-    const MfExpr *e;
-    if (windows(l->field->expr, &e) != 1)
-        return load_fail(l, "a field of a text has one window(i) in its expression");
-    size_t size = mf_dtype_size(t.dt), all;
-    int64_t width = t.size + e->a;
-    if (!size_add((size_t)l->rows, (size_t)width, &all)) all = SIZE_MAX;
-    unsigned char *to = arena_array(l->a, all, size);
+/* The longest reach of a field's windows, and the longest window. */
+static void window_sizes(const MfDataset *s, int64_t *reach, int64_t *length) {
+    *reach = *length = 1;
+    for (uint32_t f = 0; f < s->nfields; f++) {
+        const MfExpr *e;
+        if (!windows(s->fields[f].expr, &e)) continue;
+        int64_t size = s->fields[f].type.size, end;
+        if (__builtin_add_overflow(size, e->a, &end)) end = INT64_MAX;
+        if (end > *reach) *reach = end;
+        if (size > *length) *length = size;
+    }
+}
+
+/* The ids of the whole text, in the type; fields that are plain windows share them. */
+static unsigned char *stream_ids(Load *l, const Node *n, MfType t, int64_t reach) {
+    for (uint32_t f = 0; f < l->f; f++) {
+        const MfField *other = &l->spec->fields[f];
+        if (other->expr->kind != MfxWindow || l->field->expr->kind != MfxWindow) continue;
+        if (other->type.dt != t.dt) continue;
+        return l->data->fields[f] - (size_t)other->expr->a * mf_dtype_size(t.dt);
+    }
+    size_t all;
+    if (!size_add((size_t)l->rows, (size_t)reach, &all)) all = SIZE_MAX;
+    unsigned char *ids = arena_array(l->a, all, mf_dtype_size(t.dt));
     for (int64_t i = 0; i < l->rows; i++) {
         double v;
         row_read(l, n, i, &v);
-        if (!check_element(l, t, v, i, 0)) return false;
-        store_float(t.dt, to, i, v);
+        if (!check_element(l, t, v, i, 0)) return NULL;
+        store_float(t.dt, ids, i, v);
     }
-    d->fields[l->f] = to + (size_t)e->a * size;
-    d->row_step[l->f] = size;
+    return ids;
+}
+
+/* Every row of the text is a byte; the window of each begins there. */
+static bool load_stream(Load *l, const Node *n, MfType t) {
+    const MfExpr *e;
+    if (windows(l->field->expr, &e) != 1)
+        return load_fail(l, "a field of a text has one window(i) in its expression");
+    int64_t reach, step;
+    window_sizes(l->spec, &reach, &step);
+    size_t size = mf_dtype_size(t.dt);
+    unsigned char *ids = stream_ids(l, n, t, reach);
+    if (!ids) return false;
+    l->data->fields[l->f] = ids + (size_t)e->a * size;
+    l->data->row_step[l->f] = size;
     return true;
 }
 
@@ -152,28 +179,14 @@ static void take(Load *l, MfSplit s, const int64_t *order, int64_t n) {
     memcpy(d->index[s], order, (size_t)n * sizeof *order);
 }
 
-/* The longest reach of a field's windows, and the longest window. */
-static void window_sizes(const MfDataset *s, int64_t *reach, int64_t *length) {
-    *reach = *length = 1;
-    for (uint32_t f = 0; f < s->nfields; f++) {
-        const MfExpr *e;
-        if (!windows(s->fields[f].expr, &e)) continue;
-        int64_t size = s->fields[f].type.size, end;
-        if (__builtin_add_overflow(size, e->a, &end)) end = INT64_MAX;
-        if (end > *reach) *reach = end;
-        if (size > *length) *length = size;
-    }
-}
-
 /* Windows inside the bytes from .. from + n - 1: at every place to train, else side by side. */
 static void take_windows(Load *l, MfSplit s, int64_t from, int64_t n) {
     int64_t reach, step;
     window_sizes(l->spec, &reach, &step);
     if (s == MfTrain) step = 1;
-    int64_t count = n < reach ? 0 : (n - reach) / step + 1;
-    l->data->rows[s] = count;
-    l->data->index[s] = NEW_ARRAY(l->a, int64_t, (size_t)count + 1);
-    for (int64_t i = 0; i < count; i++) l->data->index[s][i] = from + i * step;
+    l->data->rows[s] = n < reach ? 0 : (n - reach) / step + 1;
+    l->data->first[s] = from;
+    l->data->step[s] = step;
 }
 
 /* The last rows of the order are the test part, those before it the validation part. */

@@ -299,6 +299,13 @@ Exit feed_new(Run *r, const Call *c, const MfStage *s, const char *dataset, MfSp
     *feed = (Feed){.data = d, .split = split, .batch = batch};
     feed->parts = arena_array(r->arena, c->nopen + 1, sizeof *feed->parts);
     if (!d) return run_error(r, ExitData, "dataset '%s' was not read", dataset);
+    const Data *trained = data_named(r, s->dataset);
+    if (trained && memcmp(&trained->learned.bytes, &d->learned.bytes, sizeof(Vocabulary)) != 0) {
+        return run_error(r, ExitData,
+                         "the texts of '%s' and '%s' have other bytes, so that their ids differ; "
+                         "make them one dataset: text(train=, valid=)",
+                         s->dataset, dataset);
+    }
     for (uint32_t i = 0; i < c->nopen; i++) {
         const MfVar *arg = &c->fn->args[c->open[i]];
         uint32_t bind = 0, field = 0;
@@ -322,14 +329,13 @@ Exit feed_new(Run *r, const Call *c, const MfStage *s, const char *dataset, MfSp
 }
 
 void feed_batch(const Feed *f, const int64_t *rows, int64_t first) {
-    const int64_t *index = f->data->index[f->split];
     for (uint32_t p = 0; p < f->n; p++) {
         size_t bytes = f->data->row_bytes[f->parts[p].field];
         size_t step = f->data->row_step[f->parts[p].field];
         const unsigned char *from = f->data->fields[f->parts[p].field];
         unsigned char *to = f->parts[p].to;
         for (int64_t i = 0; i < f->batch; i++) {
-            int64_t row = index[rows ? rows[i] : first + i];
+            int64_t row = data_row(f->data, f->split, rows ? rows[i] : first + i);
             memcpy(to + (size_t)i * bytes, from + (size_t)row * step, bytes);
         }
     }

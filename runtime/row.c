@@ -51,6 +51,11 @@ static int64_t first_column(Load *l, const Part *p, const MfExpr *e, int64_t *n)
             }
         }
         const char *near = nearest_name(e->s, names, count);
+        if (!count) {
+            load_fail(l, "'%s' has no line of names; header=true says that its first line is one",
+                      p->path);
+            return -1;
+        }
         load_fail(l, "'%s' has no column named \"%s\"%s%s%s", p->path, e->s,
                   near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
         return -1;
@@ -198,11 +203,10 @@ static Node *category_node(Load *l, const MfExpr *e) {
 /* Of the training rows, per element; of N, in two passes. */
 static void measure(const Load *l, const Node *x, Stats *s, double *row) {
     int64_t n = l->data->rows[MfTrain];
-    const int64_t *train = l->data->index[MfTrain];
     for (int pass = 0; pass < 2; pass++) {
         double *to = pass ? s->deviation : s->mean;
         for (int64_t i = 0; i < n; i++) {
-            row_read(l, x, train[i], row);
+            row_read(l, x, data_row(l->data, MfTrain, i), row);
             for (int64_t c = 0; c < x->width; c++) {
                 double d = row[c] - s->mean[c];
                 to[c] += pass ? d * d : row[c];
