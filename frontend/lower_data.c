@@ -157,7 +157,7 @@ static const struct {
     const char *name;
     unsigned kind;
     bool several; /* files, each a part of every row */
-} sources[] = {{"csv", SrcCsv, true}, {"npz", SrcNpz, false},       {"npy", SrcNpy, true},
+} sources[] = {{"csv", SrcCsv, true}, {"npz", SrcNpz, false},   {"npy", SrcNpy, true},
                {"idx", SrcIdx, true}, {"text", SrcText, false}, {"rows", SrcRows, false}};
 
 static const struct {
@@ -165,11 +165,11 @@ static const struct {
     unsigned kinds; /* of sources that have it */
     bool (*set)(Front *fr, Dataset *d, const Expr *e);
 } settings[] = {
-    {"split", SrcAll, set_split}, {"split_seed", SrcAll, set_split_seed},
+    {"split", SrcAll, set_split},   {"split_seed", SrcAll, set_split_seed},
     {"header", SrcCsv, set_header}, {"skip", SrcCsv, set_skip},
     {"sep", SrcCsv, set_sep},       {"lines", SrcText, set_lines},
     {"train", SrcFiles, set_train}, {"valid", SrcFiles, set_valid},
-    {"test", SrcFiles, set_test}, {"n", SrcRows, set_rows},
+    {"test", SrcFiles, set_test},   {"n", SrcRows, set_rows},
     {"seed", SrcRows, set_seed},    {"row", SrcRows, set_row},
 };
 
@@ -274,7 +274,8 @@ static bool read_row_source(Front *fr, Dataset *d, const Item *item, const Item 
         if (a->name && (!fn || is_rows_setting(a->name))) {
             if (!read_setting(fr, d, a, SrcRows)) return false;
         } else if (!a->name && !fn) {
-            diag_error(fr->cx, a->value->loc, "rows(...) takes settings by name: n=, seed=, split=");
+            diag_error(fr->cx, a->value->loc,
+                       "rows(...) takes settings by name: n=, seed=, split=");
             return false;
         }
     }
@@ -306,7 +307,7 @@ Dataset *lower_dataset(Front *fr, const Item *item) {
     ast_print_item(item, &t);
     d->text = text_done(&t, cx->arena);
     bool ok = sources[source].kind == SrcRows ? read_row_source(fr, d, item, fn)
-                                           : read_file_source(fr, d, item, source);
+                                              : read_file_source(fr, d, item, source);
     if (ok && !d->fields.len) diag_error(cx, item->name_loc, "dataset '%s' has no fields", d->name);
     return d;
 }

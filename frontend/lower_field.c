@@ -37,9 +37,7 @@ static ArgKind arg_kind(const Expr *e) {
     if (!e->args.len) return ArgNone;
     const Arg *a = &e->args.data[0];
     if (e->args.len > 1 || a->name) return ArgExpr;
-    return a->value->kind == ExRange    ? ArgRange
-           : a->value->kind == ExString ? ArgText
-                                        : ArgInt;
+    return a->value->kind == ExRange ? ArgRange : a->value->kind == ExString ? ArgText : ArgInt;
 }
 
 static bool has_word(const char *words, const char *word) {
@@ -73,8 +71,7 @@ static size_t find_leaf(const Expr *e) {
 static void report_leaf(Front *fr, const Dataset *d, const Expr *e) {
     const char *names[LEN(leaves)];
     for (size_t i = 0; i < LEN(leaves); i++) names[i] = leaves[i].name;
-    const char *near =
-        e->x->kind == ExName ? nearest_name(e->x->name, names, LEN(names)) : NULL;
+    const char *near = e->x->kind == ExName ? nearest_name(e->x->name, names, LEN(names)) : NULL;
     if (near && !strcmp(near, e->x->name)) near = NULL;
     diag_error(fr->cx, e->loc, "a field of %s(...) is made of %s and arithmetic%s%s%s", d->kind,
                forms(fr, d), near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
@@ -247,8 +244,8 @@ Value lower_transform(Frame *f, const Expr *e, Dataset *d, Sym name) {
         }
         if (count_leaves(field->expr, false) > 1) {
             diag_error(cx, e->loc,
-                       "field '%s' is made of several parts of a row; %s.%s(x) has one tensor", name,
-                       d->name, name);
+                       "field '%s' is made of several parts of a row; %s.%s(x) has one tensor",
+                       name, d->name, name);
             diag_note(cx, field->loc, "declared here");
             return v_error();
         }

@@ -76,8 +76,7 @@ static bool lower_own_fields(Frame *f, Dataset *d, const Item *item) {
         b_at(f->b, b->init->loc, NULL);
         Value v = lower_expr(f, b->init, &want);
         if (v.kind != VError)
-            v = v_coerce(f, b->init->loc, v, &want,
-                         arena_printf(fr->cx->arena, "'%s'", b->name));
+            v = v_coerce(f, b->init->loc, v, &want, arena_printf(fr->cx->arena, "'%s'", b->name));
         if (v.kind != VTensor) return false;
         b_name(f->b, v.v, b->name);
         b_result(f->b, v.v);

@@ -94,8 +94,8 @@ typedef struct Words { /* the texts of category(e), sorted; their numbers are it
 } Words;
 /* What reading found out about the data, saved with the weights. */
 typedef struct Learned {
-    Stats *stats; /* per field */
-    Words *words; /* per field */
+    Stats *stats;     /* per field */
+    Words *words;     /* per field */
     Vocabulary bytes; /* n is 0 where there is no text */
 } Learned;
 typedef struct Data {

@@ -25,9 +25,9 @@ static bool check_element(const Load *l, MfType t, double v, int64_t row, int64_
     double low = t.range || t.dt == MfBool ? 0 : t.dt == MfI32 ? INT32_MIN : -0x1p53;
     if (v >= low && v <= high) return true;
     return row_error(l, row, c,
-                     t.range ? arena_printf(l->a, "label %g is not in [0, %lld)", v,
-                                            (long long)t.range)
-                             : arena_printf(l->a, "%g does not fit %s", v, mf_dtype_name(t.dt)));
+                     t.range
+                         ? arena_printf(l->a, "label %g is not in [0, %lld)", v, (long long)t.range)
+                         : arena_printf(l->a, "%g does not fit %s", v, mf_dtype_name(t.dt)));
 }
 
 /* The windows of an expression: how many, and *at the last. */

@@ -8,8 +8,8 @@
 typedef struct Part {
     const char *path;
     uint32_t ncsv;
-    Csv *csv;     /* tables joined by columns */
-    Npz arrays;   /* of an npz by name, of others by number */
+    Csv *csv;   /* tables joined by columns */
+    Npz arrays; /* of an npz by name, of others by number */
     Chars chars;
     int64_t rows, first; /* first: of its rows among all */
 } Part;

@@ -284,4 +284,3 @@ bool array_convert(Arena *a, const Array *x, MfType t, void *dst, Text *err) {
     }
     return true;
 }
-

@@ -116,9 +116,9 @@ static Node *array_node(Load *l, const MfExpr *e) {
     for (uint32_t k = 0; k < l->nparts; k++) {
         const Part *p = &l->part[k];
         bool numbered = e->kind == MfxField;
-        const Array *x = !numbered               ? npz_find(&p->arrays, e->s)
+        const Array *x = !numbered            ? npz_find(&p->arrays, e->s)
                          : e->a < p->arrays.n ? &p->arrays.arrays[e->a]
-                                                 : NULL;
+                                              : NULL;
         if (!x && numbered)
             load_fail(l, "field %lld does not exist: '%s' has %u", (long long)e->a, p->path,
                       p->arrays.n);
@@ -176,8 +176,8 @@ static Node *category_node(Load *l, const MfExpr *e) {
     Words *w = &l->data->learned.words[l->f];
     bool column = is_table(l) && (e->x->kind == MfxCol || e->x->kind == MfxColName);
     if (!column || w->used) {
-        load_fail(l, column ? "category(...) stands twice"
-                            : "category(e) takes one column of a csv");
+        load_fail(l,
+                  column ? "category(...) stands twice" : "category(e) takes one column of a csv");
         return NULL;
     }
     const char **cell = all_cells(l, e->x);
@@ -189,8 +189,9 @@ static Node *category_node(Load *l, const MfExpr *e) {
     for (int64_t i = 0; i < l->rows; i++) {
         const char **found = bsearch(&cell[i], w->words, (size_t)w->n, sizeof *w->words, by_text);
         if (!found) {
-            row_error(l, i, 0, arena_printf(l->a, "'%s' did not occur when the weights were trained",
-                                            cell[i]));
+            row_error(
+                l, i, 0,
+                arena_printf(l->a, "'%s' did not occur when the weights were trained", cell[i]));
             return NULL;
         }
         n->table[i] = (double)(found - w->words);

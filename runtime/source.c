@@ -73,8 +73,8 @@ static const struct {
     bool (*open)(Load *l, const char *const *files, uint32_t n, Part *p);
     bool several; /* files make one part */
 } openers[] = {
-    {"csv", open_csv, true},   {"npz", open_npz, false},   {"npy", open_npy, true},
-    {"idx", open_idx, true},   {"text", open_text, false}, {"rows", open_made, true},
+    {"csv", open_csv, true}, {"npz", open_npz, false},   {"npy", open_npy, true},
+    {"idx", open_idx, true}, {"text", open_text, false}, {"rows", open_made, true},
 };
 
 bool source_open(Load *l, const char *const *files, uint32_t n) {

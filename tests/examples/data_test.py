@@ -320,6 +320,23 @@ def own_rows():
     assert "the rows of dataset 'd' are made by the program" in error, error
 
 
+def ir_text():
+    """Made rows in the IR's text: a function of the file, the same rows."""
+    d = """hyper s: f32 = 2;
+        dataset d = moons(n=40, seed=3, split=0.5, noise=0.2) { x: f32[2] = field(0); y: i32<2> = field(1); }
+        dataset e = rows(n=20, seed=3) { z: f32[2] = normal(); x: f32[2] = s * z; y: i32<2> = 1; }"""
+    text = d + probe.format(split="train", names="x, y", metrics="metric m = mean(x);").replace("valid = d", "valid = e")
+    source, out = write("made.bp", text), []
+    for stage in ("ir", "grad", "opt"):
+        ir = run(bpc, f"--emit={stage}", source).stdout
+        assert run(bpc, f"--emit={stage}", write(f"made.{stage}.bp", ir)).stdout == ir, stage
+    for name in ("made", "made.ir", "made.opt"):
+        run(bpc, "run", t.path(name + ".bp"), "--", "--out", t.path("made"), "--progress=none")
+        rows = [json.loads(line) for line in open(t.path("made/metrics.jsonl"))]
+        out.append([(r["loss"], r["m"]) for r in rows])
+    assert out[0] == out[1] == out[2] and len(out[0]) == 2, out
+
+
 # ---- which datasets are read ----
 
 def unused():
@@ -341,6 +358,7 @@ t.check("small texts", small_texts)
 t.check("parts", parts)
 t.check("made rows", made)
 t.check("own rows", own_rows)
+t.check("made rows as IR", ir_text)
 t.check("unused datasets", unused)
 real = [same_rows, mnist, diabetes, wine, categories, shakespeare, names]
 if os.path.isdir(shared):

@@ -10,7 +10,8 @@ typedef struct Bytes {
     const char *at;
     size_t len;
 } Bytes;
-#define BYTES(literal) {literal, sizeof(literal) - 1}
+#define BYTES(literal) \
+    { literal, sizeof(literal) - 1 }
 
 /* ---- named files ---- */
 
@@ -24,13 +25,15 @@ static const Hostile files[] = {
     {"empty", "csv", BYTES(""), ":1:1: error: the file has no rows"},
     {"only a header", "csv", BYTES("a,b\n1,2\nx,y\n"), ":3:1: error: 'x' is not a number"},
     {"a row too short", "csv", BYTES("1,2\n3\n"), ":2:1: error: 1 cells, the rows before have 2"},
-    {"a row too long", "csv", BYTES("1,2\n3,4,5\n"), ":2:1: error: 3 cells, the rows before have 2"},
+    {"a row too long", "csv", BYTES("1,2\n3,4,5\n"),
+     ":2:1: error: 3 cells, the rows before have 2"},
     {"a quote without end", "csv", BYTES("1,2\n3,\"4\n5,6\n"),
      ":2:3: error: the cell is not one text in quotes"},
     {"text after a quote", "csv", BYTES("1,2\n\"3\"x,4\n"),
      ":2:1: error: the cell is not one text in quotes"},
     {"a NUL", "csv", BYTES("1,2\n3,4\0\n"), ":2:3: error: '4' is not a number"},
-    {"binary", "csv", BYTES("\x7f\x45LF\x01\x02,\xff\n"), ":1:1: error: '\x7f\x45LF\x01\x02' is not"},
+    {"binary", "csv", BYTES("\x7f\x45LF\x01\x02,\xff\n"),
+     ":1:1: error: '\x7f\x45LF\x01\x02' is not"},
     {"one column", "csv", BYTES("1\n2\n"), ": error: field 'x': column 1 does not exist"},
     {"empty", "npy", BYTES(""), ": error: not an npy file"},
     {"wrong magic", "npy", BYTES("\x93NUMPZ\1\0\2\0{}"), ": error: not an npy file"},
@@ -41,18 +44,14 @@ static const Hostile files[] = {
     {"no header", "npy", BYTES("{}\n"), ": error: no descr"},
     {"objects", "npy", BYTES("{'descr': '|O', 'shape': (2,), }\n"),
      ": error: its element type is not supported"},
-    {"records", "npy", BYTES("{'descr': [('a', '<f4')], 'shape': (2,), }\n"),
-     ": error: no descr"},
+    {"records", "npy", BYTES("{'descr': [('a', '<f4')], 'shape': (2,), }\n"), ": error: no descr"},
     {"a size of minus one", "npy", BYTES("{'descr': '<f4', 'shape': (-1,), }\n"),
      ": error: a broken shape"},
-    {"2^62 rows", "npy",
-     BYTES("{'descr': '<f4', 'shape': (4611686018427387904, 2), }\n"),
+    {"2^62 rows", "npy", BYTES("{'descr': '<f4', 'shape': (4611686018427387904, 2), }\n"),
      ": error: its size overflows"},
-    {"2^61 rows", "npy",
-     BYTES("{'descr': '<f8', 'shape': (2305843009213693952,), }\n"),
+    {"2^61 rows", "npy", BYTES("{'descr': '<f8', 'shape': (2305843009213693952,), }\n"),
      ": error: the data is not as long as the shape says"},
-    {"10^9 rows of 4 bytes", "npy",
-     BYTES("{'descr': '<f4', 'shape': (1000000000,)}\nabcd"),
+    {"10^9 rows of 4 bytes", "npy", BYTES("{'descr': '<f4', 'shape': (1000000000,)}\nabcd"),
      ": error: the data is not as long as the shape says"},
     {"20 dimensions", "npy",
      BYTES("{'descr': '<f4', 'shape': (1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1)}\nabcd"),
@@ -67,8 +66,7 @@ static const Hostile files[] = {
      ": error: not an idx file (unknown element type)"},
     {"255 dimensions", "idx", BYTES("\0\0\x08\xff\0\0\0\1a"), ": error: the header is cut off"},
     {"no dimension", "idx", BYTES("\0\0\x08\0a"), ": error: a single number, not rows"},
-    {"2^96 numbers", "idx",
-     BYTES("\0\0\x08\3\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xffz"),
+    {"2^96 numbers", "idx", BYTES("\0\0\x08\3\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xffz"),
      ": error: its size overflows"},
     {"2^32 rows of one byte", "idx", BYTES("\0\0\x08\1\xff\xff\xff\xffz"),
      ": error: the data is not as long as the shape says"},
@@ -80,8 +78,7 @@ static const Hostile files[] = {
     {"empty zip", "npz", BYTES("PK\5\6\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
      ": error: not an npz (zip) file"},
     {"60,000 entries in no bytes", "npz",
-     BYTES("PK\5\6\0\0\0\0\x60\xea\x60\xea\0\0\0\0\0\0\0\0\0\0"),
-     ": error: not an npz (zip) file"},
+     BYTES("PK\5\6\0\0\0\0\x60\xea\x60\xea\0\0\0\0\0\0\0\0\0\0"), ": error: not an npz (zip) file"},
     {"empty", "text", BYTES(""), ":1:1: error: the file is empty"},
     {"too many bytes", "text", BYTES("abcdef"),
      "field 'x': '%s' has 6 distinct bytes, more than i32<5>[2] holds"},
