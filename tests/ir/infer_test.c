@@ -17,6 +17,7 @@ static const Case accepted[] = {
     {Op_abs, "f64", "", NULL, "f64"},
     {Op_exp, "bf16[3]", "", NULL, "bf16[3]"},
     {Op_not, "bool[3]", "", NULL, "bool[3]"},
+    {Op_opt_barrier, "i32<5>[3]", "", NULL, "i32<5>[3]"},
     {Op_isnan, "f32[3]", "", NULL, "bool[3]"},
     {Op_cast, "i32[3]", "", "f32", "f32[3]"},
     {Op_cast, "f32[3]", "", "i32<10>", "i32<10>[3]"},
