@@ -271,6 +271,19 @@ Value lower_builtin(Frame *f, const Expr *e, Sym name, const Want *want);
 Value emit_op(Frame *f, Loc loc, Op op, const Value *args, uint32_t n, Attr *attrs,
               const Type *given, const Dim *dims);
 Val frame_key(Frame *f);
+/* The argument of that name, else the positional one at the position, or NULL. */
+const Expr *named_arg(const Expr *e, const char *name, uint32_t position);
+
+/* ---- lower_parts.c, lower_einsum.c: near-primitives of the table in lower_builtin.c ---- */
+Value near_concat(Frame *f, const Expr *e, Sym name, const Want *want);
+Value near_stack(Frame *f, const Expr *e, Sym name, const Want *want);
+Value near_split(Frame *f, const Expr *e, Sym name, const Want *want);
+Value near_unstack(Frame *f, const Expr *e, Sym name, const Want *want);
+Value near_randint(Frame *f, const Expr *e, Sym name, const Want *want);
+Value near_pad(Frame *f, const Expr *e, Sym name, const Want *want);
+/* An operation with operands by position and attributes by name. */
+Value op_call(Frame *f, const Expr *e, Op op);
+Value near_einsum(Frame *f, const Expr *e, Sym name, const Want *want);
 
 /* ---- lower_call.c ---- */
 Value lower_call(Frame *f, const Expr *e, const Want *want);

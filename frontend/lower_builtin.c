@@ -199,7 +199,7 @@ static const Dim *result_dims(Frame *f, const OpCall *c) {
     return NULL;
 }
 
-static Value op_call(Frame *f, const Expr *e, Op op) {
+Value op_call(Frame *f, const Expr *e, Op op) {
     OpCall c = {.info = &op_info[op], .op = op};
     if (!bind_operands(f, e, &c) || !bind_attrs(f, e, &c)) return v_error();
     b_at(f->b, e->loc, NULL);
@@ -221,7 +221,7 @@ static Value op_call(Frame *f, const Expr *e, Op op) {
 
 /* ---- near-primitives ---- */
 
-static const Expr *named_arg(const Expr *e, const char *name, uint32_t position) {
+const Expr *named_arg(const Expr *e, const char *name, uint32_t position) {
     uint32_t seen = 0;
     for (uint32_t i = 0; i < e->args.len; i++) {
         const Arg *a = &e->args.data[i];
@@ -327,28 +327,6 @@ static Value near_iota(Frame *f, const Expr *e, Sym name, const Want *want) {
     return emit_op(f, e->loc, Op_iota, NULL, 0, &attr, NULL, dim);
 }
 
-/* concat([a, b], axis=0) */
-static Value near_concat(Frame *f, const Expr *e, Sym name, const Want *want) {
-    (void)name, (void)want;
-    const Expr *list = named_arg(e, "xs", 0), *axis = named_arg(e, "axis", 1);
-    Value v = list ? lower_expr(f, list, NULL) : v_error();
-    if (v.kind != VList || !v.n) {
-        if (!list || v.kind != VError) {
-            diag_error(f->fr->cx, e->loc, "concat needs a list of tensors: concat([a, b])");
-        }
-        return v_error();
-    }
-    int64_t at = 0;
-    if (axis && !eval_int(f, axis, &at, "axis")) return v_error();
-    for (uint32_t i = 0; i < v.n; i++) {
-        v.elems[i] = v_materialise(f, list->loc, v.elems[i], -1, NULL);
-        if (v.elems[i].kind == VError) return v_error();
-    }
-    if (at < 0) at += v_type(f, v.elems[0]).shape->rank;
-    Attr attr = attr_int(at);
-    return emit_op(f, e->loc, Op_concat, v.elems, v.n, &attr, NULL, NULL);
-}
-
 /* cast_to(v, x): v with the type of x's elements; what the rule of a cast needs. */
 static Value near_cast_to(Frame *f, const Expr *e, Sym name, const Want *want) {
     (void)name, (void)want;
@@ -370,41 +348,28 @@ static const struct {
 } near_primitives[] = {
     {"zeros", near_zeros},     {"ones", near_zeros},      {"full", near_full},
     {"iota", near_iota},       {"uniform", near_uniform}, {"concat", near_concat},
-    {"cast_to", near_cast_to},
+    {"cast_to", near_cast_to}, {"stack", near_stack},     {"split", near_split},
+    {"unstack", near_unstack}, {"randint", near_randint}, {"einsum", near_einsum},
+    {"pad", near_pad},
 };
 
 /* What the language and its library name and this version does not have. */
 static const char *const later[] = {
-    "einsum",
     "conv",
-    "randint",
-    "split",
-    "unstack",
-    "stack",
     "total",
     "decode",
     "params",
-    "scan",
-    "while",
     "conv1d",
     "conv2d",
     "conv_transpose2d",
     "max_pool2d",
     "avg_pool2d",
-    "layer_norm",
-    "rms_norm",
-    "causal_mask",
-    "attention",
-    "norm",
-    "var",
-    "top_k_accuracy",
     "confusion",
     "precision",
     "recall",
     "f1",
     "auc",
     "r2",
-    "orthogonal",
     "step_decay",
     "one_cycle",
     "exponential",
@@ -416,14 +381,6 @@ static const char *const later[] = {
     "Conv1d",
     "Conv2d",
     "BatchNorm",
-    "LayerNorm",
-    "RMSNorm",
-    "Embedding",
-    "MultiHeadAttention",
-    "TransformerBlock",
-    "RNN",
-    "GRU",
-    "LSTM",
     "rmsprop",
     "adagrad",
     "lamb",

@@ -58,7 +58,6 @@ static bool cut_axis(Frame *f, const Expr *s, Value x, Cut *c) {
     } else {
         Value v = lower_expr(f, s, NULL);
         if (v.kind == VError) return false;
-        if (v.kind == VTensor) return not_supported(f, s->loc, "an index known at run time only");
         if (v.kind != VInt) {
             diag_error(cx, s->loc, "a subscript is an integer, a slice or '...', this is %s",
                        v_describe(f, v));
@@ -79,8 +78,52 @@ static bool cut_axis(Frame *f, const Expr *s, Value x, Cut *c) {
     return true;
 }
 
+/* x without the axis, at a run-time index. */
+static Value pick_along(Frame *f, Loc loc, Value x, uint32_t axis, Value i) {
+    uint32_t rank = v_type(f, x).shape->rank, n = 0;
+    Type t = v_type(f, i);
+    if (t.dt != I32 || t.shape->rank || t.range != x.dims[axis].n) {
+        diag_error(f->fr->cx, loc,
+                   "a run-time index into an axis of length %lld is an i32<%lld>, this is %s",
+                   (long long)x.dims[axis].n, (long long)x.dims[axis].n, v_describe(f, i));
+        return v_error();
+    }
+    Dim *dims = NEW_ARRAY(f->fr->cx->arena, Dim, rank);
+    for (uint32_t d = 0; d < rank; d++) {
+        if (d != axis) dims[n++] = x.dims[d];
+    }
+    Attr attr = attr_int(axis);
+    return emit_op(f, loc, Op_gather, (Value[]){x, i}, 2, &attr, NULL, dims);
+}
+
+/* Run-time subscripts first, from the last to the first: e without them, and what is left of x. */
+static Expr *run_time_subscripts(Frame *f, const Expr *e, Value *x) {
+    Cx *cx = f->fr->cx;
+    uint32_t rank = v_type(f, *x).shape->rank;
+    Expr *rest = NEW(cx->arena, Expr);
+    Value *found = NEW_ARRAY(cx->arena, Value, rank);
+    uint32_t *axis = NEW_ARRAY(cx->arena, uint32_t, rank), n = 0, at = 0;
+    *rest = *e;
+    memset(&rest->args, 0, sizeof rest->args);
+    for (uint32_t i = 0; i < e->args.len; i++) {
+        const Arg *a = &e->args.data[i];
+        ExprKind k = a->value->kind;
+        if (k == ExDots && rank + i + 1 >= e->args.len) at = rank - (e->args.len - i - 1) - 1;
+        bool open = !a->name && k != ExDots && k != ExSlice && k != ExInt && at < rank;
+        Value v = open ? lower_expr(f, a->value, NULL) : v_error();
+        if (open && v.kind == VError) *x = v;
+        if (v.kind == VTensor) found[n] = v, axis[n++] = at;
+        else vec_push(cx->arena, &rest->args, *a);
+        at++;
+    }
+    while (n-- > 0 && x->kind == VTensor) *x = pick_along(f, e->loc, *x, axis[n], found[n]);
+    return rest;
+}
+
 static Value index_tensor(Frame *f, const Expr *e, Value x) {
     Cx *cx = f->fr->cx;
+    e = run_time_subscripts(f, e, &x);
+    if (x.kind != VTensor || !e->args.len) return x;
     uint32_t rank = v_type(f, x).shape->rank;
     Cut c = {NEW_ARRAY(cx->arena, int64_t, rank), NEW_ARRAY(cx->arena, int64_t, rank),
              NEW_ARRAY(cx->arena, int64_t, rank), NEW_ARRAY(cx->arena, bool, rank), 0};
