@@ -197,10 +197,15 @@ static bool read_setting(Front *fr, Dataset *d, const Arg *a, unsigned kind) {
 /* ---- sources ---- */
 
 static void unknown_source(Front *fr, const Expr *e) {
-    const char *names[LEN(sources)];
-    for (size_t i = 0; i < LEN(sources); i++) names[i] = sources[i].name;
+    VEC(const char *) names = {0};
+    for (size_t i = 0; i < LEN(sources); i++)
+        vec_push(fr->cx->arena, &names, sources[i].name);
+    for (uint32_t i = 0; i < fr->globals.len; i++) {
+        const Item *item = fr->globals.data[i].item;
+        if (item->kind == ItFn) vec_push(fr->cx->arena, &names, item->name);
+    }
     const char *near = e->kind == ExCall && e->x->kind == ExName
-                           ? nearest_name(e->x->name, names, LEN(sources))
+                           ? nearest_name(e->x->name, names.data, names.len)
                            : NULL;
     diag_error(fr->cx, e->loc,
                "a dataset is made by csv(...), npz(...), npy(...), idx(...), text(...), rows(...) "

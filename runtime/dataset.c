@@ -21,8 +21,8 @@ static bool check_element(const Load *l, MfType t, double v, int64_t row, int64_
     double high = t.range          ? (double)(t.range - 1)
                   : t.dt == MfI32  ? INT32_MAX
                   : t.dt == MfBool ? 1
-                                   : 0x1p53;
-    double low = t.range || t.dt == MfBool ? 0 : t.dt == MfI32 ? INT32_MIN : -0x1p53;
+                                   : 0x1p53 - 1; /* as far as a double counts */
+    double low = t.range || t.dt == MfBool ? 0 : t.dt == MfI32 ? INT32_MIN : 1 - 0x1p53;
     if (v >= low && v <= high) return true;
     return row_error(l, row, c,
                      t.range

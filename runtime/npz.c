@@ -90,6 +90,21 @@ static const char *read_entry(Arena *a, unzFile z, uint64_t *budget, Array *out)
     return npy_parse(a, bytes, len, out);
 }
 
+static int by_name(const void *x, const void *y) {
+    return strcmp(*(const char *const *)x, *(const char *const *)y);
+}
+
+/* A name that two entries have, or NULL. */
+static const char *twice(Arena *a, const Npz *z) {
+    const char **names = NEW_ARRAY(a, const char *, z->n);
+    for (uint32_t i = 0; i < z->n; i++) names[i] = z->arrays[i].name;
+    qsort(names, z->n, sizeof *names, by_name);
+    for (uint32_t i = 1; i < z->n; i++) {
+        if (!strcmp(names[i - 1], names[i])) return names[i];
+    }
+    return NULL;
+}
+
 bool npz_read(Arena *a, const char *path, Npz *out, Text *err) {
     *out = (Npz){.path = path};
     size_t len;
@@ -114,6 +129,11 @@ bool npz_read(Arena *a, const char *path, Npz *out, Text *err) {
     }
     if (z) unzClose(z);
     if (!wrong && (!out->n || out->n != info.number_entry)) wrong = "the directory is cut off";
+    const char *again = wrong ? NULL : twice(a, out);
+    if (again) {
+        text_add(err, "%s: error: two arrays are named '%s'", path, again);
+        return false;
+    }
     if (!wrong) return true;
     const char *name = out->n ? out->arrays[out->n - 1].name : NULL;
     text_add(err, "%s: error: %s%s%s", path, name ? name : "", name ? ": " : "", wrong);

@@ -151,7 +151,7 @@ def parts():
 # ---- tables ----
 
 def diabetes():
-    d = (f'dataset d = csv("{data("diabetes_data_raw.csv.gz")}", "{data("diabetes_target.csv.gz")}", sep=" ") '
+    d = (f'dataset d = csv(("{data("diabetes_data_raw.csv.gz")}", "{data("diabetes_target.csv.gz")}"), sep=" ") '
          "{ x: f32[2, 5] = cols(0..10); y: f32 = col(10); }")
     seen = looked(d, "x, y", {"x": "mean(x)", "y": "mean(y)"})
     rows = [[float(v) for v in r.split()] for r in gzip.open(data("diabetes_data_raw.csv.gz"), "rt")]

@@ -126,6 +126,19 @@ static void test_npz(void **state) {
     assert_non_null(strstr(taken_error(f), "shape"));
 }
 
+static void test_npz_names(void **state) {
+    Files *f = *state;
+    static float x[1];
+    Array arrays[] = {{"x", {MfF32, 0, 0, 1, NULL}, x}, {"x", {MfF32, 0, 0, 1, NULL}, x}};
+    const char *path = arena_printf(f->a, "%s/a.npz", f->dir);
+    assert_true(npz_write(f->a, path, arrays, 2, &f->err));
+    Npz z;
+    assert_false(npz_read(f->a, path, &z, &f->err));
+    assert_non_null(strstr(taken_error(f), "two arrays are named 'x'"));
+    assert_false(npz_read(f->a, f->dir, &z, &f->err)); /* a folder */
+    assert_non_null(strstr(taken_error(f), "cannot read"));
+}
+
 static void test_hostile_npz(void **state) {
     Files *f = *state;
     FILE *in = fopen(make_npz(f), "rb");
@@ -258,6 +271,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_csv_errors, open_files, close_files),
         cmocka_unit_test_setup_teardown(test_gzip, open_files, close_files),
         cmocka_unit_test_setup_teardown(test_npz, open_files, close_files),
+        cmocka_unit_test_setup_teardown(test_npz_names, open_files, close_files),
         cmocka_unit_test_setup_teardown(test_hostile_npz, open_files, close_files),
         cmocka_unit_test_setup_teardown(test_dataset, open_files, close_files),
         cmocka_unit_test_setup_teardown(test_labels, open_files, close_files),
