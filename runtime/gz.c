@@ -29,8 +29,13 @@ char *file_read(Arena *a, const char *path, size_t *len, Text *err) {
         int got = gzread(f, data + n, (unsigned)(cap - n < Piece ? cap - n : Piece));
         int code = Z_OK;
         if (got < 0) {
-            wrong = gzerror(f, &code);
-            if (code == Z_ERRNO) wrong = strerror(errno);
+            wrong = gzerror(f, &code); /* "PATH: text", gone with f */
+            size_t prefix = strlen(path);
+            if (code == Z_ERRNO)
+                wrong = strerror(errno);
+            else if (!strncmp(wrong, path, prefix) && wrong[prefix] == ':')
+                wrong += prefix + 2;
+            wrong = arena_strndup(a, wrong, strlen(wrong));
             break;
         }
         n += (size_t)got;

@@ -84,7 +84,7 @@ static const Hostile files[] = {
      "field 'x': '%s' has 6 distinct bytes, more than i32<5>[2] holds"},
     {"gzip of nothing", "text", BYTES("\x1f\x8b\x08"), ": error: cannot read: "},
     {"broken gzip", "text", BYTES("\x1f\x8b\x08\0\0\0\0\0\0\3garbage and more of it"),
-     ": error: cannot read: "},
+     ": error: cannot read: invalid block type"},
 };
 
 /* An npy may be given without magic and length: a header that ends with its line, then the data. */
