@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <spawn.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -63,8 +64,22 @@ static bool run_command(const Options *o, const char **argv) {
     return false;
 }
 
+/* The file that an output goes to, through links; NULL if it is there and no file. */
+static const char *regular_file(const Options *o, const char *out) {
+    struct stat st;
+    char real[PATH_MAX];
+    if (stat(out, &st)) return out;
+    if (!S_ISREG(st.st_mode)) {
+        diag_error(o->cx, (Loc){0}, "'%s' is no regular file", out);
+        return NULL;
+    }
+    return realpath(out, real) ? arena_printf(o->cx->arena, "%s", real) : out;
+}
+
 /* Links into a temporary name first: a failed run leaves no half file. */
 static bool link_output(const Options *o, const char *object, const char *out) {
+    out = regular_file(o, out);
+    if (!out) return false;
     const char *argv[16], *temp = arena_printf(o->cx->arena, "%s.tmp%d", out, (int)getpid());
     int n = 0;
     argv[n++] = "cc";

@@ -10,6 +10,7 @@ typedef struct Check {
     Arena *a; /* of tensors */
     uint64_t key;
     uint32_t failures;
+    VEC(Sym) surrogates; /* operations and functions with a rule that is no derivative */
     VEC(Sym) done; /* rules checked, by name and ranks */
 } Check;
 
@@ -34,6 +35,8 @@ void report_row(Check *c, bool ok, const char *what, double error);
 
 /* ---- check_rules.c: every rule that the functions differentiated use ---- */
 void check_rules(Check *c, const Fn *fn);
+/* Whether a rule that is no derivative takes part in fn; check_rules has seen it. */
+bool uses_surrogate(const Check *c, const Fn *fn);
 
 /* ---- check_locate.c ---- */
 /* The first instruction of d, a derivative of f by op, that differs from what the rules give. */

@@ -54,6 +54,7 @@ static void judge(const Use *u, const char *label, Loc line, double analytic, do
                   double scale) {
     double error = relative_error(analytic, numeric, scale);
     bool ok = error <= GATE_RULE || u->rule->surrogate;
+    if (u->rule->surrogate) vec_push(u->c->p->cx->arena, &u->c->surrogates, u->name);
     report_row(u->c, ok,
                u->rule->surrogate ? arena_printf(u->c->a, "%s (surrogate)", label) : label, error);
     if (!ok) fail_rule(u, label, line, analytic, numeric);
@@ -214,4 +215,19 @@ void check_rules(Check *c, const Fn *fn) {
         check_use(&u, call ? DomAny : op_info[ins->op].domain);
         if (callee) check_rules(c, callee);
     }
+}
+
+bool uses_surrogate(const Check *c, const Fn *fn) {
+    for (Val v = fn->nparams; v < fn->ins.len; v++) {
+        const Ins *ins = &fn->ins.data[v];
+        Sym name = ins->op == Op_call ? ins->attrs[0].s : sym(c->p->cx, op_info[ins->op].name);
+        for (uint32_t i = 0; i < c->surrogates.len; i++) {
+            if (c->surrogates.data[i] == name) return true;
+        }
+        for (int k = 0; k < op_info[ins->op].nattrs; k++) {
+            bool refers = ins->attrs[k].kind == AttrFn;
+            if (refers && uses_surrogate(c, program_fn(c->p, ins->attrs[k].s))) return true;
+        }
+    }
+    return false;
 }

@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 
 void lex_advance(Lex *l, Loc *loc, const char *text, size_t n) {
@@ -54,9 +55,10 @@ void lex_bad_byte(Lex *l, const Loc *loc, unsigned char byte) {
     l->fatal |= byte == 0;
 }
 
-double lex_float(Lex *l, const char *text) {
-    (void)l;
-    return strtod(text, NULL);
+double lex_float(Lex *l, const Loc *loc, const char *text) {
+    double v = strtod(text, NULL);
+    if (isinf(v)) diag_error(l->cx, *loc, "%s is too large for f64; infinity is inf", text);
+    return v;
 }
 
 int64_t lex_int(Lex *l, const Loc *loc, const char *text) {

@@ -366,6 +366,10 @@ void lower_branches(Frame *f, const Stmt *st, Value c);
 Fn *front_rule(Program *p, RuleKind kind, Sym name, const Ins *site, const Type *args,
                const Type *results, uint32_t nresults);
 
+/* ---- check_items.c ---- */
+void check_items(Front *fr);
+bool is_rule(const Item *item); /* backward or forward */
+
 /* ---- lower_data.c ---- */
 Dataset *lower_dataset(Front *fr, const Item *item);
 Dataset *find_dataset(Front *fr, Sym name);

@@ -64,38 +64,6 @@ static void load_std(Front *fr) {
     }
 }
 
-/* ---- names that are defined twice ---- */
-
-static bool is_rule(const Item *item) {
-    return item->kind == ItBackward || item->kind == ItForward;
-}
-
-static uint32_t by_position(const Item *item) {
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < item->formals.len; i++) n += !item->formals.data[i].init;
-    return n;
-}
-
-static bool clash(const Item *a, const Item *b) {
-    if (a->name != b->name || !a->name) return false;
-    if (a->kind == ItImport || b->kind == ItImport) return false;
-    if (is_rule(a) || is_rule(b)) return a->kind == b->kind && a->formals.len == b->formals.len;
-    if (a->kind == ItFn && b->kind == ItFn) return by_position(a) == by_position(b);
-    return true;
-}
-
-static void check_twice(Front *fr) {
-    for (uint32_t i = 0; i < fr->order.len; i++) {
-        for (uint32_t k = 0; k < i; k++) {
-            const Item *a = fr->order.data[k], *b = fr->order.data[i];
-            if (!clash(a, b)) continue;
-            diag_error(fr->cx, b->name_loc, "'%s' is defined twice", b->name);
-            diag_note(fr->cx, a->name_loc, "the first definition is here");
-            break;
-        }
-    }
-}
-
 /* ---- const and hyper ---- */
 
 static const char *define_of(const Front *fr, Sym name) {
@@ -257,7 +225,10 @@ static void lower_entry(Front *fr, const Item *item, bool keep) {
     fn->loc = item->name_loc;
     fn->doc = item->doc;
     fn->exported = true;
-    if (program_fn(fr->p, item->name)) BUG(cx, "'%s' is lowered twice", item->name);
+    if (program_fn(fr->p, item->name)) {
+        if (!cx->errors) BUG(cx, "'%s' is lowered twice", item->name);
+        return;
+    }
     fn->name = item->name;
     program_add(fr->p, fn);
 }
@@ -338,7 +309,7 @@ static bool is_ir_text(const Front *fr) {
 }
 
 static void lower_declarations(Front *fr) {
-    check_twice(fr);
+    check_items(fr);
     check_defines(fr);
     for (uint32_t i = 0; i < fr->order.len; i++) {
         const Item *item = fr->order.data[i];
@@ -442,6 +413,8 @@ static Program *load_unit(Cx *cx, const Unit *u, const FrontOptions *o) {
         .fr = fr, .root = constants, .b = constants->b, .real = p->real, .training = o->check};
     scope_push(&fr->top);
     fr->init = root_new(fr, sym(cx, "init_state"));
+    char real[PATH_MAX];
+    vec_push(cx->arena, &fr->imported, sym(cx, realpath(u->file, real) ? real : u->file));
     add_items(fr, u, false);
     load_imports(fr, u);
     load_std(fr);

@@ -125,7 +125,12 @@ static bool eval_spread(Frame *f, const DimX *d, Value *out) {
 
 static bool eval_range(Frame *f, const TypeX *t, int64_t *range) {
     *range = 0;
-    return !t->range || eval_int(f, t->range, range, "the range of an integer type");
+    if (!t->range) return true;
+    if (!eval_int(f, t->range, range, "the range of an integer type")) return false;
+    if (*range > 0 && *range <= INT32_MAX) return true;
+    diag_error(f->fr->cx, t->range->loc, "i32<V> holds 0 to V - 1; V = %lld is none",
+               (long long)*range);
+    return false;
 }
 
 bool eval_type(Frame *f, const TypeX *t, Want *out) {

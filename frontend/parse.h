@@ -30,7 +30,7 @@ int lex_token(Lex *l, int kind);
 void lex_error(Lex *l, const Loc *loc, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void lex_bad_dot(Lex *l, const Loc *loc, const char *text);
 void lex_bad_byte(Lex *l, const Loc *loc, unsigned char byte);
-double lex_float(Lex *l, const char *text);
+double lex_float(Lex *l, const Loc *loc, const char *text);
 int64_t lex_int(Lex *l, const Loc *loc, const char *text);
 int lex_word(Lex *l, union BP_STYPE *value, const char *text, size_t n);
 bool lex_doc(Lex *l, union BP_STYPE *value, const char *text, size_t n);

@@ -134,6 +134,9 @@ const char *v_describe(Frame *f, Value v) {
     return "an error";
 }
 
+/* What no machine holds is a slip of the pen: 2^44 elements. */
+static const int64_t MaxElements = INT64_C(1) << 44;
+
 const Shape *dims_shape(Frame *f, Loc loc, const Dim *dims, uint32_t rank) {
     int64_t *n = NEW_ARRAY(f->fr->cx->arena, int64_t, rank);
     for (uint32_t i = 0; i < rank; i++) {
@@ -144,6 +147,7 @@ const Shape *dims_shape(Frame *f, Loc loc, const Dim *dims, uint32_t rank) {
         n[i] = dims[i].n;
     }
     const Shape *s = shape_of(f->fr->cx, n, rank);
+    if (s && s->size > MaxElements) s = NULL;
     if (!s) diag_error(f->fr->cx, loc, "a tensor of this size does not fit into memory");
     return s;
 }
@@ -181,6 +185,11 @@ static bool literal_fits(Frame *f, Loc loc, Value v, DType dt, int64_t range) {
     Cx *cx = f->fr->cx;
     if (v.kind == VFloat && !dtype_is_float(dt)) {
         diag_error(cx, loc, "%g is not an integer, but %s is needed", v.f, dtype_name(dt));
+        return false;
+    }
+    bool narrow = dt == F32 || dt == BF16;
+    if (v.kind == VFloat && narrow && isfinite(v.f) && !isfinite((float)v.f)) {
+        diag_error(cx, loc, "%g does not fit %s", v.f, dtype_name(dt));
         return false;
     }
     if ((v.kind == VBool) != (dt == BOOL)) {

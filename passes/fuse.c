@@ -175,7 +175,7 @@ static void find_stored(Fuse *f) {
         const Demand *d = &demand[v];
         uint32_t cost = cost_of(f, v);
         bool twice = d->moved && d->uses > 1 && cost > CheapCost;
-        f->stored[v] = d->memory || fuse_is_root(f, v);
+        f->stored[v] = d->memory || fuse_is_root(f, v) || cost > MaxCost;
         if (!fuse_ins(f, v)->type.shape) f->stored[v] = false; /* its results are */
         if (!is_renaming(f, v)) f->stored[v] |= twice || (d->once && cost > 0);
         if (fuse_ins(f, v)->op == Op_reshape) f->stored[v] = false;

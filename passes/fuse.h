@@ -10,6 +10,7 @@
 enum {
     CheapCost = 2,    /* operations per element that may be done again in a second kernel */
     CheapReaders = 8, /* and in so many kernels */
+    MaxCost = 200,    /* operations per element in one go: code is nested and grows so much */
     MaxStored = 48,   /* values that a kernel stores */
 };
 

@@ -7,6 +7,7 @@
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -83,6 +84,10 @@ Exit log_open(Run *r, Log *log, int64_t rows) {
     const char *path = arena_printf(r->arena, "%s/metrics.jsonl", r->dir);
     log->fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (log->fd < 0) return run_error(r, ExitData, "cannot write %s: %s", path, strerror(errno));
+    if (flock(log->fd, LOCK_EX | LOCK_NB)) {
+        return run_error(r, ExitData, "another run writes to '%s'; --out names another folder",
+                         r->dir);
+    }
     log->bar = r->o.progress == ProgressAuto && isatty(STDERR_FILENO);
     log->quiet = r->o.progress == ProgressNone;
     log->started = now_seconds();

@@ -203,6 +203,9 @@ static bool parse_option(Options *o, Arena *a, const Manifest *m, int argc, char
     if (!text && next) {
         if (*i + 1 == argc) return usage(o, "--%.*s needs a value", (int)len, name);
         text = argv[++*i];
+        if (!strncmp(text, "--", 2)) {
+            return usage(o, "--%.*s needs a value; '%s' is an option", (int)len, name, text);
+        }
     }
     return row ? set_option(o, a, row, text) : set_hyper(o, &m->hypers[hyper], hyper, text);
 }
