@@ -180,7 +180,8 @@ static const char *wrapper_name(const Header *h, const Fn *f) {
         const struct {
             Sym fn;
             const char *word;
-        } parts[] = {{s->step, "step"}, {s->eval, "eval"}, {s->eval_row, "eval_row"}};
+        } parts[] = {{s->step, "step"}, {s->eval, "eval"}, {s->eval_row, "eval_row"},
+                     {s->accum, "accumulate"}, {s->finish, "finish"}, {s->report, "report"}};
         for (size_t k = 0; k < LEN(parts); k++) {
             if (parts[k].fn == f->name) {
                 return arena_printf(a, "%s_%s%s", h->prefix, stage, parts[k].word);

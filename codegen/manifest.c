@@ -169,9 +169,35 @@ static void put_fields(json_t *o, const Program *p, const Stage *s) {
     for (uint32_t i = 0; i < s->metrics.len; i++) {
         json_array_append_new(metrics, text_json(s->metrics.data[i]));
     }
+    json_t *finals = json_array();
+    for (uint32_t i = 0; i < s->finals.len; i++) {
+        json_array_append_new(finals, text_json(s->finals.data[i]));
+    }
+    put(o, "finals", finals);
     put(o, "fields", fields);
     put(o, "binds", binds);
     put(o, "metrics", metrics);
+}
+
+/* Lines of ["text", s], ["value", i] and ["decode", i, dataset]. */
+static json_t *prints_json(const Stage *s) {
+    json_t *lines = json_array();
+    for (uint32_t i = 0; i < s->prints.len; i++) {
+        json_t *line = json_array();
+        for (uint32_t k = 0; k < s->prints.data[i].parts.len; k++) {
+            const PrintPart *part = &s->prints.data[i].parts.data[k];
+            json_t *o = json_array();
+            json_array_append_new(o, text_json(part->text     ? "text"
+                                               : part->decode ? "decode"
+                                                              : "value"));
+            json_array_append_new(o, part->text ? text_json(part->text)
+                                                : json_integer((json_int_t)part->value));
+            if (part->decode) json_array_append_new(o, text_json(part->decode));
+            json_array_append_new(line, o);
+        }
+        json_array_append_new(lines, line);
+    }
+    return lines;
 }
 
 static json_t *stage_json(const Program *p, const Stage *s) {
@@ -184,6 +210,11 @@ static json_t *stage_json(const Program *p, const Stage *s) {
     put_text(o, "step", s->step);
     put_text(o, "eval", s->eval);
     put_text(o, "eval_row", s->eval_row);
+    put_text(o, "accum", s->accum);
+    put_text(o, "finish", s->finish);
+    put_text(o, "report", s->report);
+    put(o, "prints", prints_json(s));
+    put_int(o, "accumulate", s->accumulate);
     put_int(o, "batch", s->batch);
     put_int(o, "epochs", s->epochs);
     put_int(o, "steps", s->steps);

@@ -37,6 +37,7 @@ typedef enum ValueKind {
     VInstance, /* a model or layer */
     VLayers,   /* an array of layers */
     VDataset,
+    VFunction, /* the loss of an optimizer's batch */
 } ValueKind;
 
 typedef struct Value {
@@ -50,6 +51,7 @@ typedef struct Value {
     uint32_t n;         /* VList, VTuple, VLayers */
     struct Value *elems;
     Instance *inst;
+    const struct FnInst *fn; /* VFunction */
 } Value;
 
 /* The type that an expression is asked to have, from a declaration. */
@@ -99,9 +101,22 @@ typedef struct Capture {
     Type type;
     Val v;
 } Capture;
+/* What total(e) means in a function of a train block. */
+typedef enum TotalUse {
+    TotalNone,    /* an error */
+    TotalBatch,   /* e of this batch, kept in the root's totals */
+    TotalFormal,  /* the sum over the evaluation, an argument */
+} TotalUse;
 typedef struct Root {
     Builder *b;
     VEC(Capture) captures;
+    /* of the forward pass of a training step: buffers that it assigned; inner: code of a loop or
+     * branch in such a pass */
+    bool keeps_buffers, inner;
+    VEC(Capture) written;
+    TotalUse total;
+    VEC(Val) totals;
+    Sym stage;
 } Root;
 
 typedef struct Binding {
@@ -111,6 +126,8 @@ typedef struct Binding {
     bool var, used, buffer, quiet;
     bool assigned;
     bool outer; /* from the code around a run-time loop or branch */
+    Sym path;   /* of a module's buffer, or NULL */
+    Sym state;  /* of an optimizer's buffer that is kept, or NULL */
 } Binding;
 typedef struct Scope {
     struct Scope *up;
@@ -186,6 +203,7 @@ typedef struct Front {
     VEC(RuleKey) rules;
     VEC(FnInst *) ruled; /* by fn->name */
     VEC(Instance *) instances;
+    bool bf16;  /* contractions of the train block being lowered */
     Root *init; /* builds the initial state */
     VEC(Val) init_vals;
     VEC(struct {
@@ -256,6 +274,7 @@ Value lower_tensor(Frame *f, const Expr *e, const Want *want);
 /* Broadcasts n operands to one shape; false after a report. */
 bool broadcast_values(Frame *f, const Expr *e, const char *what, Value *v, uint32_t n);
 Value lower_binary_values(Frame *f, const Expr *e, BinOp op, Value a, Value b);
+Val emit_contraction(Frame *f, Op op, const Val *args, uint32_t n, const Attr *attrs);
 /* x ** n for a small literal n is a product, as x * x is. */
 Value lower_power(Frame *f, const Expr *e, Value x, Value n);
 
@@ -318,6 +337,9 @@ void scope_pop(Frame *f);
 Value lower_model(Front *fr, const Item *item);
 Instance *make_instance(Frame *f, const Expr *e, Sym path);
 void lower_param(Frame *f, const Stmt *st);
+/* f for an initialiser, in the function that makes the initial state: compile-time names only. */
+Frame init_frame(Frame *f, Sym path);
+void lower_buffer(Frame *f, const Stmt *st);
 void lower_layer(Frame *f, const Stmt *st);
 /* A formal of the root by its path, made when first asked for. */
 Val capture(Root *r, Front *fr, Sym path, Type type);
@@ -327,6 +349,8 @@ void state_add(Front *fr, Sym path, Type type, bool trainable, Val init);
 
 /* ---- lower_deriv.c ---- */
 bool is_operator(Sym name);
+/* A call of the function value fn. */
+Value call_function(Frame *f, Loc loc, const FnInst *fn, CallArg *args, uint32_t n);
 Value lower_operator(Frame *f, const Expr *call, const Want *want);
 
 /* ---- lower_inst.c ---- */
@@ -354,6 +378,8 @@ void order_params(Front *fr, Fn *fn, const Val *params, uint32_t n);
 
 /* ---- lower_region.c, lower_loop.c, lower_branch.c ---- */
 Val body_key(Body *b);
+/* Whether the assignment of a module's buffer counts here; reports one in a loop. */
+bool assigns_buffer(Frame *f, const Binding *b, Loc loc);
 /* Reports the assignment of a name from outside of a loop. */
 bool assigns_outer(Frame *f, const Binding *b, Loc loc);
 void lower_scan(Frame *f, const Stmt *st);
@@ -387,15 +413,24 @@ bool lower_field(Front *fr, Dataset *d, const Stmt *st);
 /* digits.x(raw): the field's transform applied to a tensor. */
 Value lower_transform(Frame *f, const Expr *e, Dataset *d, Sym field);
 
-/* ---- lower_train.c, lower_optim.c ---- */
+/* ---- lower_train.c ---- */
 void lower_train(Front *fr, const Item *item);
+
+/* ---- lower_optim.c ---- */
 typedef struct Update {
     Sym path;
     Value p, g, result;
 } Update;
-/* Applies the optimizer expression to every parameter; new buffer values are appended to out. */
-bool lower_optimizer(Frame *f, const Expr *e, Update *updates, uint32_t n,
-                     void (*buffer)(void *data, Sym path, Val v), void *data);
+/* What an optimizer's update is part of. */
+typedef struct UpdateSite {
+    Sym tag; /* of the state of update_all: the stage, with a number behind it if needed */
+    void (*set_state)(void *data, Sym path, Val v);
+    /* The loss of the batch as a function of the n parameters as one vector; NULL after a report. */
+    const FnInst *(*loss)(void *data, Loc loc, const Update *u, uint32_t n);
+    void *data;
+} UpdateSite;
+/* Applies the optimizer expression to every parameter. */
+bool lower_optimizer(Frame *f, const Expr *e, Update *updates, uint32_t n, const UpdateSite *site);
 bool not_supported(Frame *f, Loc loc, const char *what); /* reports; always false */
 
 #endif

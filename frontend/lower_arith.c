@@ -80,6 +80,21 @@ static const Op binop_ops[BinCount] = {
     [BinMod] = Op_mod, [BinPow] = Op_pow, [BinMatmul] = Op_matmul,
 };
 
+/* Under precision = bf16 the operands of f32 contractions are rounded to bf16, sums stay f32. */
+Val emit_contraction(Frame *f, Op op, const Val *args, uint32_t n, const Attr *attrs) {
+    Val low[MaxOperands];
+    bool rounds = f->fr->bf16 && n <= MaxOperands;
+    for (uint32_t i = 0; i < n; i++) rounds &= b_type(f->b, args[i]).dt == F32;
+    if (!rounds) return b_op(f->b, op, args, n, attrs, NULL);
+    for (uint32_t i = 0; i < n; i++) {
+        Type t = {BF16, 0, b_type(f->b, args[i]).shape};
+        low[i] = b_op(f->b, Op_cast, &args[i], 1, NULL, &t);
+    }
+    Val v = b_op(f->b, op, low, n, attrs, NULL);
+    Type wide = {F32, 0, b_type(f->b, v).shape};
+    return b_op(f->b, Op_cast, &v, 1, NULL, &wide);
+}
+
 /* a @ b by NumPy's rules: vectors become matrices, a's leading dimensions fold into rows where b
  * has rank 2. */
 static Value lower_matmul(Frame *f, const Expr *e, Value a, Value b) {
@@ -133,7 +148,7 @@ static Value lower_matmul(Frame *f, const Expr *e, Value a, Value b) {
         operand_notes(f, e, (Value[]){a, b}, 2);
         return v_error();
     }
-    Val r = b_op(f->b, Op_matmul, (Val[]){x, y}, 2, NULL, NULL);
+    Val r = emit_contraction(f, Op_matmul, (Val[]){x, y}, 2, NULL);
     for (uint32_t i = 0; i + 1 < ra; i++) vec_push(ar, &out, a.dims[i]);
     if (rb > 1) vec_push(ar, &out, b.dims[rb - 1]);
     const Shape *s = dims_shape(f, e->loc, out.data, out.len);

@@ -19,7 +19,9 @@ Value emit_op(Frame *f, Loc loc, Op op, const Value *args, uint32_t n, Attr *att
         return v_error();
     }
     b_at(f->b, loc, NULL);
-    return v_tensor(f, b_op(f->b, op, vals, n, q.attrs, given), dims);
+    Val v = op_info[op].cls == ClsContract ? emit_contraction(f, op, vals, n, q.attrs)
+                                           : b_op(f->b, op, vals, n, q.attrs, given);
+    return v_tensor(f, v, dims);
 }
 
 Val frame_key(Frame *f) {
@@ -342,10 +344,40 @@ static Value near_cast_to(Frame *f, const Expr *e, Sym name, const Want *want) {
     return v_tensor(f, b_op(f->b, Op_cast, &v.v, 1, NULL, &t), v.dims);
 }
 
+/* total(e): e summed over an evaluation; see lower_train_body.c. */
+static Value near_total(Frame *f, const Expr *e, Sym name, const Want *want) {
+    (void)name, (void)want;
+    Front *fr = f->fr;
+    Root *r = f->root;
+    if (e->args.len != 1 || r->total == TotalNone) {
+        diag_error(fr->cx, e->loc, e->args.len != 1
+                       ? "total takes one tensor"
+                       : "total(e) stands in a metric or print of train, outside of loops, "
+                         "branches and derivatives");
+        return v_error();
+    }
+    Value v = lower_tensor(f, e->args.data[0].value, NULL);
+    if (v.kind == VError) return v;
+    Type t = v_type(f, v), real = {f->real, 0, t.shape};
+    if (!dtype_is_float(t.dt)) v = v_tensor(f, b_op(f->b, Op_cast, &v.v, 1, NULL, &real), v.dims);
+    uint32_t n = r->totals.len;
+    if (r->total == TotalFormal)
+        v.v = capture(r, fr, sym_fmt(fr->cx, "total.%s.%u", r->stage, n), v_type(f, v));
+    vec_push(fr->cx->arena, &r->totals, v.v);
+    return v;
+}
+
+static Value near_decode(Frame *f, const Expr *e, Sym name, const Want *want) {
+    (void)want;
+    diag_error(f->fr->cx, e->loc, "%s(DATA, ids) stands in a print of train only", name);
+    return v_error();
+}
+
 static const struct {
     const char *name;
     Value (*run)(Frame *, const Expr *, Sym, const Want *);
 } near_primitives[] = {
+    {"total", near_total},     {"decode", near_decode},
     {"zeros", near_zeros},     {"ones", near_zeros},      {"full", near_full},
     {"iota", near_iota},       {"uniform", near_uniform}, {"concat", near_concat},
     {"cast_to", near_cast_to}, {"stack", near_stack},     {"split", near_split},
@@ -356,23 +388,12 @@ static const struct {
 /* What the language and its library name and this version does not have. */
 static const char *const later[] = {
     "conv",
-    "total",
-    "decode",
     "params",
     "conv1d",
     "conv2d",
     "conv_transpose2d",
     "max_pool2d",
     "avg_pool2d",
-    "confusion",
-    "precision",
-    "recall",
-    "f1",
-    "auc",
-    "r2",
-    "step_decay",
-    "one_cycle",
-    "exponential",
     "spirals",
     "moons",
     "blobs",
@@ -380,13 +401,6 @@ static const char *const later[] = {
     "sine",
     "Conv1d",
     "Conv2d",
-    "BatchNorm",
-    "rmsprop",
-    "adagrad",
-    "lamb",
-    "lion",
-    "lbfgs",
-    "newton_cg",
 };
 
 bool comes_later(Frame *f, const Expr *name) {

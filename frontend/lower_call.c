@@ -345,6 +345,11 @@ static Value call_by_name(Frame *f, const Expr *e, const Expr *name, const Args 
         local->used = true;
         return call_instance(f, e, local->value.inst, settings, want);
     }
+    if (local && local->value.kind == VFunction) {
+        uint32_t positional;
+        CallArg *args = evaluate_arguments(f, e, &positional);
+        return call_function(f, e->loc, local->value.fn, args, e->args.len);
+    }
     if (local) {
         local->used = true;
         if (local->value.kind != VError) {

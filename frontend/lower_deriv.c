@@ -197,6 +197,7 @@ static int positional_of(Frame *f, const Expr *e) {
         Value v = lower_expr(f, e, NULL);
         if (v.kind == VError) return -1;
         if (v.kind == VInstance) item = v.inst->module;
+        if (v.kind == VFunction) return (int)v.fn->nformals;
     }
     if (!item) {
         diag_error(f->fr->cx, e->loc, "a derivative operator needs a fn, a model or a layer");
@@ -314,11 +315,42 @@ static FnInst *operator_fn(Frame *f, Loc loc, const Expr *e, CallArg *args, uint
     Text key = {0};
     ast_print_expr(e, &key);
     for (uint32_t i = 0; i < n; i++) value_key(f, args[i].value, &key);
-    text_add(&key, " %s %d", callee->fn->name, f->training);
+    text_add(&key, " %s %d %d", callee->fn->name, f->training, fr->bf16);
     Sym k = sym_n(cx, key.data, key.len);
     free(key.data);
     (void)loc;
     return keep_instance(fr, k, inst, fn, sym_fmt(cx, "%s_%s", callee->fn->name, e->x->name));
+}
+
+/* bound gets the arguments of a function value; they go by position. */
+static bool function_arguments(Frame *f, Loc loc, const FnInst *fn, const CallArg *args, uint32_t n,
+                               Value *bound) {
+    if (n != fn->nformals) {
+        diag_error(f->fr->cx, loc, "this function takes %u argument%s, not %u", fn->nformals,
+                   fn->nformals == 1 ? "" : "s", n);
+        return false;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        Type t = fn->fn->ins.data[fn->ncaptures + i].type;
+        Want want = {t.dt, t.range, t.shape->rank, dims_computed(f->fr, t.shape)};
+        bound[i] = v_coerce(f, args[i].loc, args[i].value, &want,
+                            arena_printf(f->fr->cx->arena, "argument '%s'", fn->formals[i]));
+        if (bound[i].kind != VTensor) return false;
+    }
+    return true;
+}
+
+Value call_function(Frame *f, Loc loc, const FnInst *fn, CallArg *args, uint32_t n) {
+    Arena *a = f->fr->cx->arena;
+    Value *bound = NEW_ARRAY(a, Value, n);
+    if (!function_arguments(f, loc, fn, args, n, bound)) return v_error();
+    uint32_t count;
+    Val *vals = call_values(f, fn, bound, &count);
+    Val *results = NEW_ARRAY(a, Val, fn->nresults);
+    const Dim **dims = NEW_ARRAY(a, const Dim *, fn->nresults);
+    b_at(f->b, loc, NULL);
+    b_call(f->b, fn->fn, vals, count, results);
+    return results_value(f, results, dims, fn->nresults);
 }
 
 static FnInst *resolve_fn(Frame *f, Loc loc, const Expr *e, const OpUse *use, CallArg *args,
@@ -334,6 +366,11 @@ static FnInst *resolve_fn(Frame *f, Loc loc, const Expr *e, const OpUse *use, Ca
         if (g) return instantiate(f, loc, g->item, NULL, settings, args, n, NULL, bound);
     }
     Value v = lower_expr(f, e, NULL);
+    if (v.kind == VFunction) {
+        FnInst *inst = NEW(f->fr->cx->arena, FnInst);
+        *inst = *v.fn;
+        return function_arguments(f, loc, inst, args, n, bound) ? inst : NULL;
+    }
     if (v.kind != VInstance) return NULL;
     return instantiate(f, loc, v.inst->module, v.inst, NULL, args, n, NULL, bound);
 }

@@ -174,6 +174,7 @@ Value lower_index(Frame *f, const Expr *e) {
     case VStr:
     case VInstance:
     case VDataset:
+    case VFunction:
         break;
     }
     diag_error(f->fr->cx, e->loc, "%s has no subscripts", v_describe(f, x));

@@ -120,6 +120,7 @@ void value_key(Frame *f, Value v, Text *t) {
     case VError:
     case VLayers:
     case VDataset:
+    case VFunction:
         break;
     }
 }
@@ -128,7 +129,7 @@ void value_key(Frame *f, Value v, Text *t) {
 static Sym instance_key(Frame *f, const Item *item, const Instance *self, const CallArg *args,
                         uint32_t n) {
     Text t = {0};
-    text_add(&t, "%p %d %d", (const void *)item, f->training, (int)f->real);
+    text_add(&t, "%p %d %d %d", (const void *)item, f->training, (int)f->real, f->fr->bf16);
     if (self) text_add(&t, " @%s", self->path ? self->path : "");
     for (uint32_t i = 0; self && i < self->settings.len; i++) {
         text_add(&t, " [%s=", self->settings.data[i].name);

@@ -138,8 +138,7 @@ void lower_layer(Frame *f, const Stmt *st) {
 
 /* ---- parameters ---- */
 
-/* The initialiser, in the function that makes the initial state: only compile-time names. */
-static Val initial_value(Frame *f, const Bind *b, const Expr *e, Sym path, const Want *want) {
+Frame init_frame(Frame *f, Sym path) {
     Front *fr = f->fr;
     Frame init = *f;
     init.root = fr->init;
@@ -159,39 +158,71 @@ static Val initial_value(Frame *f, const Bind *b, const Expr *e, Sym path, const
             vec_push(fr->cx->arena, &init.scope->names, copy);
         }
     }
+    return init;
+}
+
+static Val initial_value(Frame *f, const Bind *b, const Expr *e, Sym path, const Want *want) {
+    Front *fr = f->fr;
+    Frame init = init_frame(f, path);
     b_at(init.b, e->loc, NULL);
     Value v = lower_expr(&init, e, want);
     v = v_coerce(&init, e->loc, v, want, arena_printf(fr->cx->arena, "'%s'", b->name));
     return v.kind == VTensor ? v.v : NoVal;
 }
 
-void lower_param(Frame *f, const Stmt *st) {
+/* A param or buffer: its place in the state, made by the first call. */
+static Value declare_state(Frame *f, const Stmt *st, bool is_param) {
     Front *fr = f->fr;
     const Bind *b = &st->binds.data[0];
-    Value v = v_error();
+    const char *word = is_param ? "param" : "buffer";
     Want want;
     if (!f->self) {
-        diag_error(fr->cx, st->loc, "'param' stands only in a module");
-    } else if (!b->type) {
-        diag_error(fr->cx, b->loc, "the type of a param must be declared");
-    } else if (eval_type(f, b->type, &want)) {
-        Sym path = sym_fmt(fr->cx, "%s.%s", f->self->path, b->name);
-        const Shape *s = dims_shape(f, b->loc, want.dims, want.rank);
-        int64_t at = state_index(fr, path);
-        Type t = {want.dt, want.range, s};
-        if (s && at >= 0 && !type_equal(fr->p->state.data[at].type, t)) {
-            diag_error(fr->cx, b->loc, "'%s' was made as %s by its first call, here it is %s", path,
-                       type_text(fr->cx, fr->p->state.data[at].type), type_text(fr->cx, t));
-        } else if (s) {
-            if (at < 0) {
-                Val init = initial_value(f, b, b->init, path, &want);
-                if (init == NoVal) goto done;
-                state_add(fr, path, t, dtype_is_float(t.dt), init);
-            }
-            v = v_tensor(f, capture(f->root, fr, path, t), want.dims);
-        }
+        diag_error(fr->cx, st->loc, "'%s' stands only in a module", word);
+        return v_error();
     }
-done:
-    bind_name(f, b->name, b->loc, v, false);
-    f->scope->names.data[f->scope->names.len - 1].quiet = true;
+    if (!b->type) {
+        diag_error(fr->cx, b->loc, "the type of a %s must be declared", word);
+        return v_error();
+    }
+    if (!eval_type(f, b->type, &want)) return v_error();
+    Sym path = sym_fmt(fr->cx, "%s.%s", f->self->path, b->name);
+    const Shape *s = dims_shape(f, b->loc, want.dims, want.rank);
+    if (!s) return v_error();
+    int64_t at = state_index(fr, path);
+    Type t = {want.dt, want.range, s};
+    if (at >= 0 && !type_equal(fr->p->state.data[at].type, t)) {
+        diag_error(fr->cx, b->loc, "'%s' was made as %s by its first call, here it is %s", path,
+                   type_text(fr->cx, fr->p->state.data[at].type), type_text(fr->cx, t));
+        return v_error();
+    }
+    if (at < 0) {
+        Val init = initial_value(f, b, b->init, path, &want);
+        if (init == NoVal) return v_error();
+        state_add(fr, path, t, is_param && dtype_is_float(t.dt), init);
+    }
+    for (uint32_t i = f->root->written.len; i-- > 0;) {
+        const Capture *c = &f->root->written.data[i];
+        if (c->path == path) return v_tensor(f, c->v, want.dims);
+    }
+    return v_tensor(f, capture(f->root, fr, path, t), want.dims);
+}
+
+static Binding *bind_state(Frame *f, const Stmt *st, bool is_param) {
+    const Bind *b = &st->binds.data[0];
+    uint32_t n = f->scope->names.len;
+    bind_name(f, b->name, b->loc, declare_state(f, st, is_param), false);
+    if (f->scope->names.len == n) return NULL; /* defined twice */
+    f->scope->names.data[n].quiet = true;
+    return &f->scope->names.data[n];
+}
+
+void lower_param(Frame *f, const Stmt *st) {
+    bind_state(f, st, true);
+}
+
+void lower_buffer(Frame *f, const Stmt *st) {
+    Binding *b = bind_state(f, st, false);
+    if (!b || b->value.kind != VTensor) return;
+    b->buffer = true;
+    b->path = sym_fmt(f->fr->cx, "%s.%s", f->self->path, b->name);
 }

@@ -61,6 +61,7 @@ Body *body_open(Frame *f, Loc loc, Op op) {
     *b = (Body){.outer = f, .op = op, .loc = loc, .frame = *f, .key = NoVal, .step = NoVal,
                 .counter = NoVal};
     b->root = root_new(fr, sym(fr->cx, "body"));
+    b->root->inner = f->root->keeps_buffers || f->root->inner;
     b->frame.root = b->root;
     b->frame.b = b->root->b;
     b->frame.body = b;
@@ -204,6 +205,16 @@ void body_close(Body *b, Body *other, const char *const *suffix, Closed *out) {
     out->draws = b->step != NoVal;
     out->constants = c.outer.data;
     out->n = c.outer.len;
+}
+
+bool assigns_buffer(Frame *f, const Binding *b, Loc loc) {
+    const Root *r = f->root;
+    if (!r->inner) return r->keeps_buffers;
+    if (b->outer && f->body && f->body->op == Op_cond) return true;
+    diag_error(f->fr->cx, loc, "the buffer '%s' is assigned in a run-time loop or branch; give its "
+               "new value back and assign it outside", b->name);
+    diag_note(f->fr->cx, b->loc, "declared here");
+    return false;
 }
 
 bool assigns_outer(Frame *f, const Binding *b, Loc loc) {

@@ -14,6 +14,12 @@ void scope_pop(Frame *f) {
         diag_warn(f->fr->cx, b->value.kind == VInstance ? "unused-layer" : "unused-let", b->loc,
                   "'%s' is never used", b->name);
     }
+    for (uint32_t i = 0; f->root->keeps_buffers && i < f->scope->names.len; i++) {
+        const Binding *b = &f->scope->names.data[i];
+        if (!b->path || !b->assigned || b->outer) continue;
+        Capture c = {b->path, v_type(f, b->value), b->value.v};
+        vec_push(f->fr->cx->arena, &f->root->written, c);
+    }
     f->scope = f->scope->up;
 }
 
@@ -100,7 +106,8 @@ static void lower_assign(Frame *f, const Stmt *st) {
         diag_note(cx, b->loc, "declared here");
         return;
     }
-    if (assigns_outer(f, b, st->name_loc.line ? st->name_loc : st->loc)) return;
+    Loc at = st->name_loc.line ? st->name_loc : st->loc;
+    if (b->path ? !assigns_buffer(f, b, at) : assigns_outer(f, b, at)) return;
     if (v.kind == VError || b->value.kind == VError) return;
     if (b->value.kind == VTensor) {
         Type t = v_type(f, b->value);
@@ -116,6 +123,8 @@ static void lower_assign(Frame *f, const Stmt *st) {
                    st->name, v_describe(f, b->value), v_describe(f, v));
         return;
     }
+    if (b->path && dtype_is_float(v_type(f, v).dt))
+        v.v = b_op(f->b, Op_stop_gradient, &v.v, 1, NULL, NULL);
     b->value = v;
     b->quiet = true;
     b->assigned = true;
@@ -233,7 +242,7 @@ void lower_statement(Frame *f, const Stmt *st) {
         lower_param(f, st);
         break;
     case StBuffer:
-        not_supported(f, st->loc, "'buffer' in a module");
+        lower_buffer(f, st);
         break;
     case StLayer:
         lower_layer(f, st);

@@ -44,6 +44,10 @@ static bool read_setting(Program *p, Stage *s, const Stmt *st) {
         {"step", &s->step, NULL},
         {"eval", &s->eval, NULL},
         {"eval_row", &s->eval_row, NULL},
+        {"accum", &s->accum, NULL},
+        {"finish", &s->finish, NULL},
+        {"report", &s->report, NULL},
+        {"accumulate", NULL, &s->accumulate},
         {"batch", NULL, &s->batch},
         {"epochs", NULL, &s->epochs},
         {"steps", NULL, &s->steps},
@@ -64,14 +68,44 @@ static bool read_setting(Program *p, Stage *s, const Stmt *st) {
         s->seed = (uint64_t)st->e->i;
         return true;
     }
-    if (!strcmp(st->name, "metrics") && st->e->kind == ExList) {
-        for (uint32_t i = 0; i < st->e->elems.len; i++)
-            vec_push(p->cx->arena, &s->metrics, st->e->elems.data[i]->name);
+    bool metrics = !strcmp(st->name, "metrics");
+    if ((metrics || !strcmp(st->name, "finals")) && st->e->kind == ExList) {
+        for (uint32_t i = 0; i < st->e->elems.len; i++) {
+            Sym name = st->e->elems.data[i]->name;
+            if (metrics)
+                vec_push(p->cx->arena, &s->metrics, name);
+            else
+                vec_push(p->cx->arena, &s->finals, name);
+        }
         return true;
     }
     diag_error(p->cx, st->name_loc.line ? st->name_loc : st->loc,
                "unknown setting '%s' of a lowered train", st->name);
     return false;
+}
+
+/* Texts, numbers of results, decode(DATA, NUMBER). */
+static bool read_print(Program *p, Stage *s, const Stmt *st) {
+    PrintLine line = {0};
+    for (uint32_t i = 0; i < st->elems.len; i++) {
+        const Expr *e = st->elems.data[i];
+        PrintPart part = {.text = e->kind == ExString ? e->name : NULL};
+        bool decodes = e->kind == ExCall && e->args.len == 2 &&
+                       e->args.data[0].value->kind == ExName;
+        if (decodes) part.decode = e->args.data[0].value->name;
+        const Expr *number = decodes ? e->args.data[1].value : e;
+        const Fn *fn = s->report ? program_fn(p, s->report) : NULL;
+        uint32_t results = fn ? fn->results.len : 0;
+        bool valid = number->kind == ExInt && number->i >= 0 && number->i < results;
+        if (!part.text && !valid) {
+            diag_error(p->cx, e->loc, "a lowered print has texts and numbers of results of report");
+            return false;
+        }
+        if (!part.text) part.value = (uint32_t)number->i;
+        vec_push(p->cx->arena, &line.parts, part);
+    }
+    vec_push(p->cx->arena, &s->prints, line);
+    return true;
 }
 
 Stage *read_ir_train(Program *p, const Item *train) {
@@ -85,6 +119,10 @@ Stage *read_ir_train(Program *p, const Item *train) {
         vec_push(p->cx->arena, &s->binds, train->binds.data[i].name);
     for (uint32_t i = 0; i < train->body->stmts.len; i++) {
         const Stmt *st = train->body->stmts.data[i];
+        if (st->kind == StPrint) {
+            if (!read_print(p, s, st)) return NULL;
+            continue;
+        }
         if (st->kind != StAssign && st->kind != StLoss) {
             diag_error(p->cx, st->loc, "a lowered train has settings only");
             return NULL;

@@ -70,6 +70,7 @@ bool v_equal(Value a, Value b) {
     case VTensor:
     case VLayers:
     case VDataset:
+    case VFunction:
         return false;
     }
     return false;
@@ -128,6 +129,8 @@ const char *v_describe(Frame *f, Value v) {
         return "an array of layers";
     case VDataset:
         return "a dataset";
+    case VFunction:
+        return "a function";
     case VError:
         break;
     }

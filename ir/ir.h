@@ -289,7 +289,16 @@ typedef struct Dataset {
  * "opt.m.net.fc1.w"), "data.DATASET.FIELD.mean|deviation", "hyper.NAME", "train.step" (updates
  * done), "train.steps" (in all), "train.key" (i64), then the dataset's fields with a leading batch
  * dimension. step: returns the new state in the order of its state formals, then loss and metrics
- * (scalars). eval, eval_row (batch 1): return loss and metrics. */
+ * (scalars). eval, eval_row (batch 1): return loss and metrics, then the summands of total(...). */
+/* A line that is printed after an evaluation: texts, and results of `report` in their order. */
+typedef struct PrintPart {
+    Sym text;       /* NULL: a value */
+    uint32_t value; /* which result */
+    Sym decode;     /* the dataset whose ids it holds, or NULL */
+} PrintPart;
+typedef struct PrintLine {
+    VEC(PrintPart) parts;
+} PrintLine;
 typedef struct Stage {
     Sym name;
     Loc loc, loss_loc;
@@ -298,8 +307,12 @@ typedef struct Stage {
     Sym valid_dataset, valid_split; /* or NULL */
     VEC(Sym) binds;                 /* local names of the fields, "_" for unused */
     Sym loss, step, eval, eval_row; /* functions; loss is (state, ..., fields) -> (loss, metrics) */
+    Sym accum;          /* as step, but adds up gradients only: with accumulate > 1, else NULL */
+    Sym finish, report; /* or NULL: see lower_train_body.c */
     VEC(Sym) metrics;
-    int64_t batch, epochs, steps; /* 0: not given */
+    VEC(Sym) finals; /* those that finish gives; one result more is what is best */
+    VEC(PrintLine) prints;
+    int64_t batch, epochs, steps, accumulate; /* 0: not given */
     int64_t eval_every, save_every, early_stop; /* 0: default */
     bool has_seed;
     uint64_t seed;

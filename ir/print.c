@@ -215,6 +215,37 @@ static void add_setting_int(Text *out, const char *key, int64_t n) {
     if (n) text_add(out, " %s = %lld;", key, (long long)n);
 }
 
+static void add_names(Text *out, const char *key, const Sym *names, uint32_t n) {
+    if (!n) return;
+    text_add(out, " %s = [", key);
+    for (uint32_t k = 0; k < n; k++) text_add(out, "%s\"%s\"", k ? ", " : "", names[k]);
+    text_add(out, "];");
+}
+
+static void add_print(Text *out, const PrintLine *line) {
+    text_add(out, " print ");
+    for (uint32_t k = 0; k < line->parts.len; k++) {
+        const PrintPart *part = &line->parts.data[k];
+        text_add(out, k ? ", " : "");
+        if (part->text) {
+            text_add(out, "\"");
+            for (const char *c = part->text; *c; c++) {
+                const char *escape = *c == '"' ? "\\\"" : *c == '\\' ? "\\\\" : *c == '\n' ? "\\n" : *c == '\t' ? "\\t" : NULL;
+                if (escape)
+                    text_add(out, "%s", escape);
+                else
+                    text_add(out, "%c", *c);
+            }
+            text_add(out, "\"");
+        } else if (part->decode) {
+            text_add(out, "decode(%s, %u)", part->decode, part->value);
+        } else {
+            text_add(out, "%u", part->value);
+        }
+    }
+    text_add(out, ";");
+}
+
 static void add_stage(const Program *p, Text *out, const Stage *s) {
     add_doc(out, s->doc);
     text_add(out, "train %s on %s.%s as (", s->name, s->dataset, s->split);
@@ -227,14 +258,16 @@ static void add_stage(const Program *p, Text *out, const Stage *s) {
     add_setting_name(out, "step", s->step);
     add_setting_name(out, "eval", s->eval);
     add_setting_name(out, "eval_row", s->eval_row);
-    if (s->metrics.len) text_add(out, " metrics = [");
-    for (uint32_t k = 0; k < s->metrics.len; k++) {
-        text_add(out, "%s\"%s\"", k ? ", " : "", s->metrics.data[k]);
-    }
-    if (s->metrics.len) text_add(out, "];");
+    add_setting_name(out, "accum", s->accum);
+    add_setting_name(out, "finish", s->finish);
+    add_setting_name(out, "report", s->report);
+    add_names(out, "metrics", s->metrics.data, s->metrics.len);
+    add_names(out, "finals", s->finals.data, s->finals.len);
+    for (uint32_t k = 0; k < s->prints.len; k++) add_print(out, &s->prints.data[k]);
     add_setting_int(out, "batch", s->batch);
     add_setting_int(out, "epochs", s->epochs);
     add_setting_int(out, "steps", s->steps);
+    add_setting_int(out, "accumulate", s->accumulate);
     if (s->has_seed) text_add(out, " seed = %lld;", (long long)s->seed);
     add_setting_int(out, "eval_every", s->eval_every);
     add_setting_int(out, "save_every", s->save_every);

@@ -153,7 +153,10 @@ bool program_is_entry(const Program *p, const Fn *fn) {
     if (fn->exported || fn->name == p->init) return true;
     for (uint32_t i = 0; i < p->stages.len; i++) {
         const Stage *s = p->stages.data[i];
-        if (fn->name == s->step || fn->name == s->eval || fn->name == s->eval_row) return true;
+        const Sym entries[] = {s->step, s->accum, s->eval, s->eval_row, s->finish, s->report};
+        for (size_t k = 0; k < LEN(entries); k++) {
+            if (fn->name == entries[k]) return true;
+        }
     }
     for (uint32_t i = 0; i < p->datasets.len; i++) {
         if (fn->name == p->datasets.data[i]->row) return true;

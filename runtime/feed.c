@@ -4,11 +4,22 @@
 
 #include <stdlib.h>
 
+static bool decodes(const MfStage *s, const char *dataset) {
+    for (uint32_t i = 0; i < s->nprints; i++) {
+        for (uint32_t k = 0; k < s->prints[i].n; k++) {
+            const char *name = s->prints[i].parts[k].decode;
+            if (name && !strcmp(name, dataset)) return true;
+        }
+    }
+    return false;
+}
+
 void feed_want(const Run *r, const MfStage *s, bool *wanted) {
     for (uint32_t i = 0; i < r->m->ndatasets; i++) {
         const char *name = r->m->datasets[i].name;
         wanted[i] |=
-            !strcmp(name, s->dataset) || (s->valid_dataset && !strcmp(name, s->valid_dataset));
+            !strcmp(name, s->dataset) || (s->valid_dataset && !strcmp(name, s->valid_dataset)) ||
+            decodes(s, name);
     }
 }
 

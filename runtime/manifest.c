@@ -262,6 +262,41 @@ static void get_fn(Reader *r, const json_t *o, void *out) {
     *(MfFn *)out = f;
 }
 
+static const MfPrintPart *get_line(Reader *r, const json_t *line, uint32_t *n) {
+    *n = (uint32_t)json_array_size(line);
+    MfPrintPart *parts = NEW_ARRAY(r->a, MfPrintPart, *n);
+    for (uint32_t i = 0; i < *n; i++) {
+        const json_t *part = json_array_get(line, i), *v = json_array_get(part, 1);
+        const char *kind = json_string_value(json_array_get(part, 0));
+        bool text = kind && !strcmp(kind, "text"), decode = kind && !strcmp(kind, "decode");
+        if (text)
+            parts[i].text = arena_strndup(r->a, json_string_value(v), json_string_length(v));
+        else
+            parts[i].value = (uint32_t)json_integer_value(v);
+        const char *dataset = json_string_value(json_array_get(part, 2));
+        if (decode && dataset) parts[i].decode = arena_printf(r->a, "%s", dataset);
+        if (!kind || (text && !json_is_string(v)) || (!text && !json_is_integer(v)))
+            fail(r, "prints", "list of lines");
+    }
+    return parts;
+}
+
+/* What a stage may have beside its step and evaluation; absent in a manifest without. */
+static void get_extras(Reader *r, const json_t *o, MfStage *s) {
+    s->accum = get_text(r, o, "accum", true);
+    s->finish = get_text(r, o, "finish", true);
+    s->report = get_text(r, o, "report", true);
+    if (json_object_get(o, "accumulate")) s->accumulate = get_int(r, o, "accumulate");
+    if (s->accumulate < 1 || !s->accum) s->accumulate = 1;
+    if (json_object_get(o, "finals")) s->finals = get_names(r, o, "finals", &s->nfinals);
+    const json_t *lines = json_object_get(o, "prints");
+    s->nprints = (uint32_t)json_array_size(lines);
+    MfPrint *prints = NEW_ARRAY(r->a, MfPrint, s->nprints);
+    for (uint32_t i = 0; i < s->nprints; i++)
+        prints[i].parts = get_line(r, json_array_get(lines, i), &prints[i].n);
+    s->prints = prints;
+}
+
 static void get_stage(Reader *r, const json_t *o, void *out) {
     MfStage s = {.name = get_text(r, o, "name", false),
                  .doc = get_text(r, o, "doc", true),
@@ -288,6 +323,7 @@ static void get_stage(Reader *r, const json_t *o, void *out) {
     s.binds = get_names(r, o, "binds", &s.nbinds);
     if (s.nbinds != s.nfields) fail(r, "binds", "list as long as \"fields\"");
     s.metrics = get_names(r, o, "metrics", &s.nmetrics);
+    get_extras(r, o, &s);
     if (s.batch < 1) fail(r, "batch", "positive number");
     *(MfStage *)out = s;
 }
@@ -342,6 +378,25 @@ int64_t mf_fn_index(const Manifest *m, const char *name) {
     return -1;
 }
 
+/* The functions that only some stages have, and the results that are asked of them. */
+static void check_extras(Reader *r, const Manifest *m, const MfStage *s) {
+    const char *const fns[] = {s->accum, s->finish, s->report};
+    const uint32_t results[] = {s->nmetrics + 1, s->nfinals, 0};
+    for (size_t k = 0; k < LEN(fns); k++) {
+        int64_t f = mf_fn_index(m, fns[k]);
+        if (fns[k] && (f < 0 || m->fns[f].nresults < results[k]))
+            fail(r, "stages", "list of functions with all results");
+    }
+    int64_t f = mf_fn_index(m, s->report);
+    for (uint32_t i = 0; i < s->nprints; i++) {
+        for (uint32_t k = 0; k < s->prints[i].n; k++) {
+            const MfPrintPart *part = &s->prints[i].parts[k];
+            if (!part->text && (f < 0 || part->value >= m->fns[f].nresults))
+                fail(r, "prints", "list of results of the report");
+        }
+    }
+}
+
 /* Every name that a stage uses must be there. */
 static void check_names(Reader *r, const Manifest *m) {
     if (m->init && mf_fn_index(m, m->init) < 0) fail(r, "init", "function of the program");
@@ -355,6 +410,7 @@ static void check_names(Reader *r, const Manifest *m) {
         if (s->valid_dataset && !mf_dataset(m, s->valid_dataset)) {
             fail(r, "valid_dataset", "dataset of the program");
         }
+        check_extras(r, m, s);
         const char *const fns[] = {s->step, s->eval, s->eval_row};
         for (size_t k = 0; k < LEN(fns); k++) {
             int64_t f = mf_fn_index(m, fns[k]);

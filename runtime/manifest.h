@@ -111,15 +111,30 @@ typedef struct MfDataset {
     uint64_t seed;   /* of their keys */
 } MfDataset;
 
+/* A line printed after an evaluation: texts and results of `report`. */
+typedef struct MfPrintPart {
+    const char *text;   /* NULL: a result */
+    uint32_t value;     /* which */
+    const char *decode; /* the dataset whose ids it holds, or NULL */
+} MfPrintPart;
+typedef struct MfPrint {
+    uint32_t n;
+    const MfPrintPart *parts;
+} MfPrint;
+
 typedef struct MfStage {
     const char *name, *doc;
     const char *dataset, *valid_dataset; /* valid_dataset may be NULL */
     MfSplit split, valid_split;
-    uint32_t nfields, nbinds, nmetrics;
+    uint32_t nfields, nbinds, nmetrics, nfinals, nprints;
     const char *const *fields; /* of the dataset, in the order of `as (...)` */
     const char *const *binds;  /* what `as` calls them, which are the functions' argument names */
     const char *const *metrics;
-    const char *step, *eval, *eval_row;                               /* functions */
+    const char *const *finals;         /* the metrics that `finish` gives, in its order */
+    const char *step, *eval, *eval_row;     /* functions */
+    const char *accum, *finish, *report;    /* functions or NULL */
+    const MfPrint *prints;
+    int64_t accumulate; /* batches of an update, at least 1 */
     int64_t batch, epochs, steps, eval_every, save_every, early_stop; /* 0: not given */
     bool has_seed;
     uint64_t seed;

@@ -53,6 +53,10 @@ static void print_part(Text *t, MfType type, const void *data, uint32_t depth, i
     text_add(t, "]");
 }
 
+void print_values(Text *t, MfType type, const void *data) {
+    print_part(t, type, data, 0, 0);
+}
+
 enum { SmallSize = 1000 };
 
 void print_array(Text *t, Arena *a, const char *name, MfType type, const void *data) {

@@ -106,6 +106,7 @@ typedef struct Run {
     unsigned char *state_base;
     size_t state_bytes;
     VEC(Slot) stats;          /* data.DATASET.FIELD.mean and .deviation */
+    VEC(Slot) finals;         /* metric.STAGE.NAME and total.STAGE.N of the last evaluation */
     int64_t step, steps, key; /* what train.step, train.steps, train.key bind to */
     VEC(MemBlock) blocks;     /* of mem_new */
     struct Data **data;       /* per dataset of the manifest; NULL: not read */
@@ -140,6 +141,9 @@ Call *step_new(Run *r, int64_t fn);
 void call_run(Run *r, const Call *c);
 /* The value of a scalar of any type. */
 double scalar_value(MfType t, const void *data);
+void scalar_store(void *to, MfDType dt, double v);
+/* Gives optimizer state its initial values again. */
+Exit state_restart_optimizer(Run *r);
 
 /* Allocates state and scratch, sets the weights by the program's init. */
 Exit state_init(Run *r);
@@ -152,6 +156,8 @@ void hyper_text(char *buf, const MfHyper *h, double value);
 
 /* ---- print.c ---- */
 /* "NAME: TYPE = VALUE", large arrays without their value. */
+/* The numbers alone, nested in brackets. */
+void print_values(Text *t, MfType type, const void *data);
 void print_array(Text *t, Arena *a, const char *name, MfType type, const void *data);
 
 #endif

@@ -79,7 +79,7 @@ double scalar_value(MfType t, const void *data) {
     return NAN;
 }
 
-static void store_scalar(void *to, MfDType dt, double v) {
+void scalar_store(void *to, MfDType dt, double v) {
     float f = dt == MfBF16 ? round_bf16((float)v) : (float)v;
     int32_t i = dt == MfI32 ? (int32_t)v : 0;
     int64_t l = dt == MfI64 ? (int64_t)v : 0;
@@ -112,8 +112,13 @@ static void *bound(Run *r, MfVar arg, MfType *type) {
         if (strcmp(arg.name + 6, r->m->hypers[i].name)) continue;
         void *value = mem_new(r, sizeof(double));
         type->dt = arg.type.dt;
-        store_scalar(value, arg.type.dt, r->o.hypers[i]);
+        scalar_store(value, arg.type.dt, r->o.hypers[i]);
         return value;
+    }
+    for (uint32_t i = 0; i < r->finals.len; i++) {
+        if (strcmp(arg.name, r->finals.data[i].name)) continue;
+        *type = r->finals.data[i].type;
+        return r->finals.data[i].data;
     }
     for (uint32_t i = 0; i < r->m->nstate + r->stats.len; i++) {
         const Slot *s = i < r->m->nstate ? &r->state[i] : &r->stats.data[i - r->m->nstate];
@@ -258,6 +263,20 @@ static void place_state(Run *r) {
     }
 }
 
+/* Runs the program's init into outs, one per state. */
+static Exit run_init(Run *r, void *const *outs) {
+    const Manifest *m = r->m;
+    int64_t fn = mf_fn_index(m, m->init);
+    if (m->fns[fn].nresults != m->nstate) {
+        return run_error(r, ExitData, "'%s' does not give the program's state", m->init);
+    }
+    Call *c = call_new(r, fn, outs);
+    if (!c) return ExitData;
+    r->key = (int64_t)r->seed;
+    call_run(r, c);
+    return ExitOk;
+}
+
 Exit state_init(Run *r) {
     const Manifest *m = r->m;
     place_state(r);
@@ -267,15 +286,18 @@ Exit state_init(Run *r) {
     }
     r->work = mem_new(r, scratch);
     if (!m->init) return ExitOk;
-    int64_t fn = mf_fn_index(m, m->init);
     void **outs = NEW_ARRAY(r->arena, void *, m->nstate);
     for (uint32_t i = 0; i < m->nstate; i++) outs[i] = r->state[i].data;
-    if (m->fns[fn].nresults != m->nstate) {
-        return run_error(r, ExitData, "'%s' does not give the program's state", m->init);
+    return run_init(r, outs);
+}
+
+Exit state_restart_optimizer(Run *r) {
+    const Manifest *m = r->m;
+    if (!m->init) return ExitOk;
+    void **outs = NEW_ARRAY(r->arena, void *, m->nstate);
+    for (uint32_t i = 0; i < m->nstate; i++) {
+        bool kept = !is_optimizer_state(r->state[i].name);
+        outs[i] = kept ? mem_new(r, mf_bytes(m->state[i].type)) : r->state[i].data;
     }
-    Call *c = call_new(r, fn, outs);
-    if (!c) return ExitData;
-    r->key = (int64_t)r->seed;
-    call_run(r, c);
-    return ExitOk;
+    return run_init(r, outs);
 }

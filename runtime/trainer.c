@@ -15,12 +15,13 @@ typedef struct Trainer {
     Log log;
     Plan plan;
     const MfStage *s;
-    Call *step;
-    Feed feed;
+    Call *step, *accum; /* accum: of all batches of an update but the last */
+    Feed feed, accum_feed;
     Evaluator eval; /* eval.stage is NULL without validation data */
+    Report report;
     Position at;
     int64_t *order, order_epoch;
-    double *values, *means, *valid; /* loss and metrics: of an update, of a record */
+    double *values, *one, *means, *valid; /* loss and metrics: of an update, a batch, a record */
     /* the state at the best evaluation, where it is not in best.safetensors yet */
     unsigned char *best_state;
     Position best_at;
@@ -62,7 +63,14 @@ static Exit plan_stage(Run *r, uint32_t index, Plan *p) {
     int64_t rows = feed_rows(r, s->dataset, s->split);
     int64_t epochs = r->o.epochs ? r->o.epochs : s->epochs;
     int64_t steps = r->o.steps ? r->o.steps : s->steps, by_epochs;
-    *p = (Plan){.stage = s, .index = index, .per_epoch = rows / s->batch, .seed = stage_seed(r, s)};
+    int64_t update; /* rows of one */
+    if (__builtin_mul_overflow(s->batch, s->accumulate, &update)) update = INT64_MAX;
+    *p = (Plan){.stage = s, .index = index, .per_epoch = rows / update, .seed = stage_seed(r, s)};
+    if (rows < update && s->accumulate > 1) {
+        return run_error(r, ExitData, "%s.%s has %lld rows, fewer than %lld batches of %lld",
+                         s->dataset, mf_split_name(s->split), (long long)rows,
+                         (long long)s->accumulate, (long long)s->batch);
+    }
     if (rows < s->batch) {
         return run_error(r, ExitData, "%s.%s has %lld rows, fewer than the batch of %lld",
                          s->dataset, mf_split_name(s->split), (long long)rows, (long long)s->batch);
@@ -133,11 +141,11 @@ static bool save_due(const Trainer *t) {
 }
 
 static void note_best(Trainer *t) {
-    if (!(t->valid[0] < t->at.best)) {
+    if (!(t->eval.best > t->at.best)) {
         t->at.stale++;
         return;
     }
-    t->at.best = t->valid[0];
+    t->at.best = t->eval.best;
     t->at.stale = 0;
     memcpy(t->best_state, t->r->state_base, t->r->state_bytes);
     double *sums = t->best_at.sums;
@@ -154,7 +162,7 @@ static Record train_record(Trainer *t) {
     }
     return (Record){
         t->s,    t->at.step, (t->at.step + t->plan.per_epoch - 1) / t->plan.per_epoch,
-        "train", t->means,   t->busy > 0 ? (double)(t->timed * t->s->batch) / t->busy : 0};
+        "train", t->means,   t->busy > 0 ? (double)(t->timed * t->s->batch * t->s->accumulate) / t->busy : 0};
 }
 
 static Exit record(Trainer *t) {
@@ -172,6 +180,7 @@ static Exit record(Trainer *t) {
     }
     if (e) return e;
     log_line(t->r, &t->log, &t->plan, &train, validates ? &valid : NULL);
+    report_run(t->r, &t->report);
     t->at.rows = t->log.rows;
     t->at.summed = t->timed = 0;
     t->busy = 0;
@@ -192,6 +201,23 @@ static Exit diverged(Trainer *t) {
 }
 
 /* ---- updates ---- */
+/* The batches of an update, by their rows; the last one ends it. Values are means over them. */
+static void run_batches(Trainer *t, const int64_t *rows, uint64_t key) {
+    Run *r = t->r;
+    const MfStage *s = t->s;
+    memset(t->values, 0, (s->nmetrics + 1) * sizeof *t->values);
+    for (int64_t i = 0; i < s->accumulate; i++) {
+        bool last = i + 1 == s->accumulate;
+        const Call *c = last ? t->step : t->accum;
+        r->key = (int64_t)rng_fold(key, (uint64_t)i);
+        feed_batch(last ? &t->feed : &t->accum_feed, rows + i * s->batch, 0);
+        call_run(r, c);
+        read_values(c, s, 0, t->one);
+        for (uint32_t k = 0; k <= s->nmetrics; k++)
+            t->values[k] += t->one[k] / (double)s->accumulate;
+    }
+}
+
 static void update(Trainer *t) {
     Run *r = t->r;
     const Plan *p = &t->plan;
@@ -204,10 +230,8 @@ static void update(Trainer *t) {
     }
     r->step = n;
     r->steps = p->updates;
-    r->key = (int64_t)rng_fold(rng_fold(stage_key, (uint64_t)n), 0);
-    feed_batch(&t->feed, t->order + batch * t->s->batch, 0);
-    call_run(r, t->step);
-    read_values(t->step, t->s, t->values);
+    run_batches(t, t->order + batch * t->s->batch * t->s->accumulate,
+                rng_fold(stage_key, (uint64_t)n));
     for (uint32_t i = 0; i <= t->s->nmetrics; i++) t->at.sums[i] += t->values[i];
     t->at.summed++;
     t->timed++;
@@ -260,15 +284,22 @@ static Exit open_stage(Trainer *t, uint32_t index) {
     const MfStage *s = t->s = t->plan.stage;
     size_t values = s->nmetrics + 1;
     t->step = step_new(r, mf_fn_index(r->m, s->step));
-    if (!t->step) return ExitData;
+    t->accum = s->accumulate > 1 ? step_new(r, mf_fn_index(r->m, s->accum)) : NULL;
+    if (!t->step || (s->accumulate > 1 && !t->accum)) return ExitData;
     e = feed_new(r, t->step, s, s->dataset, s->split, s->batch, &t->feed);
+    if (!e && t->accum)
+        e = feed_new(r, t->accum, s, s->dataset, s->split, s->batch, &t->accum_feed);
     t->eval.stage = NULL;
     if (!e && s->valid_dataset) {
         e = eval_new(r, s, s->valid_dataset, s->valid_split, t->plan.seed, &t->eval);
     }
+    const char *shown = s->valid_dataset ? s->valid_dataset : s->dataset;
+    MfSplit split = s->valid_dataset ? s->valid_split : s->split;
+    if (!e) e = report_new(r, s, shown, split, t->plan.seed, &t->report);
     t->order = NEW_ARRAY(r->arena, int64_t, (size_t)feed_rows(r, s->dataset, s->split));
     t->order_epoch = -1;
     t->values = NEW_ARRAY(r->arena, double, values);
+    t->one = NEW_ARRAY(r->arena, double, values);
     t->means = NEW_ARRAY(r->arena, double, values);
     t->valid = NEW_ARRAY(r->arena, double, values);
     t->best_at.sums = NEW_ARRAY(r->arena, double, values);
@@ -288,7 +319,7 @@ static Exit place(Trainer *t, const Position *from, int64_t rows) {
                              (long long)from->step, (long long)t->plan.updates);
         }
     } else {
-        t->at = (Position){.stage = t->plan.index, .best = INFINITY, .rows = rows};
+        t->at = (Position){.stage = t->plan.index, .best = -INFINITY, .rows = rows};
         t->at.sums = NEW_ARRAY(t->r->arena, double, t->s->nmetrics + 1);
     }
     t->at.updates = t->plan.updates;
@@ -297,9 +328,12 @@ static Exit place(Trainer *t, const Position *from, int64_t rows) {
 }
 
 static Exit run_stages(Trainer *t, const Position *from) {
+    bool begun = false;
     for (uint32_t i = 0; i < t->r->m->nstages; i++) {
         if (!chosen(t->r, i) || (from && i < from->stage)) continue;
-        Exit e = open_stage(t, i);
+        Exit e = begun ? state_restart_optimizer(t->r) : ExitOk;
+        begun = true;
+        if (!e) e = open_stage(t, i);
         if (!e) e = place(t, from && from->stage == i ? from : NULL, t->log.rows);
         if (!e) e = run_stage(t);
         if (e) return e;

@@ -38,17 +38,35 @@ void feed_order(const Feed *f, uint64_t key, int64_t *order, int64_t n);
 /* ---- eval.c ---- */
 typedef struct Evaluator {
     const MfStage *stage;
-    Call *full, *single;
+    Call *full, *single, *finish; /* finish may be NULL */
     Feed full_feed, single_feed;
+    uint32_t ntotals;
+    double **totals; /* sums over the rows so far */
+    Slot *values;    /* of r->finals: loss and metrics, then totals */
     int64_t rows;
     uint64_t seed;
+    double best; /* of the last evaluation; larger is better */
 } Evaluator;
 Exit eval_new(Run *r, const MfStage *s, const char *dataset, MfSplit split, uint64_t seed,
               Evaluator *e);
-/* Means over all rows of loss and metrics. */
-void eval_run(Run *r, const Evaluator *e, double *values);
-/* Reads loss and metrics, the last results of a call. */
-void read_values(const Call *c, const MfStage *s, double *values);
+/* Loss and metrics over all rows: means, and what finish makes of totals. */
+void eval_run(Run *r, Evaluator *e, double *values);
+/* Reads loss and metrics, the last results of a call but `after`. */
+void read_values(const Call *c, const MfStage *s, uint32_t after, double *values);
+
+/* ---- report.c: what a stage's `print` lines show ---- */
+typedef struct Report {
+    const MfStage *stage; /* NULL: the stage prints nothing */
+    Call *call;
+    Feed feed;
+    int64_t *rows;
+    uint64_t seed;
+} Report;
+/* dataset: whose first rows stand for the fields. An evaluator of the stage comes before. */
+Exit report_new(Run *r, const MfStage *s, const char *dataset, MfSplit split, uint64_t seed,
+                Report *report);
+/* Prints the lines to standard output. */
+void report_run(Run *r, const Report *report);
 
 /* ---- save.c: the position in a run, in checkpoints and back ---- */
 typedef struct Position {
@@ -57,7 +75,7 @@ typedef struct Position {
     int64_t updates; /* planned */
     int64_t summed;  /* updates in sums */
     double *sums;    /* of loss and metrics since the last record */
-    double best;     /* validation loss */
+    double best;     /* larger is better */
     int64_t stale;   /* evaluations since the best one */
     int64_t rows;    /* of metrics.jsonl */
     uint64_t seed;
