@@ -126,7 +126,8 @@ static void run(Interp *in, const Tensor *args) {
 
 void interp_run(const Program *p, const Fn *fn, InterpMode mode, Arena *a, const Tensor *args,
                 Tensor *results, Tensor **values) {
-    Interp in = {p, fn, mode, a, NEW_ARRAY(a, Tensor, fn->ins.len), 0, NULL};
+    uint64_t steps = 0;
+    Interp in = {p, fn, mode, a, NEW_ARRAY(a, Tensor, fn->ins.len), 0, NULL, &steps};
     run(&in, args);
     for (uint32_t i = 0; i < fn->results.len; i++) results[i] = in.vals[fn->results.data[i]];
     for (Val v = 0; values && v < fn->ins.len; v++) values[v] = &in.vals[v];
@@ -134,8 +135,8 @@ void interp_run(const Program *p, const Fn *fn, InterpMode mode, Arena *a, const
 
 uint64_t interp_choices(const Program *p, const Fn *fn, Arena *a, const Tensor *args,
                         Tensor *results) {
-    uint64_t choices = 0;
-    Interp in = {p, fn, InterpF64, a, NEW_ARRAY(a, Tensor, fn->ins.len), 0, &choices};
+    uint64_t choices = 0, steps = 0;
+    Interp in = {p, fn, InterpF64, a, NEW_ARRAY(a, Tensor, fn->ins.len), 0, &choices, &steps};
     run(&in, args);
     for (uint32_t i = 0; i < fn->results.len; i++) results[i] = in.vals[fn->results.data[i]];
     return choices;

@@ -12,6 +12,7 @@ typedef struct Interp {
     Tensor *vals; /* per Val */
     uint32_t depth;
     uint64_t *choices; /* or NULL: see interp_choices */
+    uint64_t *steps;   /* of `while` so far */
 } Interp;
 
 /* x rounded to the type under InterpRound, else x. */

@@ -11,21 +11,6 @@
  * Tests: tests/passes/region_test.c */
 #include "passes/reverse.h"
 
-struct Saved {
-    Split *split;
-    const Val *stacks; /* what the forward loop emitted for the backward one */
-};
-
-typedef struct Pulled {
-    Reverse *r;
-    const Ins *ins;
-    const RegionActivity *a;
-    const uint32_t *wrt;
-    uint32_t nwrt;
-    Vals results; /* of the region, in r->fn */
-    bool *want;   /* results that have a cotangent */
-} Pulled;
-
 static Pulled pulled(Reverse *r, Val v) {
     Pulled q = {.r = r, .ins = &r->fn->ins.data[v], .a = r->a.region[v],
                 .results = results_of(r->p, r->fn, v)};
@@ -39,26 +24,24 @@ static Pulled pulled(Reverse *r, Val v) {
     return q;
 }
 
-static Type formal_type(const Pulled *q, uint32_t k) { return q->a->r.body->ins.data[k].type; }
+Type formal_type(const Pulled *q, uint32_t k) { return q->a->r.body->ins.data[k].type; }
 
 static Type result_type(const Pulled *q, uint32_t k) {
     const Fn *body = q->a->r.body;
     return body->ins.data[body->results.data[k]].type;
 }
 
-static Val operand(const Pulled *q, uint32_t formal) {
+Val region_operand(const Pulled *q, uint32_t formal) {
     return q->r->map[q->ins->args[q->a->r.first + formal]];
 }
 
-/* The adjoint of result k, zeros if none arrived. */
-static Val cotangent(const Pulled *q, uint32_t k) {
+Val region_cotangent(const Pulled *q, uint32_t k) {
     Val y = q->results.data[k];
     return q->r->adj[y] != NoVal ? q->r->adj[y]
                                  : b_float(q->r->b, q->r->fn->ins.data[y].type, 0);
 }
 
-/* "B[scan, (h, w)]" */
-static Sym label(const Pulled *q) {
+Sym region_label(const Pulled *q) {
     Text t = {0};
     text_add(&t, "B[%s, %s", op_info[q->ins->op].name, q->nwrt == 1 ? "" : "(");
     for (uint32_t k = 0; k < q->nwrt; k++) {
@@ -68,10 +51,10 @@ static Sym label(const Pulled *q) {
     return sym(q->r->p->cx, text_done(&t, q->r->p->cx->scratch));
 }
 
-static void add_adjoints(const Pulled *q, const Val *adjoints) {
+void region_add(const Pulled *q, const Val *adjoints) {
     for (uint32_t k = 0; k < q->nwrt; k++) {
         Val x = q->ins->args[q->a->r.first + q->wrt[k]];
-        if (q->r->a.active[x]) add_adjoint(q->r, x, adjoints[k], NoVal, label(q));
+        if (q->r->a.active[x]) add_adjoint(q->r, x, adjoints[k], NoVal, region_label(q));
     }
 }
 
@@ -82,7 +65,7 @@ static bool is_slice(const Pulled *q, uint32_t formal) {
 }
 
 static Val sequence(const Pulled *q, uint32_t formal) {
-    return region_leading(q->r->b, &q->a->r, operand(q, formal), false);
+    return region_leading(q->r->b, &q->a->r, region_operand(q, formal), false);
 }
 
 static void emit_scan(const Pulled *q, const Fn *body, const Vals *args, uint32_t carry,
@@ -112,7 +95,7 @@ static void save_scan(Pulled *q, Val v) {
     b_at(r->b, q->ins->loc, q->ins->rule);
     Vals args = {0};
     for (uint32_t k = 0; k < body->nparams; k++) {
-        vec_push(s, &args, is_slice(q, k) ? sequence(q, k) : operand(q, k));
+        vec_push(s, &args, is_slice(q, k) ? sequence(q, k) : region_operand(q, k));
     }
     Val *results = NEW_ARRAY(s, Val, body->results.len + split->nsaved);
     emit_scan(q, split->forward, &args, g->carry, g->seq, g->reverse, results);
@@ -150,7 +133,7 @@ static uint32_t carry_formals(Loop *l) {
     const Region *g = &q->a->r;
     for (uint32_t k = 0; k < g->carry; k++) {
         if (q->want[k]) l->cot[k] = formal(l, "d", formal_name(l, k), formal_type(q, k),
-                                           cotangent(q, k));
+                                           region_cotangent(q, k));
     }
     for (uint32_t k = g->carry + g->seq; k < g->body->nparams; k++) {
         if (!q->a->wrt[k]) continue;
@@ -176,7 +159,7 @@ static uint32_t sequence_formals(Loop *l, const Val *stacks) {
     }
     for (uint32_t k = g->carry; k < g->body->results.len; k++) {
         if (!q->want[k]) continue;
-        Val d = region_leading(q->r->b, g, cotangent(q, k), false);
+        Val d = region_leading(q->r->b, g, region_cotangent(q, k), false);
         l->cot[k] = formal(l, "d", sym(q->r->p->cx, "emitted"), result_type(q, k), d);
     }
     return l->args.len - before;
@@ -187,7 +170,7 @@ static void constant_formals(Loop *l) {
         uint32_t at = l->split->kept[k];
         if (is_slice(l->q, at)) continue;
         l->formal[at] = formal(l, "in", formal_name(l, at), formal_type(l->q, at),
-                               operand(l->q, at));
+                               region_operand(l->q, at));
     }
 }
 
@@ -206,7 +189,7 @@ static void loop_body(Loop *l) {
     }
     Val *out = NEW_ARRAY(s, Val, q->nwrt);
     splice(q->r->p, l->b, l->split->backward, args.data, NULL, &(Splice){0}, out);
-    b_at(l->b, q->ins->loc, label(q));
+    b_at(l->b, q->ins->loc, region_label(q));
     for (uint32_t k = 0; k < q->nwrt; k++) {
         if (q->wrt[k] < g->carry) b_result(l->b, out[k]);
     }
@@ -229,8 +212,8 @@ static void pull_scan(Pulled *q, const struct Saved *saved) {
               .cot = NEW_ARRAY(s, Val, g->body->results.len),
               .sum = NEW_ARRAY(s, Val, g->body->nparams)};
     b_fn(l.b)->loc = g->body->loc;
-    b_at(l.b, q->ins->loc, label(q));
-    b_at(r->b, q->ins->loc, label(q));
+    b_at(l.b, q->ins->loc, region_label(q));
+    b_at(r->b, q->ins->loc, region_label(q));
     uint32_t carry = carry_formals(&l), seq = sequence_formals(&l, saved->stacks);
     constant_formals(&l);
     loop_body(&l);
@@ -247,13 +230,12 @@ static void pull_scan(Pulled *q, const struct Saved *saved) {
     for (uint32_t k = 0; k < q->nwrt; k++) {
         if (is_slice(q, q->wrt[k])) adjoints[k] = region_leading(r->b, g, results[at++], true);
     }
-    add_adjoints(q, adjoints);
+    region_add(q, adjoints);
 }
 
 /* ---- cond, checkpoint ---- */
 
-/* fn's adjoints as a function of its parameters and the wanted cotangents; NULL after an error. */
-static Fn *backward_of(const Pulled *q, const Fn *fn) {
+Fn *region_backward(const Pulled *q, const Fn *fn) {
     Program *p = q->r->p;
     Fn *back = transpose_fn(p, fn, fn->name, q->wrt, q->nwrt, q->want);
     if (back) add_fresh(p, back, fn->name, "back");
@@ -270,28 +252,28 @@ static void backward_args(const Pulled *q, bool barrier, Vals *args) {
     Arena *s = r->p->cx->scratch;
     const Fn *body = q->a->r.body;
     for (uint32_t k = 0; k < body->nparams; k++) {
-        Val x = operand(q, k);
+        Val x = region_operand(q, k);
         if (barrier && dtype_is_float(formal_type(q, k).dt)) {
             x = b_op(r->b, Op_opt_barrier, &x, 1, NULL, NULL);
         }
         vec_push(s, args, x);
     }
     for (uint32_t k = 0; k < body->results.len; k++) {
-        if (q->want[k]) vec_push(s, args, cotangent(q, k));
+        if (q->want[k]) vec_push(s, args, region_cotangent(q, k));
     }
 }
 
 static void pull_branches(Pulled *q) {
     Reverse *r = q->r;
     Arena *s = r->p->cx->scratch;
-    const Fn *then = backward_of(q, q->a->r.body);
-    const Fn *otherwise = then ? backward_of(q, q->a->r.other) : NULL;
+    const Fn *then = region_backward(q, q->a->r.body);
+    const Fn *otherwise = then ? region_backward(q, q->a->r.other) : NULL;
     if (!otherwise) {
         r->errors++;
         return;
     }
     Vals args = {0};
-    b_at(r->b, q->ins->loc, label(q));
+    b_at(r->b, q->ins->loc, region_label(q));
     vec_push(s, &args, r->map[q->ins->args[0]]);
     backward_args(q, false, &args);
     Type *types = NEW_ARRAY(s, Type, q->nwrt);
@@ -299,27 +281,28 @@ static void pull_branches(Pulled *q) {
     backward_types(q, types);
     Attr attrs[] = {attr_fn(then->name), attr_fn(otherwise->name)};
     b_multi(r->b, Op_cond, args.data, args.len, attrs, types, q->nwrt, adjoints);
-    add_adjoints(q, adjoints);
+    region_add(q, adjoints);
 }
 
 static void pull_checkpoint(Pulled *q) {
     Reverse *r = q->r;
-    const Fn *back = backward_of(q, q->a->r.body);
+    const Fn *back = region_backward(q, q->a->r.body);
     if (!back) {
         r->errors++;
         return;
     }
     Vals args = {0};
-    b_at(r->b, q->ins->loc, label(q));
+    b_at(r->b, q->ins->loc, region_label(q));
     backward_args(q, true, &args);
     Val *adjoints = NEW_ARRAY(r->p->cx->scratch, Val, q->nwrt);
     b_call(r->b, back, args.data, args.len, adjoints);
-    add_adjoints(q, adjoints);
+    region_add(q, adjoints);
 }
 
 void region_save(Reverse *r, Val v) {
     Pulled q = pulled(r, v);
     if (q.ins->op == Op_scan) save_scan(&q, v);
+    else if (q.ins->op == Op_while) save_while(&q, v);
     else r->map[v] = b_copy(r->b, q.ins, r->map);
 }
 
@@ -333,9 +316,7 @@ void region_pull(Reverse *r, Val v) {
         if (r->saved[v]) pull_scan(&q, r->saved[v]);
         break;
     case Op_cond: pull_branches(&q); break;
-    case Op_checkpoint: pull_checkpoint(&q); break;
-    default:
-        report_missing(r->p, r->fn, &r->a, v);
-        r->errors++;
+    case Op_while: pull_while(&q, r->saved[v]); break;
+    default: pull_checkpoint(&q);
     }
 }

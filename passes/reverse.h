@@ -38,9 +38,34 @@ typedef struct Split {
 Split *split_reverse(Program *p, const Fn *fn, const uint32_t *wrt, uint32_t n, const bool *want,
                      const bool *keep);
 
+struct Saved {
+    Split *split;      /* of a scan's body */
+    const Val *stacks; /* what the forward loop leaves to the backward one */
+};
+
 /* ---- region_reverse.c ---- */
+typedef struct Pulled {
+    Reverse *r;
+    const Ins *ins;
+    const RegionActivity *a;
+    const uint32_t *wrt; /* formals of the body */
+    uint32_t nwrt;
+    Vals results; /* of the region, in r->fn */
+    bool *want;   /* results that have a cotangent */
+} Pulled;
+Type formal_type(const Pulled *q, uint32_t k);
+Val region_operand(const Pulled *q, uint32_t formal);   /* in r->b */
+Val region_cotangent(const Pulled *q, uint32_t k);      /* of result k, zeros if none arrived */
+Sym region_label(const Pulled *q);                      /* "B[scan, (h, w)]" */
+void region_add(const Pulled *q, const Val *adjoints);  /* one per wrt */
+/* fn's adjoints as a function of its parameters and the wanted cotangents; NULL after an error. */
+Fn *region_backward(const Pulled *q, const Fn *fn);
 /* Copies region v so that its backward part has what it needs; enters its results in r->map. */
 void region_save(Reverse *r, Val v);
 void region_pull(Reverse *r, Val v); /* adjoints of its active operands */
+
+/* ---- region_while.c ---- */
+void save_while(Pulled *q, Val v);
+void pull_while(Pulled *q, const struct Saved *saved);
 
 #endif
