@@ -159,6 +159,7 @@ typedef struct Frame {
     bool returned;
     Value result;
     const Want *want; /* of what `return` gives */
+    const struct Subst *subst; /* net[params=p], or NULL */
     Body *body;       /* of a run-time loop or branch, or NULL: see lower_region.c */
 } Frame;
 
@@ -346,6 +347,36 @@ Val capture(Root *r, Front *fr, Sym path, Type type);
 /* Index in p->state, or -1. */
 int64_t state_index(const Front *fr, Sym path);
 void state_add(Front *fr, Sym path, Type type, bool trainable, Val init);
+
+/* ---- lower_params.c ---- */
+typedef struct ParamPart { /* of the vector of all parameters of a model */
+    Sym path;
+    Type type;
+    int64_t at;
+} ParamPart;
+typedef struct ModelParams {
+    Sym model;
+    VEC(ParamPart) parts;
+    int64_t size;
+} ModelParams;
+typedef struct Subst { /* parameters of a model that are read from a vector, in one root */
+    Sym model;
+    Val all;
+    Root *root;
+} Subst;
+/* The parameters known so far of a model or layer. */
+ModelParams model_params(Front *fr, Sym model);
+/* Reports that there are none yet. */
+bool params_known(Frame *f, Loc loc, const ModelParams *m);
+/* parts as one vector; NoVal: zeros. */
+Value params_join(Frame *f, const ModelParams *m, const Val *parts);
+Val params_part(Frame *f, const ModelParams *m, uint32_t i, Val all);
+bool substitute_params(Frame *callee, Loc loc, Instance *self, Value p);
+/* The parameter of that path from the vector in force, or NoVal. */
+Val substituted(Frame *f, Sym path, Type t, Loc loc);
+/* Once a body is lowered: the vector was as long as there are parameters. */
+bool check_substitution(Frame *callee);
+Value near_params(Frame *f, const Expr *e, Sym name, const Want *want);
 
 /* ---- lower_deriv.c ---- */
 bool is_operator(Sym name);

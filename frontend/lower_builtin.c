@@ -382,13 +382,12 @@ static const struct {
     {"iota", near_iota},       {"uniform", near_uniform}, {"concat", near_concat},
     {"cast_to", near_cast_to}, {"stack", near_stack},     {"split", near_split},
     {"unstack", near_unstack}, {"randint", near_randint}, {"einsum", near_einsum},
-    {"pad", near_pad},
+    {"pad", near_pad},         {"params", near_params},
 };
 
 /* What the language and its library name and this version does not have. */
 static const char *const later[] = {
     "conv",
-    "params",
     "conv1d",
     "conv2d",
     "conv_transpose2d",

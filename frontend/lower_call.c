@@ -207,6 +207,7 @@ Frame *open_call(Frame *f, Loc loc, const Item *item, Instance *self, const Args
                       .real = f->real,
                       .training = f->training,
                       .batch = f->batch,
+                      .subst = f->subst,
                       .in_std = item_in_std(fr, item)};
     signature_real(callee);
     scope_push(callee);
@@ -239,6 +240,7 @@ Value close_call(Frame *callee, const Want *want) {
         diag_error(fr->cx, callee->item->body->end, "missing 'return' in '%s'", callee->item->name);
         return v_error();
     }
+    if (!check_substitution(callee)) return v_error();
     return v_return(callee, callee->result);
 }
 

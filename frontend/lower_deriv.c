@@ -53,47 +53,92 @@ static bool operator_use(Frame *f, const Expr *head, OpUse *u) {
     return operators[u->index].op != OpCount || not_supported(f, head->loc, head->x->name);
 }
 
-/* wrt as indices of fn's parameters. */
-static bool resolve_wrt(Frame *f, const FnInst *inst, const OpUse *u, Loc loc, Sym *names,
-                        uint32_t *index, uint32_t *n) {
+/* What wrt= names: parameters of fn, in groups; a whole model is a group whose parts are joined. */
+typedef struct Group {
+    uint32_t first, n; /* of the parameters */
+    bool model;
+    ModelParams all;  /* of a model; */
+    uint32_t *at;     /* its parts among the parameters, NoVal: fn does not read it */
+} Group;
+typedef struct Wrt {
+    VEC(Sym) names;
+    VEC(uint32_t) index;
+    VEC(Group) groups;
+} Wrt;
+
+static const char *title(const FnInst *inst) {
+    return inst->item ? inst->item->name : inst->fn->name;
+}
+
+static uint32_t add_param(Cx *cx, Wrt *w, const Fn *fn, uint32_t at) {
+    vec_push(cx->arena, &w->names, fn->ins.data[at].name);
+    vec_push(cx->arena, &w->index, at);
+    return w->index.len - 1;
+}
+
+static uint32_t param_at(const Fn *fn, Sym path) {
+    uint32_t at = 0;
+    while (at < fn->nparams && fn->ins.data[at].name != path) at++;
+    return at;
+}
+
+static bool add_model(Frame *f, const FnInst *inst, Wrt *w, Sym path, Loc loc) {
+    Cx *cx = f->fr->cx;
+    Group g = {.first = w->index.len, .model = true, .all = model_params(f->fr, path)};
+    if (!params_known(f, loc, &g.all)) return false;
+    g.at = NEW_ARRAY(cx->arena, uint32_t, g.all.parts.len);
+    for (uint32_t i = 0; i < g.all.parts.len; i++) {
+        uint32_t at = param_at(inst->fn, g.all.parts.data[i].path);
+        g.at[i] = at < inst->fn->nparams ? add_param(cx, w, inst->fn, at) : NoVal;
+    }
+    g.n = w->index.len - g.first;
+    if (g.n) vec_push(cx->arena, &w->groups, g);
+    else diag_error(cx, loc, "'%s' does not use the parameters of '%s'", title(inst), path);
+    return g.n;
+}
+
+static bool add_wrt(Frame *f, const FnInst *inst, Wrt *w, const Expr *e) {
     Cx *cx = f->fr->cx;
     const Fn *fn = inst->fn;
-    *n = 0;
+    Sym path = ast_path(cx, e);
+    uint32_t at = path ? param_at(fn, path) : fn->nparams;
+    if (at == fn->nparams) {
+        bool model = path && (model_params(f->fr, path).parts.len ||
+                              find_global(f->fr, path, ItModel, false));
+        if (model) return add_model(f, inst, w, path, e->loc);
+        diag_error(cx, e->loc, "'%s' has no argument or parameter '%s'", title(inst),
+                   path ? path : "?");
+        return false;
+    }
+    if (!dtype_is_float(fn->ins.data[at].type.dt)) {
+        diag_error(cx, e->loc, "no derivative with respect to '%s': it is %s", path,
+                   type_text(cx, fn->ins.data[at].type));
+        return false;
+    }
+    Group g = {.first = w->index.len, .n = 1};
+    add_param(cx, w, fn, at);
+    vec_push(cx->arena, &w->groups, g);
+    return true;
+}
+
+static bool resolve_wrt(Frame *f, const FnInst *inst, const OpUse *u, Loc loc, Wrt *w) {
+    Cx *cx = f->fr->cx;
+    const Fn *fn = inst->fn;
+    for (uint32_t i = inst->ncaptures; !u->wrt && i < fn->nparams; i++) {
+        if (!dtype_is_float(fn->ins.data[i].type.dt)) continue;
+        Group g = {.n = 1};
+        add_param(cx, w, fn, i);
+        vec_push(cx->arena, &w->groups, g);
+        return true;
+    }
     if (!u->wrt) {
-        for (uint32_t i = inst->ncaptures; i < fn->nparams; i++) {
-            if (!dtype_is_float(fn->ins.data[i].type.dt)) continue;
-            names[0] = fn->ins.data[i].name;
-            index[0] = i;
-            *n = 1;
-            return true;
-        }
-        diag_error(cx, loc, "'%s' has no float argument to differentiate",
-                   inst->item ? inst->item->name : fn->name);
+        diag_error(cx, loc, "'%s' has no float argument to differentiate", title(inst));
         return false;
     }
     uint32_t count = u->wrt->kind == ExTuple ? u->wrt->elems.len : 1;
     for (uint32_t k = 0; k < count; k++) {
         const Expr *e = u->wrt->kind == ExTuple ? u->wrt->elems.data[k] : u->wrt;
-        Sym path = ast_path(cx, e);
-        uint32_t at = fn->nparams;
-        for (uint32_t i = 0; path && i < fn->nparams; i++) {
-            if (fn->ins.data[i].name == path) at = i;
-        }
-        if (at == fn->nparams) {
-            if (path && find_global(f->fr, path, ItModel, false)) {
-                return not_supported(f, e->loc, "wrt= a whole model");
-            }
-            diag_error(cx, e->loc, "'%s' has no argument or parameter '%s'",
-                       inst->item ? inst->item->name : fn->name, path ? path : "?");
-            return false;
-        }
-        if (!dtype_is_float(fn->ins.data[at].type.dt)) {
-            diag_error(cx, e->loc, "no derivative with respect to '%s': it is %s", path,
-                       type_text(cx, fn->ins.data[at].type));
-            return false;
-        }
-        names[*n] = path;
-        index[(*n)++] = at;
+        if (!add_wrt(f, inst, w, e)) return false;
     }
     return true;
 }
@@ -115,35 +160,56 @@ static bool scalar_result(Frame *f, const FnInst *inst, int op, Loc loc) {
 static FnInst *resolve_fn(Frame *f, Loc loc, const Expr *e, const OpUse *use, CallArg *args,
                           uint32_t n, Value *bound);
 
-/* Extra arguments are checked against what they go with. */
-static bool check_extras(Frame *f, const FnInst *inst, Op op, const uint32_t *index, uint32_t nwrt,
-                         Value *extra, CallArg *from, uint32_t n, Loc loc) {
-    uint32_t want = op == Op_vjp ? 0 : op == Op_jvp || op == Op_hvp ? nwrt : 0;
-    if (op == Op_vjp) {
-        for (uint32_t i = 0; i < inst->fn->results.len; i++)
-            want += dtype_is_float(fn_result(inst->fn, i)->dt);
+static Value coerced(Frame *f, CallArg from, Type t, const char *what) {
+    Want w = {t.dt, 0, t.shape->rank, dims_computed(f->fr, t.shape)};
+    return v_coerce(f, from.loc, from.value, &w, what);
+}
+
+/* Cotangents, one per float result. */
+static bool cotangents(Frame *f, const FnInst *inst, const CallArg *from, Val *out) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < inst->fn->results.len; i++) {
+        if (!dtype_is_float(fn_result(inst->fn, i)->dt)) continue;
+        Value v = coerced(f, from[n], *fn_result(inst->fn, i), "the cotangent");
+        if (v.kind == VError) return false;
+        out[n++] = v.v;
     }
+    return true;
+}
+
+/* A tangent per parameter, from one per group. */
+static bool tangents(Frame *f, const FnInst *inst, const Wrt *w, const CallArg *from, Val *out) {
+    for (uint32_t k = 0; k < w->groups.len; k++) {
+        const Group *g = &w->groups.data[k];
+        Type t = inst->fn->ins.data[w->index.data[g->first]].type;
+        if (g->model) t.shape = shape_of(f->fr->cx, &g->all.size, 1);
+        Value v = coerced(f, from[k], t, "the tangent");
+        if (v.kind == VError) return false;
+        if (!g->model) out[g->first] = v.v;
+        for (uint32_t i = 0; g->model && i < g->all.parts.len; i++) {
+            if (g->at[i] != NoVal) out[g->at[i]] = params_part(f, &g->all, i, v.v);
+        }
+    }
+    return true;
+}
+
+/* What an operator takes after the arguments of its function; *got values. */
+static bool check_extras(Frame *f, const FnInst *inst, Op op, const Wrt *w, const CallArg *from,
+                         uint32_t n, Loc loc, Val *out, uint32_t *got) {
+    uint32_t floats = 0, want = op == Op_jvp || op == Op_hvp ? w->groups.len : 0;
+    for (uint32_t i = 0; i < inst->fn->results.len; i++) {
+        floats += dtype_is_float(fn_result(inst->fn, i)->dt);
+    }
+    if (op == Op_vjp) want = floats;
     if (n != want) {
         diag_error(f->fr->cx, loc,
                    "%s needs %u more argument%s after those of the function, this has %u",
                    op_info[op].name, want, want == 1 ? "" : "s", n);
         return false;
     }
-    uint32_t result = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        Type t;
-        if (op == Op_vjp) {
-            while (!dtype_is_float(fn_result(inst->fn, result)->dt)) result++;
-            t = *fn_result(inst->fn, result++);
-        } else {
-            t = inst->fn->ins.data[index[i]].type;
-        }
-        Want w = {t.dt, 0, t.shape->rank, dims_computed(f->fr, t.shape)};
-        extra[i] = v_coerce(f, from[i].loc, from[i].value, &w,
-                            op == Op_vjp ? "the cotangent" : "the tangent");
-        if (extra[i].kind == VError) return false;
-    }
-    return true;
+    *got = op == Op_vjp ? floats : want ? w->index.len : 0;
+    if (!want) return true;
+    return op == Op_vjp ? cotangents(f, inst, from, out) : tangents(f, inst, w, from, out);
 }
 
 typedef struct Emitted {
@@ -154,26 +220,53 @@ typedef struct Emitted {
 
 /* The operator's instruction in root f, for arguments `vals`. */
 static Emitted emit_operator(Frame *f, Loc loc, int which, const FnInst *inst, Val *vals,
-                             uint32_t n, const Sym *names, const uint32_t *index, uint32_t nwrt) {
+                             uint32_t n, const Wrt *w) {
     Cx *cx = f->fr->cx;
     const Fn *fn = inst->fn;
-    uint32_t max = fn->results.len * 2 + nwrt;
+    uint32_t max = fn->results.len * 2 + w->index.len;
     Type *types = NEW_ARRAY(cx->arena, Type, max);
     Emitted out = {NEW_ARRAY(cx->arena, Val, max), NEW_ARRAY(cx->arena, const Dim *, max), 0};
     for (uint32_t i = 0; operators[which].has_results && i < fn->results.len; i++) {
         out.dims[out.n] = inst->result_dims ? inst->result_dims[i] : NULL;
         types[out.n++] = *fn_result(fn, i);
     }
-    for (uint32_t i = 0; operators[which].per_wrt && i < nwrt; i++) {
-        types[out.n++] = fn->ins.data[index[i]].type;
+    for (uint32_t i = 0; operators[which].per_wrt && i < w->index.len; i++) {
+        types[out.n++] = fn->ins.data[w->index.data[i]].type;
     }
     for (uint32_t i = 0; !operators[which].per_wrt && i < fn->results.len; i++) {
         if (dtype_is_float(fn_result(fn, i)->dt)) types[out.n++] = *fn_result(fn, i);
     }
-    Attr attrs[2] = {attr_fn(fn->name), attr_names(cx, names, nwrt)};
+    Attr attrs[2] = {attr_fn(fn->name), attr_names(cx, w->names.data, w->names.len)};
     b_at(f->b, loc, NULL);
     b_multi(f->b, operators[which].op, vals, n, attrs, types, out.n, out.vals);
     return out;
+}
+
+/* One result per group: those of a model joined. */
+static void join_groups(Frame *f, const FnInst *inst, const Wrt *w, const Value *bound,
+                        uint32_t first, Emitted *out) {
+    const Val *each = out->vals + first;
+    Emitted r = {NEW_ARRAY(f->fr->cx->arena, Val, first + w->groups.len),
+                 NEW_ARRAY(f->fr->cx->arena, const Dim *, first + w->groups.len), first};
+    memcpy(r.vals, out->vals, first * sizeof *r.vals);
+    memcpy(r.dims, out->dims, first * sizeof *r.dims);
+    for (uint32_t k = 0; k < w->groups.len; k++) {
+        const Group *g = &w->groups.data[k];
+        uint32_t param = w->index.data[g->first];
+        r.vals[r.n] = each[g->first];
+        if (!g->model && param >= inst->ncaptures) r.dims[r.n] = bound[param - inst->ncaptures].dims;
+        if (g->model) {
+            Val *parts = NEW_ARRAY(f->fr->cx->arena, Val, g->all.parts.len);
+            for (uint32_t i = 0; i < g->all.parts.len; i++) {
+                parts[i] = g->at[i] == NoVal ? NoVal : each[g->at[i]];
+            }
+            Value v = params_join(f, &g->all, parts);
+            r.vals[r.n] = v.v;
+            r.dims[r.n] = v.dims;
+        }
+        r.n++;
+    }
+    *out = r;
 }
 
 /* How many positional arguments the function of an operator takes. */
@@ -223,8 +316,6 @@ static uint32_t split_extras(CallArg *args, uint32_t n, int positional, CallArg 
     return nextra;
 }
 
-enum { MaxWrt = 64 };
-
 /* One use of an operator on evaluated arguments, its instruction emitted in f. */
 static bool apply_operator(Frame *f, Loc loc, const OpUse *u, CallArg *args, uint32_t n,
                            Emitted *out, FnInst **inner_out, Value **bound_out) {
@@ -233,30 +324,24 @@ static bool apply_operator(Frame *f, Loc loc, const OpUse *u, CallArg *args, uin
     if (positional < 0) return false;
     CallArg *inner = NEW_ARRAY(cx->arena, CallArg, n), *more = NEW_ARRAY(cx->arena, CallArg, n);
     uint32_t ninner, nmore = split_extras(args, n, positional, inner, more, &ninner);
-    Value *bound = NEW_ARRAY(cx->arena, Value, n + 1), *extra = NEW_ARRAY(cx->arena, Value, n + 1);
+    Value *bound = NEW_ARRAY(cx->arena, Value, n + 1);
     FnInst *inst = resolve_fn(f, loc, u->fn, u, inner, ninner, bound);
     if (!inst) return false;
-    Sym names[MaxWrt];
-    uint32_t index[MaxWrt], nwrt, nargs;
-    if (u->wrt && u->wrt->kind == ExTuple && u->wrt->elems.len > MaxWrt) {
-        diag_error(cx, u->wrt->loc, "wrt= takes at most %d names", MaxWrt);
-        return false;
-    }
+    Wrt w = {0};
+    uint32_t nargs, ngot;
     Op op = operators[u->index].op;
-    if (!resolve_wrt(f, inst, u, loc, names, index, &nwrt) || !scalar_result(f, inst, op, loc) ||
-        !check_extras(f, inst, op, index, nwrt, extra, more, nmore, loc)) {
+    Val *got = NEW_ARRAY(cx->arena, Val, inst->fn->nparams + inst->fn->results.len);
+    if (!resolve_wrt(f, inst, u, loc, &w) || !scalar_result(f, inst, op, loc) ||
+        !check_extras(f, inst, op, &w, more, nmore, loc, got, &ngot)) {
         return false;
     }
     Val *vals = call_values(f, inst, bound, &nargs);
-    Val *all = NEW_ARRAY(cx->arena, Val, nargs + nmore);
+    Val *all = NEW_ARRAY(cx->arena, Val, nargs + ngot);
     memcpy(all, vals, nargs * sizeof *all);
-    for (uint32_t i = 0; i < nmore; i++) all[nargs + i] = extra[i].v;
-    *out = emit_operator(f, loc, u->index, inst, all, nargs + nmore, names, index, nwrt);
+    for (uint32_t i = 0; i < ngot; i++) all[nargs + i] = got[i];
+    *out = emit_operator(f, loc, u->index, inst, all, nargs + ngot, &w);
     uint32_t first = operators[u->index].has_results ? inst->fn->results.len : 0;
-    for (uint32_t i = first; operators[u->index].per_wrt && i < out->n; i++) {
-        uint32_t p = index[i - first];
-        if (p >= inst->ncaptures) out->dims[i] = bound[p - inst->ncaptures].dims;
-    }
+    if (operators[u->index].per_wrt) join_groups(f, inst, &w, bound, first, out);
     *inner_out = inst;
     *bound_out = bound;
     return true;

@@ -204,7 +204,8 @@ static Value declare_state(Frame *f, const Stmt *st, bool is_param) {
         const Capture *c = &f->root->written.data[i];
         if (c->path == path) return v_tensor(f, c->v, want.dims);
     }
-    return v_tensor(f, capture(f->root, fr, path, t), want.dims);
+    Val own = substituted(f, path, t, b->loc);
+    return v_tensor(f, own != NoVal ? own : capture(f->root, fr, path, t), want.dims);
 }
 
 static Binding *bind_state(Frame *f, const Stmt *st, bool is_param) {

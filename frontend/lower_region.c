@@ -72,6 +72,13 @@ Body *body_open(Frame *f, Loc loc, Op op) {
 
 void body_names(Body *b) {
     import_scope(b);
+    if (b->outer->subst && b->outer->subst->root == b->outer->root) {
+        Subst *s = NEW(b->frame.fr->cx->arena, Subst);
+        Value all = v_tensor(b->outer, b->outer->subst->all, NULL);
+        *s = (Subst){b->outer->subst->model, import_value(b, all, sym(b->frame.fr->cx, "params")).v,
+                     b->root};
+        b->frame.subst = s;
+    }
     scope_push(&b->frame);
     b->own = b->frame.scope;
 }

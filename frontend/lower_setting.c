@@ -17,6 +17,7 @@ bool check_setting(Frame *f, const Item *item, Sym name, Loc loc) {
 
 static bool set_static(Frame *callee, Loc loc, Sym name, Value v) {
     Front *fr = callee->fr;
+    if (!strcmp(name, "params")) return substitute_params(callee, loc, callee->self, v);
     if (!strcmp(name, "training")) {
         if (v.kind == VBool) {
             callee->training = v.i;

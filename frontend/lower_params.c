@@ -1,0 +1,136 @@
+/* All parameters of a model as one vector: params(net), net[params=p](x), wrt=net. The order is
+ * that in which the parameters came to be, the first call in source order. */
+#include "frontend/lower.h"
+
+static bool belongs(Sym path, Sym model) {
+    size_t n = strlen(model);
+    return !strncmp(path, model, n) && path[n] == '.';
+}
+
+ModelParams model_params(Front *fr, Sym model) {
+    ModelParams m = {.model = model};
+    for (uint32_t i = 0; i < fr->p->state.len; i++) {
+        if (!fr->state_info.data[i].trainable || !belongs(fr->p->state.data[i].path, model)) continue;
+        ParamPart part = {fr->p->state.data[i].path, fr->p->state.data[i].type, m.size};
+        vec_push(fr->cx->arena, &m.parts, part);
+        m.size += part.type.shape->size;
+    }
+    return m;
+}
+
+static const Shape *flat_shape(Frame *f, int64_t n) { return shape_of(f->fr->cx, &n, 1); }
+
+Value params_join(Frame *f, const ModelParams *m, const Val *parts) {
+    Cx *cx = f->fr->cx;
+    Val *flat = NEW_ARRAY(cx->arena, Val, m->parts.len);
+    for (uint32_t i = 0; i < m->parts.len; i++) {
+        Type t = m->parts.data[i].type;
+        Val x = parts[i] != NoVal ? parts[i] : b_float(f->b, t, 0);
+        flat[i] = b_reshape(f->b, x, flat_shape(f, t.shape->size));
+    }
+    Attr axis = attr_int(0);
+    Dim *dim = NEW(cx->arena, Dim);
+    *dim = (Dim){m->size, &dim_computed};
+    Val all = m->parts.len == 1 ? flat[0]
+                                : b_op(f->b, Op_concat, flat, m->parts.len, &axis, NULL);
+    return v_tensor(f, all, dim);
+}
+
+Val params_part(Frame *f, const ModelParams *m, uint32_t i, Val all) {
+    Cx *cx = f->fr->cx;
+    const ParamPart *part = &m->parts.data[i];
+    int64_t lo = part->at, hi = lo + part->type.shape->size;
+    Attr attrs[] = {attr_ints(cx, &lo, 1), attr_ints(cx, &hi, 1), {AttrNone, {0}}};
+    Val x = b_op(f->b, Op_slice, &all, 1, attrs, NULL);
+    return b_reshape(f->b, x, part->type.shape);
+}
+
+/* One float type throughout; false after a report. */
+bool params_known(Frame *f, Loc loc, const ModelParams *m) {
+    if (!m->parts.len) {
+        diag_error(f->fr->cx, loc,
+                   "'%s' has no parameters yet: they come to be where it is first called", m->model);
+        return false;
+    }
+    for (uint32_t i = 1; i < m->parts.len; i++) {
+        if (m->parts.data[i].type.dt == m->parts.data[0].type.dt) continue;
+        diag_error(f->fr->cx, loc, "the parameters of '%s' are of several types", m->model);
+        return false;
+    }
+    return true;
+}
+
+/* The path of the model or layer that an expression names, or NULL after a report. */
+static Sym instance_path(Frame *f, const Expr *e) {
+    Value v = lower_expr(f, e, NULL);
+    if (v.kind == VInstance) return v.inst->path;
+    if (v.kind != VError) {
+        diag_error(f->fr->cx, e->loc, "a model or a layer is needed, this is %s", v_describe(f, v));
+    }
+    return NULL;
+}
+
+Value near_params(Frame *f, const Expr *e, Sym name, const Want *want) {
+    (void)name, (void)want;
+    if (e->args.len != 1) {
+        diag_error(f->fr->cx, e->loc, "params takes a model: params(net)");
+        return v_error();
+    }
+    Sym path = instance_path(f, e->args.data[0].value);
+    if (!path) return v_error();
+    ModelParams m = model_params(f->fr, path);
+    if (!params_known(f, e->loc, &m)) return v_error();
+    Val *parts = NEW_ARRAY(f->fr->cx->arena, Val, m.parts.len);
+    for (uint32_t i = 0; i < m.parts.len; i++) {
+        parts[i] = capture(f->root, f->fr, m.parts.data[i].path, m.parts.data[i].type);
+    }
+    b_at(f->b, e->loc, NULL);
+    return params_join(f, &m, parts);
+}
+
+/* ---- net[params=p] ---- */
+
+bool substitute_params(Frame *callee, Loc loc, Instance *self, Value p) {
+    Front *fr = callee->fr;
+    p = v_materialise(callee, loc, p, -1, NULL);
+    if (p.kind != VTensor) return false;
+    Type t = v_type(callee, p);
+    if (t.shape->rank != 1 || !dtype_is_float(t.dt) || !self) {
+        diag_error(fr->cx, loc, "params= is a vector like params(net), this is %s",
+                   v_describe(callee, p));
+        return false;
+    }
+    Subst *s = NEW(fr->cx->arena, Subst);
+    *s = (Subst){self->path, p.v, callee->root};
+    callee->subst = s;
+    return true;
+}
+
+Val substituted(Frame *f, Sym path, Type t, Loc loc) {
+    const Subst *s = f->subst;
+    if (!s || s->root != f->root || !belongs(path, s->model)) return NoVal;
+    ModelParams m = model_params(f->fr, s->model);
+    uint32_t i = 0;
+    while (i < m.parts.len && m.parts.data[i].path != path) i++;
+    Type have = b_type(f->b, s->all);
+    if (i == m.parts.len) return NoVal;
+    if (m.parts.data[i].at + t.shape->size > have.shape->size || have.dt != t.dt) {
+        diag_error(f->fr->cx, loc, "params= has %lld numbers, the parameters of '%s' are more",
+                   (long long)have.shape->size, s->model);
+        return NoVal;
+    }
+    b_at(f->b, loc, NULL);
+    return params_part(f, &m, i, s->all);
+}
+
+bool check_substitution(Frame *callee) {
+    const Subst *s = callee->subst;
+    if (!s || s->root != callee->root || (callee->caller && callee->caller->subst == s))
+        return true;
+    ModelParams m = model_params(callee->fr, s->model);
+    int64_t have = b_type(callee->b, s->all).shape->size;
+    if (have == m.size) return true;
+    diag_error(callee->fr->cx, callee->call_loc, "params= has %lld numbers, '%s' has %lld parameters",
+               (long long)have, s->model, (long long)m.size);
+    return false;
+}
