@@ -1,21 +1,27 @@
 /* Derivative operators of source: which function, with respect to what, as one instruction. */
-#include "frontend/lower.h"
+#include "frontend/lower_deriv.h"
 
 #include <stdlib.h>
 
 static const struct {
     const char *name;
     Op op;
-    bool has_results; /* the results of f come first */
-    bool per_wrt;     /* one more result per wrt; else a tangent per float result */
+    bool has_results;  /* the results of f come first */
+    bool per_wrt;      /* one more result per wrt */
+    bool has_tangents; /* one more per float result */
+    bool dense;        /* a row of the result is op along a basis vector */
 } operators[] = {
-    {"grad", Op_grad, false, true},     {"value_and_grad", Op_value_and_grad, true, true},
-    {"vjp", Op_vjp, false, true},       {"jvp", Op_jvp, true, false},
-    {"hvp", Op_hvp, false, true},       {"jacobian", OpCount, false, false},
-    {"hessian", OpCount, false, false}, {"checkpoint", OpCount, false, false},
+    {"grad", Op_grad, .per_wrt = true},
+    {"value_and_grad", Op_value_and_grad, .has_results = true, .per_wrt = true},
+    {"vjp", Op_vjp, .per_wrt = true},
+    {"jvp", Op_jvp, .has_results = true, .has_tangents = true},
+    {"hvp", Op_hvp, .per_wrt = true},
+    {"jacobian", Op_vjp, .per_wrt = true, .dense = true},
+    {"hessian", Op_hvp, .per_wrt = true, .dense = true},
+    {"checkpoint", Op_checkpoint, .has_results = true},
 };
 
-static int operator_index(Sym name) {
+int operator_index(Sym name) {
     for (size_t i = 0; i < LEN(operators); i++) {
         if (!strcmp(operators[i].name, name)) return (int)i;
     }
@@ -50,97 +56,9 @@ static bool operator_use(Frame *f, const Expr *head, OpUse *u) {
         diag_error(cx, head->loc, "%s needs a function: %s[f](...)", head->x->name, head->x->name);
         return false;
     }
-    return operators[u->index].op != OpCount || not_supported(f, head->loc, head->x->name);
-}
-
-/* What wrt= names: parameters of fn, in groups; a whole model is a group whose parts are joined. */
-typedef struct Group {
-    uint32_t first, n; /* of the parameters */
-    bool model;
-    ModelParams all;  /* of a model; */
-    uint32_t *at;     /* its parts among the parameters, NoVal: fn does not read it */
-} Group;
-typedef struct Wrt {
-    VEC(Sym) names;
-    VEC(uint32_t) index;
-    VEC(Group) groups;
-} Wrt;
-
-static const char *title(const FnInst *inst) {
-    return inst->item ? inst->item->name : inst->fn->name;
-}
-
-static uint32_t add_param(Cx *cx, Wrt *w, const Fn *fn, uint32_t at) {
-    vec_push(cx->arena, &w->names, fn->ins.data[at].name);
-    vec_push(cx->arena, &w->index, at);
-    return w->index.len - 1;
-}
-
-static uint32_t param_at(const Fn *fn, Sym path) {
-    uint32_t at = 0;
-    while (at < fn->nparams && fn->ins.data[at].name != path) at++;
-    return at;
-}
-
-static bool add_model(Frame *f, const FnInst *inst, Wrt *w, Sym path, Loc loc) {
-    Cx *cx = f->fr->cx;
-    Group g = {.first = w->index.len, .model = true, .all = model_params(f->fr, path)};
-    if (!params_known(f, loc, &g.all)) return false;
-    g.at = NEW_ARRAY(cx->arena, uint32_t, g.all.parts.len);
-    for (uint32_t i = 0; i < g.all.parts.len; i++) {
-        uint32_t at = param_at(inst->fn, g.all.parts.data[i].path);
-        g.at[i] = at < inst->fn->nparams ? add_param(cx, w, inst->fn, at) : NoVal;
-    }
-    g.n = w->index.len - g.first;
-    if (g.n) vec_push(cx->arena, &w->groups, g);
-    else diag_error(cx, loc, "'%s' does not use the parameters of '%s'", title(inst), path);
-    return g.n;
-}
-
-static bool add_wrt(Frame *f, const FnInst *inst, Wrt *w, const Expr *e) {
-    Cx *cx = f->fr->cx;
-    const Fn *fn = inst->fn;
-    Sym path = ast_path(cx, e);
-    uint32_t at = path ? param_at(fn, path) : fn->nparams;
-    if (at == fn->nparams) {
-        bool model = path && (model_params(f->fr, path).parts.len ||
-                              find_global(f->fr, path, ItModel, false));
-        if (model) return add_model(f, inst, w, path, e->loc);
-        diag_error(cx, e->loc, "'%s' has no argument or parameter '%s'", title(inst),
-                   path ? path : "?");
-        return false;
-    }
-    if (!dtype_is_float(fn->ins.data[at].type.dt)) {
-        diag_error(cx, e->loc, "no derivative with respect to '%s': it is %s", path,
-                   type_text(cx, fn->ins.data[at].type));
-        return false;
-    }
-    Group g = {.first = w->index.len, .n = 1};
-    add_param(cx, w, fn, at);
-    vec_push(cx->arena, &w->groups, g);
-    return true;
-}
-
-static bool resolve_wrt(Frame *f, const FnInst *inst, const OpUse *u, Loc loc, Wrt *w) {
-    Cx *cx = f->fr->cx;
-    const Fn *fn = inst->fn;
-    for (uint32_t i = inst->ncaptures; !u->wrt && i < fn->nparams; i++) {
-        if (!dtype_is_float(fn->ins.data[i].type.dt)) continue;
-        Group g = {.n = 1};
-        add_param(cx, w, fn, i);
-        vec_push(cx->arena, &w->groups, g);
-        return true;
-    }
-    if (!u->wrt) {
-        diag_error(cx, loc, "'%s' has no float argument to differentiate", title(inst));
-        return false;
-    }
-    uint32_t count = u->wrt->kind == ExTuple ? u->wrt->elems.len : 1;
-    for (uint32_t k = 0; k < count; k++) {
-        const Expr *e = u->wrt->kind == ExTuple ? u->wrt->elems.data[k] : u->wrt;
-        if (!add_wrt(f, inst, w, e)) return false;
-    }
-    return true;
+    if (operators[u->index].op != Op_checkpoint || !u->wrt) return true;
+    diag_error(cx, u->wrt->loc, "checkpoint takes no wrt=");
+    return false;
 }
 
 static const Type *fn_result(const Fn *fn, uint32_t i) {
@@ -149,7 +67,7 @@ static const Type *fn_result(const Fn *fn, uint32_t i) {
 
 static bool scalar_result(Frame *f, const FnInst *inst, int op, Loc loc) {
     const Type *t = fn_result(inst->fn, 0);
-    if (op == Op_vjp || op == Op_jvp) return true;
+    if (op == Op_vjp || op == Op_jvp || op == Op_checkpoint) return true;
     if (!t->shape->rank && dtype_is_float(t->dt)) return true;
     diag_error(f->fr->cx, loc, "%s needs a function with a scalar float result; '%s' gives %s",
                op_info[op].name, inst->item ? inst->item->name : inst->fn->name,
@@ -177,8 +95,7 @@ static bool cotangents(Frame *f, const FnInst *inst, const CallArg *from, Val *o
     return true;
 }
 
-/* A tangent per parameter, from one per group. */
-static bool tangents(Frame *f, const FnInst *inst, const Wrt *w, const CallArg *from, Val *out) {
+bool tangents(Frame *f, const FnInst *inst, const Wrt *w, const CallArg *from, Val *out) {
     for (uint32_t k = 0; k < w->groups.len; k++) {
         const Group *g = &w->groups.data[k];
         Type t = inst->fn->ins.data[w->index.data[g->first]].type;
@@ -212,14 +129,7 @@ static bool check_extras(Frame *f, const FnInst *inst, Op op, const Wrt *w, cons
     return op == Op_vjp ? cotangents(f, inst, from, out) : tangents(f, inst, w, from, out);
 }
 
-typedef struct Emitted {
-    Val *vals;
-    const Dim **dims;
-    uint32_t n;
-} Emitted;
-
-/* The operator's instruction in root f, for arguments `vals`. */
-static Emitted emit_operator(Frame *f, Loc loc, int which, const FnInst *inst, Val *vals,
+Emitted emit_operator(Frame *f, Loc loc, int which, const FnInst *inst, Val *vals,
                              uint32_t n, const Wrt *w) {
     Cx *cx = f->fr->cx;
     const Fn *fn = inst->fn;
@@ -233,7 +143,7 @@ static Emitted emit_operator(Frame *f, Loc loc, int which, const FnInst *inst, V
     for (uint32_t i = 0; operators[which].per_wrt && i < w->index.len; i++) {
         types[out.n++] = fn->ins.data[w->index.data[i]].type;
     }
-    for (uint32_t i = 0; !operators[which].per_wrt && i < fn->results.len; i++) {
+    for (uint32_t i = 0; operators[which].has_tangents && i < fn->results.len; i++) {
         if (dtype_is_float(fn_result(fn, i)->dt)) types[out.n++] = *fn_result(fn, i);
     }
     Attr attrs[2] = {attr_fn(fn->name), attr_names(cx, w->names.data, w->names.len)};
@@ -242,8 +152,7 @@ static Emitted emit_operator(Frame *f, Loc loc, int which, const FnInst *inst, V
     return out;
 }
 
-/* One result per group: those of a model joined. */
-static void join_groups(Frame *f, const FnInst *inst, const Wrt *w, const Value *bound,
+void join_groups(Frame *f, const FnInst *inst, const Wrt *w, const Value *bound,
                         uint32_t first, Emitted *out) {
     const Val *each = out->vals + first;
     Emitted r = {NEW_ARRAY(f->fr->cx->arena, Val, first + w->groups.len),
@@ -277,6 +186,7 @@ static int positional_of(Frame *f, const Expr *e) {
         int inner = positional_of(f, u.fn);
         Op op = operators[u.index].op;
         int wrt = u.wrt && u.wrt->kind == ExTuple ? (int)u.wrt->elems.len : 1;
+        if (operators[u.index].dense || op == Op_checkpoint) return inner;
         if (op == Op_vjp && inner >= 0) return inner + 1;
         return inner < 0 ? inner : op == Op_jvp || op == Op_hvp ? inner + wrt : inner;
     }
@@ -316,6 +226,13 @@ static uint32_t split_extras(CallArg *args, uint32_t n, int positional, CallArg 
     return nextra;
 }
 
+static bool no_extras(Frame *f, Loc loc, const OpUse *u, uint32_t n) {
+    if (!n) return true;
+    diag_error(f->fr->cx, loc, "%s takes the arguments of the function only",
+               operators[u->index].name);
+    return false;
+}
+
 /* One use of an operator on evaluated arguments, its instruction emitted in f. */
 static bool apply_operator(Frame *f, Loc loc, const OpUse *u, CallArg *args, uint32_t n,
                            Emitted *out, FnInst **inner_out, Value **bound_out) {
@@ -331,19 +248,21 @@ static bool apply_operator(Frame *f, Loc loc, const OpUse *u, CallArg *args, uin
     uint32_t nargs, ngot;
     Op op = operators[u->index].op;
     Val *got = NEW_ARRAY(cx->arena, Val, inst->fn->nparams + inst->fn->results.len);
-    if (!resolve_wrt(f, inst, u, loc, &w) || !scalar_result(f, inst, op, loc) ||
-        !check_extras(f, inst, op, &w, more, nmore, loc, got, &ngot)) {
-        return false;
-    }
+    if (op != Op_checkpoint && !resolve_wrt(f, inst, u->wrt, loc, &w)) return false;
+    if (!scalar_result(f, inst, op, loc)) return false;
     Val *vals = call_values(f, inst, bound, &nargs);
+    *inner_out = inst;
+    *bound_out = bound;
+    if (operators[u->index].dense) {
+        return no_extras(f, loc, u, nmore) && emit_dense(f, loc, u->index, inst, vals, nargs, &w, out);
+    }
+    if (!check_extras(f, inst, op, &w, more, nmore, loc, got, &ngot)) return false;
     Val *all = NEW_ARRAY(cx->arena, Val, nargs + ngot);
     memcpy(all, vals, nargs * sizeof *all);
     for (uint32_t i = 0; i < ngot; i++) all[nargs + i] = got[i];
     *out = emit_operator(f, loc, u->index, inst, all, nargs + ngot, &w);
     uint32_t first = operators[u->index].has_results ? inst->fn->results.len : 0;
     if (operators[u->index].per_wrt) join_groups(f, inst, &w, bound, first, out);
-    *inner_out = inst;
-    *bound_out = bound;
     return true;
 }
 

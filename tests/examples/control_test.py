@@ -17,7 +17,7 @@ expected = {
     "powers": 1e-9, "rnn_apart": 1e-13, "rnn_second": 1e-13, "no_steps": [3.0], "collatz": [111],
     "pieces": [19.0, 12.0, 9.0, 3.0, -1.0, 0.0], "choices": [6.0, 2.0],
     "backwards": [[1.0, 3.0, 6.0, 10.0], [10.0, 9.0, 7.0, 4.0]],
-    "nested": None, "empty": [3.0, []], "draws": [True], "roots": None,
+    "dense": 1e-14, "recomputed": [True], "maml": None, "nested": None, "empty": [3.0, []], "draws": [True], "roots": None,
 }
 
 
@@ -47,6 +47,8 @@ def case(name):
     if name == "roots":
         assert abs(got[0] - 3) < 1e-12 and abs(got[1] - 2 ** 0.5) < 1e-12, got
         assert abs(got[2] - 0.5 / 2 ** 0.5) < 1e-12, got
+    elif name == "maml":
+        assert len(got[0]) == 21 and all(got[0]) and got[1] < 1e-14, got
     elif isinstance(want, float):
         assert all(x < want for v in got for x in (v if isinstance(v, list) else [v])), got
     else:
