@@ -213,6 +213,9 @@ typedef struct Front {
     })
     state_info; /* parallel to p->state */
     Frame top;
+    bool asked;  /* for the parameters of a model that was not called yet */
+    bool second; /* round: params_known is all of them */
+    VEC(struct StateVar) params_known;
 } Front;
 
 /* ---- values.c ---- */
@@ -364,9 +367,11 @@ typedef struct Subst { /* parameters of a model that are read from a vector, in 
     Val all;
     Root *root;
 } Subst;
-/* The parameters known so far of a model or layer. */
+/* The parameters of a model or layer; in the first round those known so far. */
 ModelParams model_params(Front *fr, Sym model);
-/* Reports that there are none yet. */
+/* All that the first round found, for the second. */
+void all_params(const Front *from, Front *to);
+/* Asks for a second round, or reports that there are none. */
 bool params_known(Frame *f, Loc loc, const ModelParams *m);
 /* parts as one vector; NoVal: zeros. */
 Value params_join(Frame *f, const ModelParams *m, const Val *parts);

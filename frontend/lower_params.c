@@ -7,11 +7,22 @@ static bool belongs(Sym path, Sym model) {
     return !strncmp(path, model, n) && path[n] == '.';
 }
 
+void all_params(const Front *from, Front *to) {
+    to->second = true;
+    for (uint32_t i = 0; i < from->p->state.len; i++) {
+        if (!from->state_info.data[i].trainable) continue;
+        vec_push(to->cx->arena, &to->params_known, from->p->state.data[i]);
+    }
+}
+
 ModelParams model_params(Front *fr, Sym model) {
     ModelParams m = {.model = model};
-    for (uint32_t i = 0; i < fr->p->state.len; i++) {
-        if (!fr->state_info.data[i].trainable || !belongs(fr->p->state.data[i].path, model)) continue;
-        ParamPart part = {fr->p->state.data[i].path, fr->p->state.data[i].type, m.size};
+    uint32_t n = fr->second ? fr->params_known.len : fr->p->state.len;
+    for (uint32_t i = 0; i < n; i++) {
+        struct StateVar v = fr->second ? fr->params_known.data[i] : fr->p->state.data[i];
+        bool counts = fr->second || fr->state_info.data[i].trainable;
+        if (!counts || !belongs(v.path, model)) continue;
+        ParamPart part = {v.path, v.type, m.size};
         vec_push(fr->cx->arena, &m.parts, part);
         m.size += part.type.shape->size;
     }
@@ -48,8 +59,8 @@ Val params_part(Frame *f, const ModelParams *m, uint32_t i, Val all) {
 /* One float type throughout; false after a report. */
 bool params_known(Frame *f, Loc loc, const ModelParams *m) {
     if (!m->parts.len) {
-        diag_error(f->fr->cx, loc,
-                   "'%s' has no parameters yet: they come to be where it is first called", m->model);
+        f->fr->asked = true;
+        diag_error(f->fr->cx, loc, "'%s' is never called, so that it has no parameters", m->model);
         return false;
     }
     for (uint32_t i = 1; i < m->parts.len; i++) {
@@ -70,6 +81,14 @@ static Sym instance_path(Frame *f, const Expr *e) {
     return NULL;
 }
 
+/* Of length 0 in the first round: its results are not kept. */
+static Value unknown_params(Frame *f) {
+    Dim *none = NEW(f->fr->cx->arena, Dim);
+    f->fr->asked = true;
+    *none = (Dim){0, &dim_computed};
+    return v_tensor(f, b_float(f->b, type_of(f->real, flat_shape(f, 0)), 0), none);
+}
+
 Value near_params(Frame *f, const Expr *e, Sym name, const Want *want) {
     (void)name, (void)want;
     if (e->args.len != 1) {
@@ -79,6 +98,7 @@ Value near_params(Frame *f, const Expr *e, Sym name, const Want *want) {
     Sym path = instance_path(f, e->args.data[0].value);
     if (!path) return v_error();
     ModelParams m = model_params(f->fr, path);
+    if (!m.parts.len && !f->fr->second) return unknown_params(f);
     if (!params_known(f, e->loc, &m)) return v_error();
     Val *parts = NEW_ARRAY(f->fr->cx->arena, Val, m.parts.len);
     for (uint32_t i = 0; i < m.parts.len; i++) {
@@ -109,6 +129,7 @@ bool substitute_params(Frame *callee, Loc loc, Instance *self, Value p) {
 Val substituted(Frame *f, Sym path, Type t, Loc loc) {
     const Subst *s = f->subst;
     if (!s || s->root != f->root || !belongs(path, s->model)) return NoVal;
+    if (f->fr->asked && !f->fr->second) return NoVal;
     ModelParams m = model_params(f->fr, s->model);
     uint32_t i = 0;
     while (i < m.parts.len && m.parts.data[i].path != path) i++;
@@ -127,6 +148,7 @@ bool check_substitution(Frame *callee) {
     const Subst *s = callee->subst;
     if (!s || s->root != callee->root || (callee->caller && callee->caller->subst == s))
         return true;
+    if (callee->fr->asked && !callee->fr->second) return true;
     ModelParams m = model_params(callee->fr, s->model);
     int64_t have = b_type(callee->b, s->all).shape->size;
     if (have == m.size) return true;

@@ -398,7 +398,7 @@ static Sym program_name(Cx *cx, const char *path) {
     return sym_n(cx, base, n);
 }
 
-static Program *load_unit(Cx *cx, const Unit *u, const FrontOptions *o) {
+static Front *load_unit(Cx *cx, const Unit *u, const FrontOptions *o, const Front *before) {
     Front *fr = NEW(cx->arena, Front);
     fr->cx = cx;
     fr->opt = o;
@@ -408,6 +408,7 @@ static Program *load_unit(Cx *cx, const Unit *u, const FrontOptions *o) {
     p->real = o->float64 ? F64 : F32;
     p->rule = front_rule;
     p->front = fr;
+    if (before) all_params(before, fr);
     Root *constants = root_new(fr, sym(cx, "top"));
     fr->top = (Frame){
         .fr = fr, .root = constants, .b = constants->b, .real = p->real, .training = o->check};
@@ -421,16 +422,27 @@ static Program *load_unit(Cx *cx, const Unit *u, const FrontOptions *o) {
     if (u->items.len && u->items.data[0]->doc) p->doc = u->items.data[0]->doc;
     lower_declarations(fr);
     lower_items(fr);
-    if (cx->errors) return NULL;
-    return p;
+    return fr;
+}
+
+/* Where the parameters of a model are asked for before its first call, a first round finds them;
+ * what that round reports is said by the second. */
+static Program *load(Cx *cx, const Unit *u, const FrontOptions *o) {
+    if (!u) return NULL;
+    uint32_t diags = cx->diags.len, errors = cx->errors;
+    Front *fr = load_unit(cx, u, o, NULL);
+    if (fr->asked) {
+        cx->diags.len = diags;
+        cx->errors = errors;
+        fr = load_unit(cx, u, o, fr);
+    }
+    return cx->errors ? NULL : fr->p;
 }
 
 Program *front_load_text(Cx *cx, Sym name, const char *text, size_t len, const FrontOptions *o) {
-    const Unit *u = parse_text(cx, name, text, len);
-    return u ? load_unit(cx, u, o) : NULL;
+    return load(cx, parse_text(cx, name, text, len), o);
 }
 
 Program *front_load(Cx *cx, const char *path, const FrontOptions *o) {
-    const Unit *u = parse_file(cx, path);
-    return u ? load_unit(cx, u, o) : NULL;
+    return load(cx, parse_file(cx, path), o);
 }
