@@ -116,6 +116,7 @@ typedef struct Root {
     VEC(Capture) written;
     TotalUse total;
     VEC(Val) totals;
+    VEC(Loc) total_at; /* where each is asked for */
     Sym stage;
 } Root;
 

@@ -362,8 +362,9 @@ static Value near_total(Frame *f, const Expr *e, Sym name, const Want *want) {
     if (!dtype_is_float(t.dt)) v = v_tensor(f, b_op(f->b, Op_cast, &v.v, 1, NULL, &real), v.dims);
     uint32_t n = r->totals.len;
     if (r->total == TotalFormal)
-        v.v = capture(r, fr, sym_fmt(fr->cx, "total.%s.%u", r->stage, n), v_type(f, v));
+        v.v = capture(r, fr, sym_fmt(fr->cx, "total.%s.t%u", r->stage, n), v_type(f, v));
     vec_push(fr->cx->arena, &r->totals, v.v);
+    vec_push(fr->cx->arena, &r->total_at, e->loc);
     return v;
 }
 

@@ -286,7 +286,7 @@ static bool update_group(Step *s, uint32_t at, Update *u, uint32_t n) {
         if (group_of(s->part, u[i].path) == g) mine[count++] = u[i];
     }
     if (!count) return true;
-    Sym tag = number ? sym_fmt(fr->cx, "%s.%u", s->t->item->name, number) : s->t->item->name;
+    Sym tag = number ? sym_fmt(fr->cx, "%s_%u", s->t->item->name, number) : s->t->item->name;
     UpdateSite site = {.tag = tag, .set_state = set_state, .loss = batch_loss, .data = s};
     if (!lower_optimizer(&s->f, g->e, mine, count, &site)) return false;
     for (uint32_t i = 0; i < count; i++) set_state(s, mine[i].path, mine[i].result.v);

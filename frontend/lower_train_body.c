@@ -5,7 +5,7 @@
  *   finish    totals, means      -> metrics with total(...), best
  *   report    totals, metrics, state, ..., fields of one batch -> what `print` shows
  *
- * Totals arrive as total.STAGE.N, values of the evaluation as metric.STAGE.NAME. */
+ * Totals arrive as total.STAGE.tN, values of the evaluation as metric.STAGE.NAME. */
 #include "frontend/lower_train.h"
 
 typedef enum BodyUse { UseLoss, UseEval, UseFinish, UseReport } BodyUse;
@@ -257,7 +257,7 @@ bool train_losses(Train *t) {
 }
 
 /* Evaluation at one batch size; total(...) gives its results after loss and metrics. */
-static Fn *train_eval(Train *t, const char *suffix, int64_t batch) {
+static Fn *train_eval(Train *t, const char *suffix, int64_t batch, const Loc **total_at) {
     Cx *cx = t->fr->cx;
     uint32_t errors = cx->errors;
     BodyRun r;
@@ -276,15 +276,16 @@ static Fn *train_eval(Train *t, const char *suffix, int64_t batch) {
     b_result(r.f.b, r.loss.v);
     for (uint32_t i = 0; i < t->metrics.len; i++) b_result(r.f.b, r.metrics[i].v);
     for (uint32_t i = 0; i < r.f.root->totals.len; i++) b_result(r.f.b, r.f.root->totals.data[i]);
+    *total_at = r.f.root->total_at.data;
     return run_close(&r, suffix);
 }
 
 /* total(e) sums over evaluations of any batch size: e has one shape. */
-static bool same_totals(Train *t, const Fn *a, const Fn *b) {
+static bool same_totals(Train *t, const Fn *a, const Fn *b, const Loc *total_at) {
     for (uint32_t i = t->metrics.len + 1; i < a->results.len; i++) {
-        const Ins *x = &a->ins.data[a->results.data[i]];
-        if (type_equal(x->type, b->ins.data[b->results.data[i]].type)) continue;
-        diag_error(t->fr->cx, x->loc, "total(e) needs an e whose shape does not depend on the batch");
+        Type x = a->ins.data[a->results.data[i]].type, y = b->ins.data[b->results.data[i]].type;
+        if (type_equal(x, y)) continue;
+        diag_error(t->fr->cx, total_at[i - t->metrics.len - 1], "total(e) needs an e whose shape does not depend on the batch");
         return false;
     }
     return true;
@@ -390,9 +391,10 @@ static bool train_report(Train *t) {
 }
 
 bool train_evaluation(Train *t) {
-    Fn *eval = train_eval(t, "eval", t->stage->batch);
-    Fn *row = eval ? train_eval(t, "eval_row", 1) : NULL;
-    if (!row || !same_totals(t, eval, row)) return false;
+    const Loc *total_at;
+    Fn *eval = train_eval(t, "eval", t->stage->batch, &total_at);
+    Fn *row = eval ? train_eval(t, "eval_row", 1, &total_at) : NULL;
+    if (!row || !same_totals(t, eval, row, total_at)) return false;
     t->stage->eval = eval->name;
     t->stage->eval_row = row->name;
     return train_finish(t) && train_report(t);

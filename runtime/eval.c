@@ -20,7 +20,7 @@ static void make_finals(Run *r, Evaluator *e) {
     e->totals = NEW_ARRAY(r->arena, double *, e->ntotals);
     for (uint32_t i = 0; i < f->nresults; i++) {
         const char *name =
-            i >= n ? arena_printf(r->arena, "total.%s.%u", s->name, i - n)
+            i >= n ? arena_printf(r->arena, "total.%s.t%u", s->name, i - n)
                    : arena_printf(r->arena, "metric.%s.%s", s->name, i ? s->metrics[i - 1] : "loss");
         e->values[i] = *add_final(r, name, f->results[i].type);
         if (i >= n)

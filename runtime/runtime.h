@@ -106,7 +106,7 @@ typedef struct Run {
     unsigned char *state_base;
     size_t state_bytes;
     VEC(Slot) stats;          /* data.DATASET.FIELD.mean and .deviation */
-    VEC(Slot) finals;         /* metric.STAGE.NAME and total.STAGE.N of the last evaluation */
+    VEC(Slot) finals;         /* metric.STAGE.NAME and total.STAGE.tN of the last evaluation */
     int64_t step, steps, key; /* what train.step, train.steps, train.key bind to */
     VEC(MemBlock) blocks;     /* of mem_new */
     struct Data **data;       /* per dataset of the manifest; NULL: not read */
