@@ -99,12 +99,12 @@ static void save_scan(Pulled *q, Val v) {
     }
     Val *results = NEW_ARRAY(s, Val, body->results.len + split->nsaved);
     emit_scan(q, split->forward, &args, g->carry, g->seq, g->reverse, results);
+    r->map[v] = results[0]; /* a result itself if it is the only one */
     for (uint32_t k = 0; k < q->results.len; k++) {
         Val y = q->results.data[k];
         r->map[y] = k < g->carry ? results[k] : region_leading(r->b, g, results[k], true);
         if (r->fn->ins.data[y].name) b_name(r->b, r->map[y], r->fn->ins.data[y].name);
     }
-    r->map[v] = results[0];
     r->saved[v] = NEW(s, struct Saved);
     *r->saved[v] = (struct Saved){split, results + body->results.len};
 }

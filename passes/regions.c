@@ -42,13 +42,13 @@ static void rewrite(Rewrite *w, Val v) {
     Region now = region_of(w->p, &made);
     RegionTypes t = region_types(w->p->cx, a, &made, &now);
     b_multi(w->b, (Op)i->op, args, i->nargs, attrs, t.results, results.len, out);
+    w->map[v] = out[0]; /* a result itself if it is the only one */
     for (uint32_t k = 0; k < results.len; k++) {
         Val y = results.data[k];
         bool emitted = i->op == Op_scan && k >= r.carry;
         w->map[y] = emitted ? region_leading(w->b, &r, out[k], true) : out[k];
         if (w->fn->ins.data[y].name) b_name(w->b, w->map[y], w->fn->ins.data[y].name);
     }
-    w->map[v] = out[0];
 }
 
 static bool is_region(const Ins *i) { return op_info[i->op].cls == ClsRegion; }

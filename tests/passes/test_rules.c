@@ -80,22 +80,40 @@ static Val where_pick(R *r, Val a, Val b) {
 }
 static Val where_a(R *r) { return where_pick(r, r->v, num(r, r->v, 0)); }
 static Val where_b(R *r) { return where_pick(r, num(r, r->v, 0), r->v); }
+/* The pad that a slice undoes, and the other way round. */
 static Val slice_x(R *r) {
-    const Shape *s = b_type(r->b, r->x[0]).shape;
-    int64_t hi[8];
-    for (uint32_t k = 0; k < s->rank; k++) hi[k] = s->dim[k] - r->site->attrs[1].is.v[k];
-    Attr attrs[] = {r->site->attrs[0], attr_ints(r->p->cx, hi, s->rank), {AttrNone, {0}}};
+    const Shape *s = b_type(r->b, r->x[0]).shape, *y = b_type(r->b, r->y).shape;
+    const int64_t *lo = r->site->attrs[0].is.v, *stride = r->site->attrs[2].is.v;
+    int64_t hi[8], interior[8];
+    for (uint32_t k = 0; k < s->rank; k++) {
+        interior[k] = stride[k] - 1;
+        hi[k] = s->dim[k] - lo[k] - (y->dim[k] ? (y->dim[k] - 1) * stride[k] + 1 : 0);
+    }
+    Attr attrs[] = {r->site->attrs[0], attr_ints(r->p->cx, hi, s->rank),
+                    attr_ints(r->p->cx, interior, s->rank)};
     Val nil = b_float(r->b, type_of(F64, shape_scalar(r->p->cx)), 0);
     return b_op(r->b, Op_pad, (Val[]){r->v, nil}, 2, attrs, NULL);
 }
 static Val pad_x(R *r) {
     const Shape *s = b_type(r->b, r->x[0]).shape;
-    const int64_t *lo = r->site->attrs[0].is.v;
-    int64_t hi[8];
-    for (uint32_t k = 0; k < s->rank; k++) hi[k] = lo[k] + s->dim[k];
-    Attr attrs[] = {r->site->attrs[0], attr_ints(r->p->cx, hi, s->rank), {AttrNone, {0}}};
+    const int64_t *lo = r->site->attrs[0].is.v, *interior = r->site->attrs[2].is.v;
+    int64_t hi[8], stride[8];
+    for (uint32_t k = 0; k < s->rank; k++) {
+        stride[k] = interior[k] + 1;
+        hi[k] = lo[k] + (s->dim[k] ? (s->dim[k] - 1) * stride[k] + 1 : 0);
+    }
+    Attr attrs[] = {r->site->attrs[0], attr_ints(r->p->cx, hi, s->rank),
+                    attr_ints(r->p->cx, stride, s->rank)};
     return b_op(r->b, Op_slice, &r->v, 1, attrs, NULL);
 }
+static Val gather_x(R *r) {
+    Val none = num(r, r->x[0], 0);
+    return b_op(r->b, Op_scatter_add, (Val[]){none, r->x[1], r->v}, 3, r->site->attrs, NULL);
+}
+static Val scatter_add_u(R *r) {
+    return b_op(r->b, Op_gather, (Val[]){r->v, r->x[1]}, 2, r->site->attrs, NULL);
+}
+static Val index_zero(R *r) { return marked(r, r->x[1], "nodiff"); }
 static Val pad_value(R *r) { return marked(r, r->x[1], "nodiff"); }
 /* Rules of functions, not what their bodies would give. */
 static Val thrice(R *r) { return mul(r, r->v, num(r, r->v, 3)); }
@@ -120,6 +138,9 @@ static const Row rows[] = {
     {"where", {zero, where_a, where_b}, NULL},
     {"slice", {slice_x}, NULL},
     {"pad", {pad_x, pad_value}, NULL},
+    {"gather", {gather_x, index_zero}, NULL},
+    {"scatter_add", {same, index_zero, scatter_add_u}, NULL},
+    {"opt_barrier", {same}, NULL},
     {"stop_gradient", {zero}, NULL},
     {"round", {nodiff}, NULL},
     {"ruled", {thrice}, NULL},
