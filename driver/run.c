@@ -4,9 +4,19 @@
 
 #include <stdlib.h>
 
+/* Only the function that is called is compiled; without it, all are, and the program tells them. */
+static void only_called(Program *p, const char *name) {
+    const Fn *called = program_fn(p, sym(p->cx, name));
+    if (!called || !called->exported) return;
+    for (uint32_t i = 0; i < p->fns.len; i++) {
+        p->fns.data[i]->exported = p->fns.data[i] == called;
+    }
+}
+
 static int run_program(Options *o, const char *const *head, uint32_t nhead) {
     Arena *a = o->cx->arena;
     Program *p = compile_front(o, false);
+    if (p && o->fn) only_called(p, o->fn);
     Cg *cg = p && compile_passes(o, p, NULL) ? compile_code(o, p, false) : NULL;
     Jit *jit = cg ? jit_new(cg) : NULL;
     const BpProgram *program = jit ? jit_symbol(jit, "bp_program") : NULL;
