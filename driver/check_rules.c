@@ -200,7 +200,7 @@ void check_rules(Check *c, const Fn *fn) {
         u.results = NEW_ARRAY(cx->arena, Type, u.nresults);
         Text key = {0};
         text_add(&key, "%s", u.name);
-        bool floats = false;
+        bool floats = false, gives = false;
         for (uint32_t k = 0; k < ins->nargs; k++) {
             u.args[k] = fn->ins.data[ins->args[k]].type;
             floats |= dtype_is_float(u.args[k].dt);
@@ -208,10 +208,11 @@ void check_rules(Check *c, const Fn *fn) {
         }
         for (uint32_t i = 0; i < u.nresults; i++) {
             u.results[i] = callee ? callee->ins.data[callee->results.data[i]].type : ins->type;
+            gives |= dtype_is_float(u.results[i].dt);
         }
         Sym k = sym_n(cx, key.data, key.len);
         free(key.data);
-        if (!floats || checked(c, k)) continue;
+        if (!floats || !gives || checked(c, k)) continue;
         check_use(&u, call ? DomAny : op_info[ins->op].domain);
         if (callee) check_rules(c, callee);
     }

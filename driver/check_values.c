@@ -53,7 +53,11 @@ static void set_named(Check *c, Sym name, Tensor *t) {
     const Program *p = c->p;
     for (uint32_t i = 0; i < p->hypers.len; i++) {
         const Hyper *h = &p->hypers.data[i];
-        if (!strncmp(name, "hyper.", 6) && !strcmp(name + 6, h->name)) fill_float(t, h->value);
+        if (strncmp(name, "hyper.", 6) || strcmp(name + 6, h->name) != 0) continue;
+        if (dtype_is_float(h->dt))
+            fill_float(t, h->value);
+        else
+            t->i[0] = (int64_t)h->value;
     }
     const char *last = strrchr(name, '.');
     if (!strncmp(name, "data.", 5) && last && !strcmp(last, ".deviation")) {

@@ -143,18 +143,24 @@ static void lower_hyper(Front *fr, const Item *item) {
     }
     Value v = lower_expr(&fr->top, item->init.init, NULL);
     if (v.kind == VError) return;
-    if (v.kind != VInt && v.kind != VFloat) {
-        diag_error(cx, item->init.init->loc, "a hyper is a number");
+    const TypeX *type = item->init.type;
+    if (!v_is_number(v) || (type && (type->tuple || type->has_dims || type->range))) {
+        diag_error(cx, v_is_number(v) ? type->loc : item->init.init->loc,
+                   "a hyper is one number or bool");
         return;
     }
-    DType dt = item->init.type ? type_name_dtype(&fr->top, item->init.type->name) : fr->p->real;
-    if (!dtype_is_float(dt)) {
-        not_supported(&fr->top, item->name_loc, "a hyper that is no float");
+    DType dt = type               ? type_name_dtype(&fr->top, type->name)
+               : v.kind == VBool ? BOOL
+                                  : fr->p->real;
+    bool fits = dtype_is_float(dt) ? v.kind != VBool : v.kind == (dt == BOOL ? VBool : VInt);
+    if (!fits || (dt == I32 && v.i != (int32_t)v.i)) {
+        diag_error(cx, item->init.init->loc, "'%s' is declared %s, this is %s", item->name,
+                   dtype_name(dt), v_describe(&fr->top, v));
         return;
     }
     Hyper h = {.name = item->name,
                .dt = dt,
-               .value = v.kind == VInt ? (double)v.i : v.f,
+               .value = v.kind == VFloat ? v.f : (double)v.i,
                .doc = item->doc,
                .loc = item->name_loc};
     vec_push(cx->arena, &fr->p->hypers, h);
@@ -277,19 +283,23 @@ static void collect_state(Front *fr, const Fn *fn) {
     }
 }
 
+/* The new state takes the place of the old. */
+static void donate(Front *fr, Fn *step) {
+    if (!step || step->donated) return;
+    step->donated = NEW_ARRAY(fr->cx->arena, int32_t, step->results.len);
+    for (uint32_t k = 0; k < step->results.len; k++) {
+        bool state = k < step->nparams && state_index(fr, step->ins.data[k].name) >= 0;
+        step->donated[k] = state ? (int32_t)k : -1;
+    }
+}
+
 static void ir_state(Front *fr) {
     Program *p = fr->p;
     for (uint32_t i = 0; i < p->stages.len; i++) {
         Fn *step = program_fn(p, p->stages.data[i]->step);
         collect_state(fr, step);
-        if (step && !step->donated) {
-            step->donated = NEW_ARRAY(fr->cx->arena, int32_t, step->results.len);
-            for (uint32_t k = 0; k < step->results.len; k++) {
-                step->donated[k] = k < step->nparams && state_index(fr, step->ins.data[k].name) >= 0
-                                       ? (int32_t)k
-                                       : -1;
-            }
-        }
+        donate(fr, step);
+        if (p->stages.data[i]->accum) donate(fr, program_fn(p, p->stages.data[i]->accum));
     }
     for (uint32_t i = 0; i < p->fns.len; i++) {
         if (p->fns.data[i]->exported) collect_state(fr, p->fns.data[i]);

@@ -39,6 +39,7 @@ typedef struct Train {
     VEC(Part) parts;
     VEC(TrainMetric) metrics;
     VEC(const Stmt *) prints;
+    VEC(bool) print_totals; /* per value printed: it has total(...) */
 } Train;
 
 /* ---- lower_train_setting.c ---- */

@@ -109,14 +109,20 @@ static const Expr *printed(const Expr *e) {
     return decodes ? e->args.len == 2 ? e->args.data[1].value : NULL : e;
 }
 
-static void lower_prints(BodyRun *r) {
+/* An evaluation needs the totals only. The first one, at the size of the batch, finds them. */
+static void lower_prints(BodyRun *r, bool find) {
     Frame *f = &r->f;
+    Train *t = r->t;
+    uint32_t at = 0;
     for (uint32_t i = 0; i < r->t->prints.len; i++) {
         const Stmt *st = r->t->prints.data[i];
         for (uint32_t k = 0; k < st->elems.len; k++) {
             const Expr *e = printed(st->elems.data[k]);
             if (!e) continue;
+            if (r->use == UseEval && !find && !t->print_totals.data[at++]) continue;
+            uint32_t totals = f->root->totals.len;
             Value v = v_materialise(f, e->loc, lower_expr(f, e, NULL), -1, NULL);
+            if (find) vec_push(f->fr->cx->arena, &t->print_totals, f->root->totals.len > totals);
             if (r->use != UseReport || v.kind != VTensor) continue;
             if (e != st->elems.data[k] && dtype_is_float(v_type(f, v).dt)) {
                 diag_error(f->fr->cx, e->loc, "decode takes ids, this is %s", v_describe(f, v));
@@ -270,7 +276,7 @@ static Fn *train_eval(Train *t, const char *suffix, int64_t batch, const Loc **t
     bind_metrics(&r);
     names->up = r.f.scope;
     r.f.scope = names;
-    if (cx->errors == errors) lower_prints(&r);
+    if (cx->errors == errors) lower_prints(&r, !t->print_totals.len);
     if (cx->errors != errors) return NULL;
     b_name(r.f.b, r.loss.v, sym(cx, "loss"));
     b_result(r.f.b, r.loss.v);
@@ -376,7 +382,7 @@ static bool train_report(Train *t) {
     scope_push(&r.f);
     bind_fields(&r, t->stage->batch);
     lower_body(&r, t->item->body, NULL);
-    lower_prints(&r);
+    lower_prints(&r, false);
     if (cx->errors != errors) return false;
     const Fn *fn = run_close(&r, "report");
     t->stage->report = fn->name;

@@ -298,7 +298,56 @@ train {name} on d.train as (x, y) {{
     assert safetensors(os.path.join(t.path("cut"), "last.safetensors")) == a
 
 
+def checked():
+    shown = run(bpc, "check", t.path("all.bp")).stdout
+    assert "fit_loss" not in shown and "hvp" not in shown and "value_and_grad[first_loss] net.a.b" in shown, shown
+    assert "FALSE" not in shown
+
+
+def hypers():
+    """Integers and bools on the command line, kept by a resumed run."""
+    source = write("hypers.bp", data + """
+hyper k: i32 = 3;   /// how many
+hyper on: bool = true;
+model net = Linear[O=2];
+train fit on d.train as (x, y) {
+  let f = where(on, f32(k), 0.0);
+  loss cross_entropy(net(x), y); metric f = f; optimizer = sgd(); batch = 12; steps = 2; valid = d.valid;
+}
+""")
+    trainer = t.path("hypers")
+    run(bpc, source, "-o", trainer)
+    for args, want in (([], 3), (["--k", "-7"], -7), (["--on", "false"], 0), (["--on=true", "--k=5"], 5)):
+        train([trainer], "h", "--threads", "1", *args)
+        assert records("h", "valid")[-1]["f"] == want, (args, want)
+    train([trainer], "h", "--threads", "1", "--steps", "4", "--resume")
+    assert records("h", "valid")[-1]["f"] == 5, "resumed"
+    assert "whole number" in train([trainer], "h", "--k", "1.5", status=2).stderr
+    assert "--on" in train([trainer], "h", "--on", "maybe", status=2).stderr
+
+
+def decoded():
+    write("names.txt", "ab\nba\nabc\ncab\n" * 5)
+    source = write("text.bp", """
+dataset names = text("names.txt", lines=true, split=0.2) { x: i32<4>[5] = window(0); }
+module Bigram[B, T](x: i32<4>[B, T]) -> f32[B, T, 4] { param w: f32[4, 4] = zeros(); return embed(w, x); }
+model net = Bigram;
+train fit on names.train as (x) {
+  loss cross_entropy(net(x), x);
+  optimizer = adam(lr=0.5);
+  batch = 4; steps = 30; eval_every = 15; valid = names.valid;
+  print "\\"read\\":", decode(names, argmax(net(x), axis=-1)[0]), "of", len(shape(x));
+}
+""")
+    shown = train([bpc, "run", source, "--"], "d", "--threads", "1").stdout
+    last_line = shown.split('"read": ')[-1]
+    assert shown.count('"read": ') == 2 and last_line.strip().split("\n")[0] in ("ab", "ba", "abc", "cab"), shown
+
+
 t.check("same bits", same_bits)
+t.check("checked", checked)
+t.check("hypers", hypers)
+t.check("decoded", decoded)
 t.check("resumed", resumed)
 t.check("frozen and groups", frozen_and_groups)
 t.check("micro-batches", micro_batches)
