@@ -171,6 +171,12 @@ static void random_functions(void **state) {
     for (uint64_t first = 1; first <= count; first += Batch) check_seeds(first, Batch);
 }
 
+static void random_regions(void **state) {
+    (void)state;
+    uint64_t first = FirstWithRegions, count = setting("RANDOM_COUNT", Count) / 5;
+    for (uint64_t k = 0; k < count; k += Batch) check_seeds(first + k, Batch);
+}
+
 /* Seeds on which generated code was wrong once. */
 static void found_before(void **state) {
     (void)state;
@@ -182,6 +188,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(found_before),
         cmocka_unit_test(random_functions),
+        cmocka_unit_test(random_regions),
     };
     return cmocka_run_group_tests_name("random functions", tests, NULL, NULL);
 }

@@ -1,37 +1,8 @@
 /* See random_fn.h. Every step makes one value from values that are there; steps that do not fit are
  * left out. Shapes come from a few dimensions, so that values meet again. */
-#include "tests/support/random_fn.h"
+#include "tests/support/random_gen.h"
 
 #include <math.h>
-
-enum { MaxValues = 256 };
-
-typedef struct Gen {
-    Program *p;
-    Builder *b;
-    uint64_t key, draws;
-    Val vals[MaxValues];
-    uint32_t n;
-    int64_t dims[3];
-} Gen;
-
-static uint32_t below(Gen *g, uint32_t n) {
-    return (uint32_t)(rng_bits(g->key, g->draws++) >> 32) % n;
-}
-
-static bool one_in(Gen *g, uint32_t n) { return below(g, n) == 0; }
-static Type type(const Gen *g, Val v) { return b_type(g->b, v); }
-
-/* A value that fits, later ones more often; NoVal if none does. */
-static Val pick(Gen *g, bool (*fits)(Type t, const void *as), const void *as) {
-    uint32_t start = below(g, g->n), later = below(g, g->n);
-    start = start > later ? start : later;
-    for (uint32_t i = 0; i < g->n; i++) {
-        Val v = g->vals[(start + i) % g->n];
-        if (fits(type(g, v), as)) return v;
-    }
-    return NoVal;
-}
 
 static bool any(Type t, const void *as) { return (void)as, t.shape->size >= 0; }
 static bool number(Type t, const void *as) { return (void)as, t.dt != BOOL; }
@@ -240,6 +211,7 @@ static void movement(Gen *g) {
     Type t = type(g, x[0]);
     uint32_t axis = below(g, t.shape->rank);
     Attr a[MaxAttrs] = {attr_int(axis)};
+    if (!t.shape->dim[axis]) return;
     switch (below(g, 4)) {
     case 0:
         x[1] = pick(g, like, &t);
@@ -286,6 +258,11 @@ static void (*const steps[])(Gen *) = {
     broadcast, transpose, reshape, constant,  slice,  flip,   pad,    conversion,
     random_numbers,
 };
+
+void random_step(Gen *g) {
+    if (g->depth && one_in(g, 5)) random_region(g);
+    else steps[below(g, LEN(steps))](g);
+}
 
 static void parameters(Gen *g) {
     static const int64_t sizes[] = {1, 2, 3, 5, 8, 16, 17, 33};
@@ -347,7 +324,8 @@ Fn *random_fn(Program *p, const char *name, uint64_t seed, uint32_t size) {
     g->b = builder_new(p, sym(p->cx, name), false);
     parameters(g);
     uint32_t first = g->n;
-    for (uint32_t i = 0; i < size; i++) steps[below(g, LEN(steps))](g);
+    g->depth = seed >= FirstWithRegions ? 1 + seed % 2 : 0;
+    for (uint32_t i = 0; i < size; i++) random_step(g);
     choose_results(g, first);
     Fn *fn = builder_done(g->b);
     fn->exported = true;

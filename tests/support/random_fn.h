@@ -5,6 +5,9 @@
 
 #include "ir/ir.h"
 
+/* Functions of these seeds and above have regions. */
+enum { FirstWithRegions = 1 << 20 };
+
 /* Function `name` of about `size` instructions is added to p, exported; some of its results are
  * donated the storage of parameters. */
 Fn *random_fn(Program *p, const char *name, uint64_t seed, uint32_t size);
