@@ -44,7 +44,7 @@ static void test_random(void **state) {
     (void)state;
     for (uint64_t seed = 1000; seed < 1200; seed++) {
         T *t = t_new();
-        random_fn(t, seed, 20 + seed % 80);
+        random_fn(t->p, "random", seed, 20 + seed % 80);
         check_memory(compiled(t));
         t_free(t);
     }

@@ -21,7 +21,7 @@ typedef struct Run {
 
 static const Ins *ins_at(const Run *r, Val v) { return &r->fn->ins.data[v]; }
 static const Shape *shape_at(const Run *r, Val v) { return ins_at(r, v)->type.shape; }
-static int64_t size_at(const Run *r, Val v) { return shape_at(r, v)->size; }
+static int64_t size_at(const Run *r, Val v) { return shape_at(r, v) ? shape_at(r, v)->size : 0; }
 
 static void unravel(const Shape *s, int64_t e, int64_t *at) {
     for (uint32_t d = s->rank; d-- > 0; e /= s->dim[d]) at[d] = e % s->dim[d];
@@ -175,6 +175,18 @@ static void run_move(Run *r) {
     read_all_operands(r);
 }
 
+/* Its scratch memory is written while it still reads. */
+static void run_region(Run *r) {
+    const Kernel *k = r->k;
+    read_all_operands(r);
+    for (uint64_t i = 0; i < k->scratch.bytes; i++) r->arena[k->scratch.offset + i].v = NoVal;
+    read_all_operands(r);
+    for (uint32_t j = 0; j < k->outputs.len; j++) {
+        Val v = k->outputs.data[j];
+        for (int64_t e = 0; e < size_at(r, v); e++) write_element(r, v, e);
+    }
+}
+
 static void run_kernel(Run *r, const Kernel *k, bool backwards) {
     uint32_t n = r->fn->ins.len;
     r->k = k;
@@ -184,6 +196,10 @@ static void run_kernel(Run *r, const Kernel *k, bool backwards) {
     for (uint32_t j = 0; j < k->inputs.len; j++) r->input[k->inputs.data[j]] = true;
     if (k->kind == KernMove) {
         run_move(r);
+        return;
+    }
+    if (k->kind == KernRegion) {
+        run_region(r);
         return;
     }
     for (int64_t e = 0; e < k->space->size; e++) {
@@ -279,4 +295,11 @@ void check_lifetimes(const Fn *fn) {
         }
     }
     free(made);
+}
+
+const Fn *compiled(T *t) {
+    PassOptions o = {.level = 1, .verify_each = true, .limit = -1};
+    assert_true(passes_run(t->p, &o));
+    assert_true(t->p->fns.len > 0);
+    return t->p->fns.data[t->p->fns.len - 1];
 }

@@ -1,13 +1,10 @@
-/* What the tests of fuse and plan share: random functions over all classes of operations, and
- * kernels run on the planned memory without numbers: every element in memory carries the name of
- * what it is. */
+/* What the tests of fuse and plan share: kernels run on the planned memory without numbers: every
+ * element in memory carries the name of what it is. */
 #ifndef BPC_TESTS_PASSES_KERNELS_H
 #define BPC_TESTS_PASSES_KERNELS_H
 
 #include "tests/passes/support.h"
-
-/* A function "random" of about `size` instructions, some results donated parameters' storage. */
-void random_fn(T *t, uint64_t seed, uint32_t size);
+#include "tests/support/random_fn.h"
 
 /* The whole pipeline with verification; the only function of the program as it is then. */
 const Fn *compiled(T *t);

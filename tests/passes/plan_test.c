@@ -19,8 +19,15 @@ static void test_random(void **state) {
     (void)state;
     for (uint64_t seed = 0; seed < 200; seed++) {
         T *t = t_new();
-        random_fn(t, seed, 10 + seed % 50);
+        random_fn(t->p, "random", seed, 10 + seed % 50);
         planned(t);
+        t_free(t);
+    }
+    for (uint64_t seed = FirstWithRegions; seed < FirstWithRegions + 60; seed++) {
+        T *t = t_new();
+        random_fn(t->p, "random", seed, 10 + seed % 30);
+        planned(t);
+        for (uint32_t i = 0; i < t->p->fns.len; i++) check_lifetimes(t->p->fns.data[i]);
         t_free(t);
     }
 }
