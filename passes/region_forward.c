@@ -13,7 +13,7 @@ typedef struct Paired {
     uint32_t nwrt;
 } Paired;
 
-/* fn with tangents; paired: its results are; else only its values are given. NULL after an error. */
+/* fn with tangents. Only if `paired`, tangents stand beside its results. NULL after an error. */
 static Fn *with_tangents(const Paired *q, const Fn *fn, bool paired) {
     Program *p = q->p;
     Arena *s = p->cx->scratch;
