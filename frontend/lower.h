@@ -217,6 +217,7 @@ typedef struct Front {
     bool asked;  /* for the parameters of a model that was not called yet */
     bool second; /* round: params_known is all of them */
     VEC(struct StateVar) params_known;
+    VEC(Instance *) instances_known; /* of the first round */
 } Front;
 
 /* ---- values.c ---- */
@@ -346,6 +347,7 @@ void lower_param(Frame *f, const Stmt *st);
 Frame init_frame(Frame *f, Sym path);
 void lower_buffer(Frame *f, const Stmt *st);
 void lower_layer(Frame *f, const Stmt *st);
+Instance *find_instance(Front *fr, Sym path);
 /* A formal of the root by its path, made when first asked for. */
 Val capture(Root *r, Front *fr, Sym path, Type type);
 /* Index in p->state, or -1. */
@@ -380,6 +382,12 @@ Val params_part(Frame *f, const ModelParams *m, uint32_t i, Val all);
 bool substitute_params(Frame *callee, Loc loc, Instance *self, Value p);
 /* The parameter of that path from the vector in force, or NoVal. */
 Val substituted(Frame *f, Sym path, Type t, Loc loc);
+/* The state as the body sees it now: assigned, given by params=, or captured. */
+Val state_value(Frame *f, Sym path, Type t, Loc loc);
+/* The path of net.block[3].w, or NULL where the expression does not begin with a model or layer. */
+Sym place_path(Frame *f, const Expr *e);
+/* e as a parameter, buffer or layer by its path; false where it is no such path. */
+bool lower_place(Frame *f, const Expr *e, Value *out);
 /* Once a body is lowered: the vector was as long as there are parameters. */
 bool check_substitution(Frame *callee);
 Value near_params(Frame *f, const Expr *e, Sym name, const Want *want);

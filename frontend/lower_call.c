@@ -36,6 +36,23 @@ static int formal_index(const Item *item, Sym name) {
     return -1;
 }
 
+/* The fn of that name whose arguments without default are those of the call. */
+static Global *find_called(Front *fr, Sym name, bool from_std, const Args *args) {
+    for (uint32_t i = 0; i < fr->globals.len; i++) {
+        Global *g = &fr->globals.data[i];
+        if (g->item->kind != ItFn || g->item->name != name || (from_std && !g->in_std)) continue;
+        uint32_t given = 0;
+        bool known = true;
+        for (uint32_t k = 0; k < args->len; k++) {
+            int at = args->data[k].name ? formal_index(g->item, args->data[k].name) : 0;
+            known &= at >= 0;
+            given += !args->data[k].name || (at >= 0 && !g->item->formals.data[at].init);
+        }
+        if (known && given == required(g->item)) return g;
+    }
+    return NULL;
+}
+
 static bool wrong_argument(Frame *f, const CallArg *a, const Item *item) {
     Cx *cx = f->fr->cx;
     if (!a->name) {
@@ -361,12 +378,13 @@ static Value call_by_name(Frame *f, const Expr *e, const Expr *name, const Args 
         return v_error();
     }
     uint32_t n = positional_count(e);
-    Global *g = find_item(fr, name->name, f->in_std, (int)n);
+    Global *g = find_called(fr, name->name, f->in_std, &e->args);
     Value v;
     if ((!g || g->in_std) && const_builtin(f, e, name->name, &v)) return v;
     Op op = op_by_name(name->name);
     bool builtin = is_builtin(name->name);
     bool fits = builtin && (op == OpCount || n >= (uint32_t)op_info[op].nargs);
+    if (!g && !fits) g = find_item(fr, name->name, f->in_std, (int)n);
     if (!g && !fits) g = find_item(fr, name->name, f->in_std, -1);
     if (!f->in_std && name->kind == ExName && e->x == name) lint_log_softmax(f, e);
     if (g) {

@@ -197,40 +197,24 @@ static Value lower_list(Frame *f, const Expr *e) {
 }
 
 static Value lower_cast(Frame *f, const Expr *e) {
-    Front *fr = f->fr;
     Value x = lower_expr(f, e->x, NULL);
     if (x.kind == VError) return x;
     DType dt = type_name_dtype(f, e->type->name);
     int64_t range = 0;
     if (e->type->range && !eval_int(f, e->type->range, &range, "the range")) return v_error();
-    if (v_is_number(x)) {
-        double d = x.kind == VFloat ? x.f : (double)x.i;
-        Value lit =
-            dtype_is_float(dt) ? v_float(d) : v_int(x.kind == VFloat ? (int64_t)d : x.i, NULL);
-        if (dt == BOOL) lit = v_bool(d != 0);
-        return v_materialise(f, e->loc, lit, (int)dt, NULL);
-    }
-    x = v_materialise(f, e->x->loc, x, -1, NULL);
+    int own = x.kind == VFloat ? F64 : x.kind == VInt ? I64 : -1;
+    x = v_materialise(f, e->x->loc, x, own, NULL);
     if (x.kind == VError) return x;
     Type t = {dt, range, v_type(f, x).shape};
     b_at(f->b, e->loc, NULL);
-    (void)fr;
     return v_tensor(f, b_op(f->b, Op_cast, &x.v, 1, NULL, &t), x.dims);
 }
 
 static Value lower_member(Frame *f, const Expr *e) {
-    Value x = lower_expr(f, e->x, NULL);
+    Value x;
+    if (lower_place(f, e, &x)) return x;
+    x = lower_expr(f, e->x, NULL);
     if (x.kind == VError) return x;
-    if (x.kind == VInstance) {
-        Sym path = sym_fmt(f->fr->cx, "%s.%s", x.inst->path, e->name);
-        int64_t at = state_index(f->fr, path);
-        if (at >= 0) {
-            Type t = f->fr->p->state.data[at].type;
-            return v_tensor(f, capture(f->root, f->fr, path, t), NULL);
-        }
-        diag_error(f->fr->cx, e->op_loc, "'%s' has no parameter '%s' here", x.inst->path, e->name);
-        return v_error();
-    }
     if (x.kind == VDataset) {
         diag_error(f->fr->cx, e->loc, "a dataset stands here only as %s.%s(tensor)", x.s, e->name);
         return v_error();
@@ -263,8 +247,10 @@ Value lower_expr(Frame *f, const Expr *e, const Want *want) {
         return v_bool(e->i);
     case ExCall:
         return lower_call(f, e, want);
-    case ExIndex:
-        return lower_index(f, e);
+    case ExIndex: {
+        Value place;
+        return lower_place(f, e, &place) ? place : lower_index(f, e);
+    }
     case ExMember:
         return lower_member(f, e);
     case ExCast:

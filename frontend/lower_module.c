@@ -35,7 +35,7 @@ static const Expr *module_name(const Expr *e) {
     return e->kind == ExName ? e : NULL;
 }
 
-static Instance *find_instance(Front *fr, Sym path) {
+Instance *find_instance(Front *fr, Sym path) {
     for (uint32_t i = 0; i < fr->instances.len; i++) {
         if (fr->instances.data[i]->path == path) return fr->instances.data[i];
     }
@@ -200,12 +200,7 @@ static Value declare_state(Frame *f, const Stmt *st, bool is_param) {
         if (init == NoVal) return v_error();
         state_add(fr, path, t, is_param && dtype_is_float(t.dt), init);
     }
-    for (uint32_t i = f->root->written.len; i-- > 0;) {
-        const Capture *c = &f->root->written.data[i];
-        if (c->path == path) return v_tensor(f, c->v, want.dims);
-    }
-    Val own = substituted(f, path, t, b->loc);
-    return v_tensor(f, own != NoVal ? own : capture(f->root, fr, path, t), want.dims);
+    return v_tensor(f, state_value(f, path, t, b->loc), want.dims);
 }
 
 static Binding *bind_state(Frame *f, const Stmt *st, bool is_param) {

@@ -13,6 +13,9 @@ void all_params(const Front *from, Front *to) {
         if (!from->state_info.data[i].trainable) continue;
         vec_push(to->cx->arena, &to->params_known, from->p->state.data[i]);
     }
+    for (uint32_t i = 0; i < from->instances.len; i++) {
+        vec_push(to->cx->arena, &to->instances_known, from->instances.data[i]);
+    }
 }
 
 ModelParams model_params(Front *fr, Sym model) {
@@ -73,6 +76,8 @@ bool params_known(Frame *f, Loc loc, const ModelParams *m) {
 
 /* The path of the model or layer that an expression names, or NULL after a report. */
 static Sym instance_path(Frame *f, const Expr *e) {
+    Sym path = place_path(f, e);
+    if (path && model_params(f->fr, path).parts.len) return path;
     Value v = lower_expr(f, e, NULL);
     if (v.kind == VInstance) return v.inst->path;
     if (v.kind != VError) {
@@ -144,6 +149,14 @@ Val substituted(Frame *f, Sym path, Type t, Loc loc) {
     return params_part(f, &m, i, s->all);
 }
 
+Val state_value(Frame *f, Sym path, Type t, Loc loc) {
+    for (uint32_t i = f->root->written.len; i-- > 0;) {
+        if (f->root->written.data[i].path == path) return f->root->written.data[i].v;
+    }
+    Val own = substituted(f, path, t, loc);
+    return own != NoVal ? own : capture(f->root, f->fr, path, t);
+}
+
 bool check_substitution(Frame *callee) {
     const Subst *s = callee->subst;
     if (!s || s->root != callee->root || (callee->caller && callee->caller->subst == s))
@@ -155,4 +168,87 @@ bool check_substitution(Frame *callee) {
     diag_error(callee->fr->cx, callee->call_loc, "params= has %lld numbers, '%s' has %lld parameters",
                (long long)have, s->model, (long long)m.size);
     return false;
+}
+
+/* ---- net.block[3].w ---- */
+
+/* Also one that only the first round has met; std modules were read anew since. */
+static Instance *find_layer(Front *fr, Sym path) {
+    Instance *inst = find_instance(fr, path);
+    for (uint32_t i = 0; !inst && i < fr->instances_known.len; i++) {
+        const Instance *old = fr->instances_known.data[i];
+        Global *g = old->path == path ? find_global(fr, old->module->name, ItModule, false) : NULL;
+        if (!g) continue;
+        inst = NEW(fr->cx->arena, Instance);
+        *inst = *old;
+        inst->module = g->item;
+    }
+    return inst;
+}
+
+static Sym instance_named(Frame *f, Sym name) {
+    Binding *b = find_binding(f, name);
+    if (b) return b->value.kind == VInstance ? b->value.inst->path : NULL;
+    return find_global(f->fr, name, ItModel, f->in_std) ? name : NULL;
+}
+
+Sym place_path(Frame *f, const Expr *e) {
+    Cx *cx = f->fr->cx;
+    if (e->kind == ExName) return instance_named(f, e->name);
+    bool index = e->kind == ExIndex && e->args.len == 1 && !e->args.data[0].name;
+    if (e->kind != ExMember && !index) return NULL;
+    Sym up = place_path(f, e->x);
+    Binding *b = index && e->x->kind == ExName ? find_binding(f, e->x->name) : NULL;
+    if (b && b->value.kind == VLayers) {
+        Value v = lower_index(f, e);
+        return v.kind == VInstance ? v.inst->path : NULL;
+    }
+    if (!up || (index && e->x->kind == ExName)) return NULL;
+    if (!index) return sym_fmt(cx, "%s.%s", up, e->name);
+    ExprKind k = e->args.data[0].value->kind;
+    if (k == ExSlice || k == ExDots) return NULL;
+    Value i = lower_expr(f, e->args.data[0].value, NULL);
+    if (i.kind != VInt) return NULL;
+    int64_t n = 0;
+    while (i.i < 0 && find_layer(f->fr, sym_fmt(cx, "%s[%lld]", up, (long long)n))) n++;
+    return sym_fmt(cx, "%s[%lld]", up, (long long)(i.i < 0 ? i.i + n : i.i));
+}
+
+/* The tensor or layer at the path; VList: neither. */
+static Value at_place(Frame *f, Loc loc, Sym path) {
+    Front *fr = f->fr;
+    int64_t at = state_index(fr, path);
+    if (at >= 0) {
+        return v_tensor(f, state_value(f, path, fr->p->state.data[at].type, loc), NULL);
+    }
+    Instance *inst = find_layer(fr, path);
+    if (inst) return (Value){.kind = VInstance, .inst = inst};
+    for (uint32_t i = 0; i < fr->params_known.len; i++) {
+        struct StateVar v = fr->params_known.data[i];
+        if (v.path == path) return v_tensor(f, state_value(f, path, v.type, loc), NULL);
+    }
+    return (Value){.kind = VList};
+}
+
+bool lower_place(Frame *f, const Expr *e, Value *out) {
+    Sym path = place_path(f, e);
+    if (!path) return false;
+    *out = at_place(f, e->loc, path);
+    if (out->kind != VList) return true;
+    Cx *cx = f->fr->cx;
+    Sym up = place_path(f, e->x);
+    bool index = e->kind == ExIndex;
+    if (index && (!up || !find_layer(f->fr, sym_fmt(cx, "%s[0]", up)))) return false;
+    *out = v_error();
+    if (index) {
+        diag_error(cx, e->args.data[0].value->loc, "'%s' has fewer layers", up);
+        return true;
+    }
+    if (find_layer(f->fr, sym_fmt(cx, "%s[0]", path))) {
+        diag_error(cx, e->op_loc, "'%s' is an array of layers; one of them is %s[0]", path, path);
+        return true;
+    }
+    if (!f->fr->second) f->fr->asked = true;
+    diag_error(cx, e->op_loc, "'%s' has no parameter '%s' here", up, e->name);
+    return true;
 }

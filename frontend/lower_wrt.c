@@ -38,6 +38,10 @@ static bool add_wrt(Frame *f, const FnInst *inst, Wrt *w, const Expr *e) {
     Sym path = ast_path(cx, e);
     uint32_t at = path ? param_at(fn, path) : fn->nparams;
     if (at == fn->nparams) {
+        Sym place = place_path(f, e);
+        if (place) path = place, at = param_at(fn, path);
+    }
+    if (at == fn->nparams) {
         bool model = path && (model_params(f->fr, path).parts.len ||
                               find_global(f->fr, path, ItModel, false));
         if (model) return add_model(f, inst, w, path, e->loc);
