@@ -1,15 +1,16 @@
-/* einsum("bij,bjk->bik", a, b): letters name axes; those that are not in the result are summed.
- * Operands are taken together from left to right: a letter that neither the result nor a later
+/* einsum("bij,bjk->bik", a, b): letters name axes, "..." the others; those that are not in the
+ * result are summed. Operands are taken together from left to right: a letter that neither the result nor a later
  * operand has is summed, and the rest is one batched matmul. */
 #include "frontend/lower.h"
 
-enum { MaxLetters = 52, MaxSpec = 256 };
+enum { MaxLetters = 52, MaxSpec = 256, MaxDots = 16 };
 
 /* A tensor with a letter per axis. */
 typedef struct Lettered {
     Value x;
     char letter[MaxLetters + 1];
     uint32_t n;
+    bool dots;
 } Lettered;
 
 typedef struct Einsum {
@@ -18,8 +19,8 @@ typedef struct Einsum {
     const char *text;
     Dim size[128]; /* by letter */
     bool known[128];
-    char result[MaxSpec];
-    uint32_t nresult;
+    char result[MaxSpec + MaxDots];
+    uint32_t nresult, ndots;
 } Einsum;
 
 /* A report with the caret at byte `at` of the string. */
@@ -168,34 +169,72 @@ static void multiply(Einsum *s, Lettered *a, Lettered *b, const char *needed, ui
 
 /* ---- the string ---- */
 
+static bool ends(const char *at) { return !*at || *at == ',' || !strncmp(at, "->", 2); }
+
+/* The next axis of t has letter c. */
+static bool name_axis(Einsum *s, size_t pos, unsigned char c, uint32_t index, Lettered *t) {
+    uint32_t rank = b_type(s->f->b, t->x.v).shape->rank;
+    if (t->n == rank || t->n == MaxLetters) {
+        return wrong(s, pos, "operand %u has only %u axes: it is %s", index + 1, rank,
+                     v_describe(s->f, t->x));
+    }
+    Dim d = t->x.dims[t->n];
+    if (s->known[c] && s->size[c].n != d.n) {
+        const char *name = is_letter((char)c) ? (char[]){(char)c, 0} : "...";
+        return wrong(s, pos, "'%s' is %lld here and %lld before", name, (long long)d.n,
+                     (long long)s->size[c].n);
+    }
+    if (!s->known[c]) s->size[c] = d;
+    s->known[c] = true;
+    t->letter[t->n++] = (char)c;
+    return true;
+}
+
+/* The axes under the dots at *at are named by their distance from the last of them: 1, 2, .... */
+static bool name_dots(Einsum *s, const char **at, uint32_t index, Lettered *t) {
+    size_t pos = (size_t)(*at - s->text);
+    uint32_t rank = b_type(s->f->b, t->x.v).shape->rank, rest = 0;
+    if (strncmp(*at, "...", 3) != 0) return wrong(s, pos, "a letter or '...' names axes");
+    *at += 2;
+    for (const char *p = *at + 1; !ends(p); p++) rest += *p != ' ';
+    if (t->dots) return wrong(s, pos, "'...' stands once for each operand");
+    t->dots = true;
+    uint32_t n = rank > t->n + rest ? rank - t->n - rest : 0;
+    if (n > MaxDots) return wrong(s, pos, "'...' stands for %u axes at most", MaxDots);
+    if (n > s->ndots) s->ndots = n;
+    for (uint32_t k = n; k > 0; k--) {
+        if (!name_axis(s, pos, (unsigned char)k, index, t)) return false;
+    }
+    return true;
+}
+
 static bool read_operand(Einsum *s, const char **at, uint32_t index, Lettered *t) {
     uint32_t rank = b_type(s->f->b, t->x.v).shape->rank;
-    for (; **at && **at != ',' && strncmp(*at, "->", 2) != 0; ++*at) {
+    for (; !ends(*at); ++*at) {
         size_t pos = (size_t)(*at - s->text);
         char c = **at;
         if (c == ' ') continue;
-        if (!is_letter(c)) return wrong(s, pos, "a letter names an axis; '%c' is none", c);
-        if (t->n == rank || t->n == MaxLetters) {
-            return wrong(s, pos, "operand %u has only %u axes: it is %s", index + 1, rank,
-                         v_describe(s->f, t->x));
+        if (c == '.') {
+            if (!name_dots(s, at, index, t)) return false;
+        } else if (!is_letter(c)) {
+            return wrong(s, pos, "a letter names an axis; '%c' is none", c);
+        } else if (!name_axis(s, pos, (unsigned char)c, index, t)) {
+            return false;
         }
-        Dim d = t->x.dims[t->n];
-        unsigned char letter = (unsigned char)c;
-        if (s->known[letter] && s->size[letter].n != d.n) {
-            return wrong(s, pos, "'%c' is %lld here and %lld before", c, (long long)d.n,
-                         (long long)s->size[letter].n);
-        }
-        if (!s->known[letter]) s->size[letter] = d;
-        s->known[letter] = true;
-        t->letter[t->n++] = c;
     }
     if (t->n == rank) return true;
     return wrong(s, (size_t)(*at - s->text), "operand %u has %u axes, %u are named: it is %s",
                  index + 1, rank, t->n, v_describe(s->f, t->x));
 }
 
-/* NumPy's rule where the string has no arrow: the letters that stand once, in alphabetic order. */
+static void dots_of_result(Einsum *s) {
+    for (uint32_t k = s->ndots; k > 0; k--) s->result[s->nresult++] = (char)k;
+}
+
+/* NumPy's rule where the string has no arrow: the axes under the dots, then the letters that
+ * stand once, in alphabetic order. */
 static void implied_result(Einsum *s) {
+    dots_of_result(s);
     for (int c = 'A'; c <= 'z'; c++) {
         uint32_t count = 0;
         for (const char *p = s->text; *p; p++) count += *p == c;
@@ -204,15 +243,23 @@ static void implied_result(Einsum *s) {
 }
 
 static bool read_result(Einsum *s, const char *at) {
+    bool dots = false;
     for (; *at; at++) {
         size_t pos = (size_t)(at - s->text);
         if (*at == ' ') continue;
+        if (!dots && !strncmp(at, "...", 3)) {
+            dots_of_result(s);
+            dots = true;
+            at += 2;
+            continue;
+        }
         if (!is_letter(*at) || !s->known[(unsigned char)*at])
             return wrong(s, pos, "'%c' names no axis of an operand", *at);
         if (has(s->result, s->nresult, *at)) return wrong(s, pos, "'%c' stands twice", *at);
         s->result[s->nresult++] = *at;
     }
-    return true;
+    if (dots || !s->ndots) return true;
+    return wrong(s, (size_t)(at - s->text), "the result has no '...', an operand has");
 }
 
 static bool read_spec(Einsum *s, Lettered *t, uint32_t n) {
@@ -235,10 +282,14 @@ static bool read_spec(Einsum *s, Lettered *t, uint32_t n) {
     return true;
 }
 
-/* What the result and operands from i on name. */
+/* What the result and operands from i on name, each once. */
 static uint32_t needed_from(const Einsum *s, const Lettered *t, uint32_t n, uint32_t i, char *out) {
     uint32_t m = join(out, 0, s->result, s->nresult);
-    for (; i < n; i++) m = join(out, m, t[i].letter, t[i].n);
+    for (; i < n; i++) {
+        for (uint32_t d = 0; d < t[i].n; d++) {
+            if (!has(out, m, t[i].letter[d])) out[m++] = t[i].letter[d];
+        }
+    }
     return m;
 }
 
