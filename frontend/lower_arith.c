@@ -155,6 +155,12 @@ static Value lower_matmul(Frame *f, const Expr *e, Value a, Value b) {
     return s ? v_tensor(f, b_reshape(f->b, r, s), out.data) : v_error();
 }
 
+/* The float one, else the larger. */
+static DType wider(DType a, DType b) {
+    if (dtype_is_float(a) != dtype_is_float(b)) return dtype_is_float(a) ? a : b;
+    return dtype_size(a) >= dtype_size(b) ? a : b;
+}
+
 Value lower_binary_values(Frame *f, const Expr *e, BinOp op, Value a, Value b) {
     Front *fr = f->fr;
     if (a.kind == VError || b.kind == VError) return v_error();
@@ -174,8 +180,8 @@ Value lower_binary_values(Frame *f, const Expr *e, BinOp op, Value a, Value b) {
     Type ta = v_type(f, a), tb = v_type(f, b);
     if (ta.dt != tb.dt) {
         diag_error(fr->cx, e->op_loc.line ? e->op_loc : e->loc,
-                   "%s: types differ (%s and %s); convert with f32(x) or i32(x)", what,
-                   dtype_name(ta.dt), dtype_name(tb.dt));
+                   "%s: types differ (%s and %s); convert with %s(x)", what, dtype_name(ta.dt),
+                   dtype_name(tb.dt), dtype_name(wider(ta.dt, tb.dt)));
         operand_notes(f, e, (Value[]){a, b}, 2);
         return v_error();
     }

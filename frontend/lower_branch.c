@@ -122,7 +122,7 @@ void lower_branches(Frame *f, const Stmt *st, Value c) {
     Type t = v_type(f, c);
     if (t.dt != BOOL || t.shape->rank) {
         diag_error(f->fr->cx, st->e->loc,
-                   "a condition is a bool, this is %s; where(c, a, b) chooses per element",
+                   "a condition is one bool, this is %s; where(c, a, b) chooses per element",
                    v_describe(f, c));
         return;
     }

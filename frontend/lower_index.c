@@ -83,9 +83,15 @@ static Value pick_along(Frame *f, Loc loc, Value x, uint32_t axis, Value i) {
     uint32_t rank = v_type(f, x).shape->rank, n = 0;
     Type t = v_type(f, i);
     if (t.dt != I32 || t.shape->rank || t.range != x.dims[axis].n) {
+        long long len = x.dims[axis].n;
+        const char *hint = "";
+        if (t.shape->rank) hint = t.dt == BOOL ? "; where(c, a, b) chooses per element"
+                                               : "; gather(x, i, axis=a) takes a tensor of them";
+        else if (t.dt == I32 || t.dt == I64)
+            hint = arena_printf(f->fr->cx->arena, "; i32<%lld>(i) clamps", len);
         diag_error(f->fr->cx, loc,
-                   "a run-time index into an axis of length %lld is an i32<%lld>, this is %s",
-                   (long long)x.dims[axis].n, (long long)x.dims[axis].n, v_describe(f, i));
+                   "a run-time index into an axis of length %lld is an i32<%lld>, this is %s%s", len,
+                   len, v_describe(f, i), hint);
         return v_error();
     }
     Dim *dims = NEW_ARRAY(f->fr->cx->arena, Dim, rank);

@@ -328,7 +328,7 @@ static bool while_test(Body *b, const Stmt *st) {
     if (c.kind != VTensor) return false;
     Type t = v_type(f, c);
     if (t.dt != BOOL || t.shape->rank) {
-        diag_error(f->fr->cx, st->e->loc, "the condition of a while is a bool, this is %s",
+        diag_error(f->fr->cx, st->e->loc, "the condition of a while is one bool, this is %s",
                    v_describe(f, c));
         return false;
     }
