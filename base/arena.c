@@ -73,7 +73,7 @@ void *arena_array(Arena *a, size_t n, size_t size) {
 
 char *arena_strndup(Arena *a, const char *s, size_t n) {
     char *copy = arena_array(a, n + 1, 1);
-    memcpy(copy, s, n);
+    copy_bytes(copy, s, n);
     return copy;
 }
 
@@ -103,7 +103,7 @@ void vec_grow(Arena *a, void **data, uint32_t *cap, uint32_t len, size_t size) {
         exit(1);
     }
     void *fresh = arena_array(a, grown, size);
-    if (len) memcpy(fresh, *data, len * size);
+    copy_bytes(fresh, *data, len * size);
     *data = fresh;
     *cap = grown;
 }

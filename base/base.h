@@ -30,6 +30,11 @@ static inline bool size_add(size_t a, size_t b, size_t *out) {
     return !__builtin_add_overflow(a, b, out);
 }
 
+/* memcpy that allows null where n is 0, as empty arrays are. */
+static inline void copy_bytes(void *to, const void *from, size_t n) {
+    if (n) memcpy(to, from, n);
+}
+
 /* ---- arena.c ---- */
 typedef struct Arena Arena;
 Arena *arena_new(void);

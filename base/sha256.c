@@ -52,14 +52,14 @@ void sha256_add(Sha256 *c, const void *data, size_t n) {
     c->bytes += n;
     if (used) {
         size_t take = n < 64 - used ? n : 64 - used;
-        memcpy(c->block + used, p, take);
+        copy_bytes(c->block + used, p, take);
         p += take;
         n -= take;
         if (used + take < 64) return;
         compress(c->h, c->block);
     }
     for (; n >= 64; p += 64, n -= 64) compress(c->h, p);
-    if (n) memcpy(c->block, p, n);
+    copy_bytes(c->block, p, n);
 }
 
 void sha256_hex(Sha256 *c, char hex[65]) {

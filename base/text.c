@@ -16,7 +16,7 @@ void text_addn(Text *t, const char *s, size_t n) {
         t->data = fresh;
         t->cap = cap;
     }
-    memcpy(t->data + t->len, s, n);
+    copy_bytes(t->data + t->len, s, n);
     t->len += n;
     t->data[t->len] = 0;
 }

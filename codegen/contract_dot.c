@@ -83,10 +83,10 @@ static void block_along_k(const Dot *d, V o, V from, int64_t n, V *result) {
         Loop l;
         V end = cg_add_imm(cg, from, whole);
         V k = loop_open(cg, &l, from, end, d->sum_lanes, acc, all);
-        memcpy(acc, l.phi, all * sizeof *acc);
+        copy_bytes(acc, l.phi, all * sizeof *acc);
         step_along_k(d, o, k, d->sum_lanes, acc);
         loop_close(cg, &l, acc);
-        memcpy(acc, l.phi, all * sizeof *acc);
+        copy_bytes(acc, l.phi, all * sizeof *acc);
     }
     if (n > whole) step_along_k(d, o, cg_add_imm(cg, from, whole), (unsigned)(n - whole), acc);
     for (unsigned i = 0; i < d->n; i++)
@@ -154,10 +154,10 @@ static void block_along_outputs(const Dot *d, V o, V from, int64_t n, V *result)
         Loop l;
         V end = cg_add_imm(cg, from, whole);
         V k = loop_open(cg, &l, first, end, d->sum_lanes, acc, all);
-        memcpy(acc, l.phi, all * sizeof *acc);
+        copy_bytes(acc, l.phi, all * sizeof *acc);
         step_along_outputs(d, o, k, NULL, acc);
         loop_close(cg, &l, acc);
-        memcpy(acc, l.phi, all * sizeof *acc);
+        copy_bytes(acc, l.phi, all * sizeof *acc);
     }
     if (n > whole) {
         V left = LLVMBuildSub(cg->b, cg_i64(cg, n - whole), g, "");

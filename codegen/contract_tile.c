@@ -48,7 +48,7 @@ static void accumulate(const Contract *c, const Panel *p, V i, int64_t rows, V *
         }
     }
     loop_close(cg, &l, acc);
-    memcpy(acc, l.phi, n * sizeof *acc);
+    copy_bytes(acc, l.phi, n * sizeof *acc);
 }
 
 static void store(const Contract *c, const Panel *p, V i, int64_t rows, V *values) {

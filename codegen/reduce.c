@@ -128,7 +128,7 @@ static V lane_block(Reduce *r, V base, int64_t n, Read *read, void *data) {
             next[j] = cg_combine(cg, r->op, r->acc, l.phi[j], read(data, at, r->lanes));
         }
         loop_close(cg, &l, next);
-        memcpy(acc, l.phi, r->vectors * sizeof *acc);
+        copy_bytes(acc, l.phi, r->vectors * sizeof *acc);
     }
     k_forget(k);
     for (unsigned j = 0; whole + (int64_t)j * r->lanes < n; j++) {

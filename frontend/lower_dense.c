@@ -116,7 +116,7 @@ bool emit_dense(Frame *f, Loc loc, int which, const FnInst *inst, const Val *val
     b_at(f->b, loc, NULL);
     Val *args = NEW_ARRAY(cx->arena, Val, nvals + 1), result;
     args[0] = identity(f, d.x.dt, d.n);
-    memcpy(args + 1, vals, nvals * sizeof *args);
+    copy_bytes(args + 1, vals, nvals * sizeof *args);
     Attr attrs[] = {attr_fn(row->name), attr_int(0), attr_int(1), attr_int(0), attr_int(d.n),
                     attr_bool(false)};
     Ins ins = {.op = Op_scan, .attrs = attrs, .loc = loc};

@@ -157,8 +157,8 @@ void join_groups(Frame *f, const FnInst *inst, const Wrt *w, const Value *bound,
     const Val *each = out->vals + first;
     Emitted r = {NEW_ARRAY(f->fr->cx->arena, Val, first + w->groups.len),
                  NEW_ARRAY(f->fr->cx->arena, const Dim *, first + w->groups.len), first};
-    memcpy(r.vals, out->vals, first * sizeof *r.vals);
-    memcpy(r.dims, out->dims, first * sizeof *r.dims);
+    copy_bytes(r.vals, out->vals, first * sizeof *r.vals);
+    copy_bytes(r.dims, out->dims, first * sizeof *r.dims);
     for (uint32_t k = 0; k < w->groups.len; k++) {
         const Group *g = &w->groups.data[k];
         uint32_t param = w->index.data[g->first];
@@ -258,7 +258,7 @@ static bool apply_operator(Frame *f, Loc loc, const OpUse *u, CallArg *args, uin
     }
     if (!check_extras(f, inst, op, &w, more, nmore, loc, got, &ngot)) return false;
     Val *all = NEW_ARRAY(cx->arena, Val, nargs + ngot);
-    memcpy(all, vals, nargs * sizeof *all);
+    copy_bytes(all, vals, nargs * sizeof *all);
     for (uint32_t i = 0; i < ngot; i++) all[nargs + i] = got[i];
     *out = emit_operator(f, loc, u->index, inst, all, nargs + ngot, &w);
     uint32_t first = operators[u->index].has_results ? inst->fn->results.len : 0;

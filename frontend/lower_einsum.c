@@ -100,7 +100,7 @@ static void reorder(Einsum *s, Lettered *t, const char *letters, uint32_t n) {
         perm[d] = (const char *)memchr(t->letter, letters[d], t->n) - t->letter;
     }
     t->x.v = transposed(s->f, t->x.v, perm, n);
-    memcpy(t->letter, letters, n);
+    copy_bytes(t->letter, letters, n);
 }
 
 typedef struct Kinds { /* of the letters of a product */
@@ -129,7 +129,7 @@ static int64_t extent(const Einsum *s, const char *letters, uint32_t n) {
 }
 
 static uint32_t join(char *to, uint32_t n, const char *letters, uint32_t more) {
-    memcpy(to + n, letters, more);
+    copy_bytes(to + n, letters, more);
     return n + more;
 }
 

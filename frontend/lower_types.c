@@ -267,7 +267,7 @@ bool match_type(Frame *f, const TypeX *t, Value *v, Loc loc, const char *what) {
                         arena_printf(cx->arena, "its rank is %u, %u is needed", rank, fixed));
     }
     Dim *dims = NEW_ARRAY(cx->arena, Dim, rank);
-    memcpy(dims, v->dims, rank * sizeof *dims);
+    copy_bytes(dims, v->dims, rank * sizeof *dims);
     uint32_t at = 0;
     for (uint32_t i = 0; i < t->dims.len; i++) {
         const DimX *d = &t->dims.data[i];

@@ -24,7 +24,7 @@ Value v_str(Sym s) {
 
 Value v_list(Front *fr, ValueKind kind, const Value *elems, uint32_t n) {
     Value v = {.kind = kind, .n = n, .elems = NEW_ARRAY(fr->cx->arena, Value, n)};
-    if (n) memcpy(v.elems, elems, n * sizeof *elems);
+    copy_bytes(v.elems, elems, n * sizeof *elems);
     return v;
 }
 

@@ -187,13 +187,13 @@ Val b_int(Builder *b, Type type, int64_t v) {
 static Attr *copy_attrs(Builder *b, Op op, const Attr *attrs) {
     int n = op_info[op].nattrs;
     Attr *copy = NEW_ARRAY(b->arena, Attr, (size_t)n);
-    if (attrs && n) memcpy(copy, attrs, (size_t)n * sizeof *attrs);
+    if (attrs) copy_bytes(copy, attrs, (size_t)n * sizeof *attrs);
     return copy;
 }
 
 static const Val *copy_args(Builder *b, const Val *args, uint32_t n) {
     Val *copy = NEW_ARRAY(b->arena, Val, n);
-    if (n) memcpy(copy, args, n * sizeof *args);
+    copy_bytes(copy, args, n * sizeof *args);
     return copy;
 }
 

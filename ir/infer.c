@@ -194,7 +194,7 @@ RULE(matmul) {
                           (long long)b->dim[rank - 2]);
     }
     int64_t *dim = NEW_ARRAY(q->cx->arena, int64_t, rank);
-    memcpy(dim, a->dim, rank * sizeof *dim);
+    copy_bytes(dim, a->dim, rank * sizeof *dim);
     dim[rank - 1] = b->dim[rank - 1];
     return infer_shape(q, q->args[0], dim, rank);
 }

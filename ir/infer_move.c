@@ -154,7 +154,7 @@ RULE(concat) {
     Type like = q->args[0];
     uint32_t rank = like.shape->rank;
     int64_t *dim = NEW_ARRAY(q->cx->arena, int64_t, rank);
-    memcpy(dim, like.shape->dim, rank * sizeof *dim);
+    copy_bytes(dim, like.shape->dim, rank * sizeof *dim);
     for (uint32_t i = 1; i < q->nargs; i++) {
         Type t = q->args[i];
         bool fits = t.shape->rank == rank;

@@ -45,7 +45,7 @@ static bool from_slice(const View *v, const int64_t *at, int64_t *x) {
     return true;
 }
 static bool from_flip(const View *v, const int64_t *at, int64_t *x) {
-    memcpy(x, at, v->to->rank * sizeof *x);
+    copy_bytes(x, at, v->to->rank * sizeof *x);
     for (uint32_t i = 0; i < v->ins->attrs[0].is.n; i++) {
         int64_t d = v->ins->attrs[0].is.v[i];
         x[d] = v->to->dim[d] - 1 - at[d];

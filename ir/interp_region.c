@@ -33,7 +33,7 @@ static Steps steps_begin(const Interp *in, const Region *r, const Tensor *args) 
     s.in.a = arena_new();
     s.formals = NEW_ARRAY(in->a, Tensor, r->body->nparams);
     s.spare = NEW_ARRAY(in->a, Tensor, r->body->nparams);
-    memcpy(s.formals, args, r->body->nparams * sizeof *s.formals);
+    copy_bytes(s.formals, args, r->body->nparams * sizeof *s.formals);
     for (uint32_t k = 0; k < r->carry; k++) {
         Type t = r->body->ins.data[k].type;
         s.spare[k] = tensor_new(in->a, t, in->mode == InterpComplex);

@@ -35,7 +35,7 @@ static bool analytic(const Program *p, const Fn *fn) {
 
 static Tensor *arguments(const Diff *d) {
     Tensor *x = NEW_ARRAY(d->a, Tensor, d->fn->nparams);
-    memcpy(x, d->args, d->fn->nparams * sizeof *x);
+    copy_bytes(x, d->args, d->fn->nparams * sizeof *x);
     return x;
 }
 

@@ -68,7 +68,7 @@ const Shape *shape_of(Cx *cx, const int64_t *dim, uint32_t rank) {
         Shape *s = arena_alloc(cx->arena, sizeof(Shape) + rank * sizeof *dim);
         s->rank = rank;
         s->size = size;
-        if (rank) memcpy(s->dim, dim, rank * sizeof *dim);
+        copy_bytes(s->dim, dim, rank * sizeof *dim);
         t->slots[i] = s;
         t->used++;
     }
@@ -106,13 +106,13 @@ Attr attr_fn(Sym fn) { return (Attr){.kind = AttrFn, .s = fn}; }
 
 Attr attr_ints(Cx *cx, const int64_t *v, uint32_t n) {
     int64_t *copy = NEW_ARRAY(cx->arena, int64_t, n);
-    if (n) memcpy(copy, v, n * sizeof *v);
+    copy_bytes(copy, v, n * sizeof *v);
     return (Attr){.kind = AttrInts, .is = {n, copy}};
 }
 
 Attr attr_names(Cx *cx, const Sym *v, uint32_t n) {
     Sym *copy = NEW_ARRAY(cx->arena, Sym, n);
-    if (n) memcpy(copy, v, n * sizeof *v);
+    copy_bytes(copy, v, n * sizeof *v);
     return (Attr){.kind = AttrNames, .names = {n, copy}};
 }
 

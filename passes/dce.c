@@ -34,7 +34,7 @@ void keep_callees_first(Program *p, const bool *roots) {
     for (uint32_t i = 0; i < p->fns.len; i++) {
         if (!roots || roots[i]) place(&o, i);
     }
-    if (o.n) memcpy(p->fns.data, o.out, o.n * sizeof *o.out);
+    copy_bytes(p->fns.data, o.out, o.n * sizeof *o.out);
     p->fns.len = o.n;
 }
 

@@ -40,7 +40,7 @@ static bool pointwise(const Program *p, const Fn *fn) {
 /* Back over the reduced axes. */
 static Val unreduced(Builder *b, Val mask, Attr axis, const Shape *to, Cx *cx) {
     int64_t *dim = NEW_ARRAY(cx->scratch, int64_t, to->rank);
-    memcpy(dim, to->dim, to->rank * sizeof *dim);
+    copy_bytes(dim, to->dim, to->rank * sizeof *dim);
     for (uint32_t k = 0; k < axis.is.n; k++) dim[axis.is.v[k]] = 1;
     return b_broadcast(b, b_reshape(b, mask, shape_of(cx, dim, to->rank)), to);
 }
@@ -51,7 +51,7 @@ static Val moved(const Pull *q, uint32_t k, Val mask) {
     uint32_t n = q->rule->fn->nparams;
     Val *args = NEW_ARRAY(a, Val, n), *out = NEW_ARRAY(a, Val, q->ins->nargs);
     bool *want = NEW_ARRAY(a, bool, q->ins->nargs);
-    memcpy(args, q->args, n * sizeof *args);
+    copy_bytes(args, q->args, n * sizeof *args);
     args[n - 1] = as_numbers(q->b, mask, b_type(q->b, args[n - 1]).dt);
     want[k] = true;
     Splice as = {.rule = q->label, .loc = q->ins->loc};

@@ -67,7 +67,7 @@ bool region_tangents(Program *p, Builder *b, const Ins *ins, const RegionActivit
         vec_push(s, &operands, t != NoVal ? t : b_float(b, b_type(b, args[k]), 0));
     }
     Attr *attrs = NEW_ARRAY(s, Attr, (size_t)op_info[ins->op].nattrs);
-    memcpy(attrs, ins->attrs, (size_t)op_info[ins->op].nattrs * sizeof *attrs);
+    copy_bytes(attrs, ins->attrs, (size_t)op_info[ins->op].nattrs * sizeof *attrs);
     attrs[ins->op == Op_while ? 1 : 0] = attr_fn(main->name);
     if (other) attrs[ins->op == Op_while ? 0 : 1] = attr_fn(other->name);
     int carry_at = ins->op == Op_while ? 2 : ins->op == Op_scan ? 1 : -1;

@@ -49,7 +49,7 @@ static Type slots_type(const Pulled *q, Type carry) {
     uint32_t rank = carry.shape->rank;
     int64_t *dim = NEW_ARRAY(cx->scratch, int64_t, rank + 1);
     dim[0] = Slots;
-    if (rank) memcpy(dim + 1, carry.shape->dim, rank * sizeof *dim);
+    copy_bytes(dim + 1, carry.shape->dim, rank * sizeof *dim);
     const Shape *s = shape_of(cx, dim, rank + 1);
     if (!s) bug_at(cx, q->ins->loc, "the stored steps of while overflow");
     return (Type){carry.dt, carry.range, s};
@@ -280,7 +280,7 @@ void save_while(Pulled *q, Val v) {
     Val *stacks = NEW_ARRAY(s, Val, n + 2);
     stacks[0] = at.count;
     stacks[1] = at.length;
-    memcpy(stacks + 2, at.slots, n * sizeof *stacks);
+    copy_bytes(stacks + 2, at.slots, n * sizeof *stacks);
     r->saved[v] = NEW(s, struct Saved);
     r->saved[v]->stacks = stacks;
 }
@@ -365,7 +365,7 @@ void pull_while(Pulled *q, const struct Saved *saved) {
     take_constants(q, &v);
     v.count = saved->stacks[0];
     v.length = saved->stacks[1];
-    memcpy(v.slots, saved->stacks + 2, g->carry * sizeof *v.slots);
+    copy_bytes(v.slots, saved->stacks + 2, g->carry * sizeof *v.slots);
     for (uint32_t k = 0; k < q->nwrt; k++) {
         uint32_t at = q->wrt[k];
         v.adjoint[at] = at < g->carry ? region_cotangent(q, at)

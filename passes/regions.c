@@ -28,7 +28,7 @@ static void rewrite(Rewrite *w, Val v) {
     Vals results = results_of(w->p, w->fn, v);
     int nattrs = op_info[i->op].nattrs;
     Attr *attrs = NEW_ARRAY(a, Attr, (size_t)nattrs);
-    memcpy(attrs, i->attrs, (size_t)nattrs * sizeof *attrs);
+    copy_bytes(attrs, i->attrs, (size_t)nattrs * sizeof *attrs);
     if (i->op == Op_scan) attrs[3] = attr_int(0);
     b_at(w->b, i->loc, i->rule);
     Val *args = NEW_ARRAY(a, Val, i->nargs), *out = NEW_ARRAY(a, Val, results.len);

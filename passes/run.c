@@ -91,7 +91,7 @@ static void crash_dump(void *data) {
 static Program snapshot(const Program *p) {
     Program s = *p;
     s.fns.data = NEW_ARRAY(p->cx->arena, Fn *, p->fns.len);
-    if (p->fns.len) memcpy(s.fns.data, p->fns.data, p->fns.len * sizeof *s.fns.data);
+    copy_bytes(s.fns.data, p->fns.data, p->fns.len * sizeof *s.fns.data);
     return s;
 }
 

@@ -226,7 +226,7 @@ static const Npz *make_rows(Run *r, const MfDataset *d) {
         MfType t = f->results[i].type;
         int64_t *dim = NEW_ARRAY(r->arena, int64_t, (size_t)t.rank + 1);
         dim[0] = d->made;
-        if (t.rank) memcpy(dim + 1, t.dim, t.rank * sizeof *dim);
+        copy_bytes(dim + 1, t.dim, t.rank * sizeof *dim);
         if (t.rank == MfMaxRank || __builtin_mul_overflow(t.size, d->made, &t.size)) {
             run_error(r, ExitData, "dataset '%s' is too large", d->name);
             return NULL;
