@@ -295,6 +295,8 @@ bool comes_later(Frame *f, const Expr *name);
 Value lower_builtin(Frame *f, const Expr *e, Sym name, const Want *want);
 Value emit_op(Frame *f, Loc loc, Op op, const Value *args, uint32_t n, Attr *attrs,
               const Type *given, const Dim *dims);
+/* The type of that shape, of the wanted elements or the frame's real. */
+bool shape_wanted(Frame *f, Loc loc, Value to, const Want *want, Want *out);
 Val frame_key(Frame *f);
 /* The argument of that name, else the positional one at the position, or NULL. */
 const Expr *named_arg(const Expr *e, const char *name, uint32_t position);
@@ -306,6 +308,9 @@ Value near_split(Frame *f, const Expr *e, Sym name, const Want *want);
 Value near_unstack(Frame *f, const Expr *e, Sym name, const Want *want);
 Value near_randint(Frame *f, const Expr *e, Sym name, const Want *want);
 Value near_pad(Frame *f, const Expr *e, Sym name, const Want *want);
+/* ---- lower_reduce.c ---- */
+Value near_reduce(Frame *f, const Expr *e, Sym name, const Want *want);
+
 /* An operation with operands by position and attributes by name. */
 Value op_call(Frame *f, const Expr *e, Op op);
 Value near_einsum(Frame *f, const Expr *e, Sym name, const Want *want);
@@ -320,6 +325,8 @@ Value call_std(Frame *f, Loc loc, const char *name, const Value *args, uint32_t 
 Frame *open_call(Frame *f, Loc loc, const Item *item, Instance *self, const Args *settings,
                  CallArg *args, uint32_t n, const Want *want);
 Value close_call(Frame *callee, const Want *want);
+/* v for a compile-time argument or setting: int, int[2] (one number repeats), int[], str, bool. */
+bool bind_compile_time(Frame *f, const Bind *b, Value *v, Loc loc);
 bool item_in_std(Front *fr, const Item *item);
 Global *find_item(Front *fr, Sym name, bool from_std, int positional);
 Global *find_global(Front *fr, Sym name, ItemKind kind, bool from_std);
@@ -411,6 +418,9 @@ FnInst *keep_instance(Front *fr, Sym key, FnInst *inst, Fn *fn, Sym base);
 /* The IR function of item for these arguments. */
 FnInst *instantiate(Frame *f, Loc loc, const Item *item, Instance *self, const Args *settings,
                     CallArg *args, uint32_t n, const Want *want, Value *bound);
+/* The same for the function of a derivative operator: one with a rule is differentiated by it. */
+FnInst *instantiate_operand(Frame *f, Loc loc, const Item *item, Instance *self,
+                            const Args *settings, CallArg *args, uint32_t n, Value *bound);
 bool item_has_rule(Front *fr, const Item *item);
 Value call_ruled(Frame *f, Loc loc, const Item *item, const Args *settings, CallArg *args,
                  uint32_t n, const Want *want);

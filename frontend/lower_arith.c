@@ -95,6 +95,37 @@ Val emit_contraction(Frame *f, Op op, const Val *args, uint32_t n, const Attr *a
     return b_op(f->b, Op_cast, &v, 1, NULL, &wide);
 }
 
+/* a @ b where b has rank 3 or more: the leading dimensions of both broadcast. */
+static Value matmul_batched(Frame *f, const Expr *e, Value a, Value b) {
+    Cx *cx = f->fr->cx;
+    uint32_t ra = v_type(f, a).shape->rank, rb = v_type(f, b).shape->rank;
+    bool vector = ra == 1;
+    uint32_t la = vector ? 0 : ra - 2, lb = rb - 2, n = la > lb ? la : lb;
+    Dim *da = NEW_ARRAY(cx->arena, Dim, n + 2), *db = NEW_ARRAY(cx->arena, Dim, n + 2);
+    Dim *out = NEW_ARRAY(cx->arena, Dim, n + 2);
+    for (uint32_t i = 0; i < n; i++) {
+        Dim one = {1, NULL};
+        Dim p = i + la >= n ? a.dims[i + la - n] : one, q = i + lb >= n ? b.dims[i + lb - n] : one;
+        if (!broadcast_dim(f, e, "matmul", p, q, &out[i])) {
+            operand_notes(f, e, (Value[]){a, b}, 2);
+            return v_error();
+        }
+        da[i] = db[i] = out[i];
+    }
+    da[n] = vector ? (Dim){1, NULL} : a.dims[ra - 2];
+    da[n + 1] = a.dims[ra - 1];
+    db[n] = b.dims[rb - 2];
+    db[n + 1] = out[n + 1] = b.dims[rb - 1];
+    out[n] = da[n];
+    const Shape *sa = dims_shape(f, e->loc, da, n + 2), *sb = dims_shape(f, e->loc, db, n + 2);
+    if (!sa || !sb) return v_error();
+    Val pair[] = {b_broadcast(f->b, a.v, sa), b_broadcast(f->b, b.v, sb)};
+    Val r = emit_contraction(f, Op_matmul, pair, 2, NULL);
+    if (vector) out[n] = out[n + 1];
+    const Shape *s = dims_shape(f, e->loc, out, vector ? n + 1 : n + 2);
+    return s ? v_tensor(f, b_reshape(f->b, r, s), out) : v_error();
+}
+
 /* a @ b by NumPy's rules: vectors become matrices, a's leading dimensions fold into rows where b
  * has rank 2. */
 static Value lower_matmul(Frame *f, const Expr *e, Value a, Value b) {
@@ -120,33 +151,24 @@ static Value lower_matmul(Frame *f, const Expr *e, Value a, Value b) {
         operand_notes(f, e, (Value[]){a, b}, 2);
         return v_error();
     }
+    if (ta.dt != tb.dt || !dtype_is_float(ta.dt)) {
+        diag_error(fr->cx, e->op_loc, "matmul: %s and %s; both must be the same float type",
+                   dtype_name(ta.dt), dtype_name(tb.dt));
+        operand_notes(f, e, (Value[]){a, b}, 2);
+        return v_error();
+    }
     VEC(Dim) out = {0};
     Arena *ar = fr->cx->arena;
     Val x = a.v, y = b.v;
+    if (rb > 2) return matmul_batched(f, e, a, b);
     if (rb == 1) y = b_reshape(f->b, y, shape_of(fr->cx, (int64_t[]){kb.n, 1}, 2));
-    if (rb <= 2 && ra != 2) {
+    if (ra != 2) {
         int64_t rows = ta.shape->size / (ka.n ? ka.n : 1);
         if (!ka.n) {
             rows = 1;
             for (uint32_t i = 0; i + 1 < ra; i++) rows *= a.dims[i].n;
         }
         x = b_reshape(f->b, x, shape_of(fr->cx, (int64_t[]){rows, ka.n}, 2));
-    } else if (rb > 2) {
-        if (ra != rb)
-            return not_supported(f, e->op_loc, "matmul of operands of these ranks"), v_error();
-        for (uint32_t i = 0; i + 2 < ra; i++) {
-            if (dim_same(a.dims[i], b.dims[i])) continue;
-            diag_error(fr->cx, e->op_loc, "matmul: leading sizes differ (%lld and %lld)",
-                       (long long)a.dims[i].n, (long long)b.dims[i].n);
-            operand_notes(f, e, (Value[]){a, b}, 2);
-            return v_error();
-        }
-    }
-    if (ta.dt != tb.dt || !dtype_is_float(ta.dt)) {
-        diag_error(fr->cx, e->op_loc, "matmul: %s and %s; both must be the same float type",
-                   dtype_name(ta.dt), dtype_name(tb.dt));
-        operand_notes(f, e, (Value[]){a, b}, 2);
-        return v_error();
     }
     Val r = emit_contraction(f, Op_matmul, (Val[]){x, y}, 2, NULL);
     for (uint32_t i = 0; i + 1 < ra; i++) vec_push(ar, &out, a.dims[i]);

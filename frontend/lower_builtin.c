@@ -174,6 +174,12 @@ static bool bind_attrs(Frame *f, const Expr *e, OpCall *c) {
         }
         if (!set_attr(f, a->value, c, at, lower_expr(f, a->value, NULL))) return false;
     }
+    for (int i = 0; i < c->info->nattrs; i++) {
+        const AttrInfo *a = &c->info->attrs[i];
+        if (c->attrs[i].kind != AttrNone || !a->optional) continue;
+        Value v = a->kind == AttrBool ? v_bool(a->otherwise) : v_int(a->otherwise, NULL);
+        if (!set_attr(f, e, c, i, v)) return false;
+    }
     return true;
 }
 
@@ -232,6 +238,18 @@ const Expr *named_arg(const Expr *e, const char *name, uint32_t position) {
     return NULL;
 }
 
+bool shape_wanted(Frame *f, Loc loc, Value to, const Want *want, Want *out) {
+    int64_t *ints;
+    *out = (Want){.dt = want ? want->dt : f->real};
+    if (to.kind == VError || !v_ints(f, loc, to, "to", &ints, &out->rank)) return false;
+    Dim *dims = NEW_ARRAY(f->fr->cx->arena, Dim, out->rank);
+    for (uint32_t i = 0; i < out->rank; i++) {
+        dims[i] = (Dim){ints[i], to.kind == VInt ? to.tag : to.elems[i].tag};
+    }
+    out->dims = dims;
+    return true;
+}
+
 /* The shape that `to` or the declared type gives. */
 static bool filled_shape(Frame *f, const Expr *e, Sym name, uint32_t position, const Want *want,
                          Want *out) {
@@ -244,16 +262,7 @@ static bool filled_shape(Frame *f, const Expr *e, Sym name, uint32_t position, c
         diag_error(f->fr->cx, e->loc, "%s() needs a shape here: a declared type or to=[...]", name);
         return false;
     }
-    int64_t *ints;
-    Value v = lower_expr(f, to, NULL);
-    *out = (Want){.dt = want ? want->dt : f->real};
-    if (!v_ints(f, to->loc, v, "to", &ints, &out->rank)) return false;
-    Dim *dims = NEW_ARRAY(f->fr->cx->arena, Dim, out->rank);
-    for (uint32_t i = 0; i < out->rank; i++) {
-        dims[i] = (Dim){ints[i], v.kind == VInt ? v.tag : v.elems[i].tag};
-    }
-    out->dims = dims;
-    return true;
+    return shape_wanted(f, to->loc, lower_expr(f, to, NULL), want, out);
 }
 
 static Value fill(Frame *f, const Expr *e, Value number, const Want *shape) {
@@ -383,7 +392,8 @@ static const struct {
     {"iota", near_iota},       {"uniform", near_uniform}, {"concat", near_concat},
     {"cast_to", near_cast_to}, {"stack", near_stack},     {"split", near_split},
     {"unstack", near_unstack}, {"randint", near_randint}, {"einsum", near_einsum},
-    {"pad", near_pad},         {"params", near_params},
+    {"pad", near_pad},         {"params", near_params},   {"sum", near_reduce},
+    {"prod", near_reduce},     {"max", near_reduce},      {"min", near_reduce},
 };
 
 /* What the language and its library name and this version does not have. */

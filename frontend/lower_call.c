@@ -108,8 +108,7 @@ static bool compile_time(const Bind *b) {
            (t->name == TnInt || t->name == TnStr || (t->name == TnBool && b->init && !t->dims.len));
 }
 
-/* int, int[2] (one number repeats), int[], str, bool. */
-static bool bind_compile_time(Frame *f, const Bind *b, Value *v, Loc loc) {
+bool bind_compile_time(Frame *f, const Bind *b, Value *v, Loc loc) {
     const TypeX *t = b->type;
     Cx *cx = f->fr->cx;
     ValueKind kind = t->name == TnInt ? VInt : t->name == TnStr ? VStr : VBool;
@@ -172,7 +171,7 @@ static bool bind_formal(Frame *callee, Frame *f, const Bind *b, CallArg *a, Loc 
     } else if (b->type && scalar_float(callee, b->type) && (v.kind == VInt || v.kind == VFloat)) {
         v = v_float(v.kind == VInt ? (double)v.i : v.f);
     } else if (b->type) {
-        if (v.kind == VList) {
+        if (v.kind == VList || (v.kind == VInt && b->type->range)) {
             Want want;
             if (!eval_type(callee, b->type, &want)) return false;
             v = v_materialise(f, loc, v, -1, &want);
@@ -317,6 +316,22 @@ static CallArg *evaluate_arguments(Frame *f, const Expr *e, uint32_t *positional
     return args;
 }
 
+/* f(to=[2, 3]), where f has no such argument, wants a result of that shape as a declared type does.
+ * Takes the argument out; false after a report. */
+static bool take_shape(Frame *f, const Item *item, CallArg *args, uint32_t *n, const Want **want) {
+    uint32_t at = 0;
+    while (at < *n && (!args[at].name || strcmp(args[at].name, "to"))) at++;
+    const TypeX *t = item->result;
+    if (at == *n || formal_index(item, args[at].name) >= 0 || !t || t->tuple || !t->has_dims)
+        return true;
+    Want *out = NEW(f->fr->cx->arena, Want);
+    if (!shape_wanted(f, args[at].loc, args[at].value, *want, out)) return false;
+    *want = out;
+    --*n;
+    for (uint32_t i = at; i < *n; i++) args[i] = args[i + 1];
+    return true;
+}
+
 static Value call_instance(Frame *f, const Expr *e, Instance *inst, const Args *settings,
                            const Want *want) {
     uint32_t positional;
@@ -390,7 +405,9 @@ static Value call_by_name(Frame *f, const Expr *e, const Expr *name, const Args 
     if (g) {
         uint32_t positional;
         CallArg *args = evaluate_arguments(f, e, &positional);
-        return call_item(f, e->loc, g->item, NULL, settings, args, e->args.len, want);
+        n = e->args.len;
+        if (!take_shape(f, g->item, args, &n, &want)) return v_error();
+        return call_item(f, e->loc, g->item, NULL, settings, args, n, want);
     }
     if (builtin) return lower_builtin(f, e, name->name, want);
     Global *model = find_global(fr, name->name, ItModel, f->in_std);

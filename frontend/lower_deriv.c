@@ -178,9 +178,30 @@ void join_groups(Frame *f, const FnInst *inst, const Wrt *w, const Value *bound,
     *out = r;
 }
 
+static bool is_operator_use(const Expr *e) {
+    return e->kind == ExIndex && e->x->kind == ExName && is_operator(e->x->name);
+}
+
+/* The fn, or the module of the model or layer, that e names; NULL after a report, or where it is a
+ * function value. */
+static const Item *item_of(Frame *f, const Expr *e, const FnInst **fn) {
+    const Expr *name = e->kind == ExIndex ? e->x : e;
+    *fn = NULL;
+    if (name->kind == ExName && !find_binding(f, name->name)) {
+        Global *g = find_item(f->fr, name->name, f->in_std, -1);
+        if (g) return g->item;
+    }
+    Value v = lower_expr(f, e, NULL);
+    if (v.kind == VInstance) return v.inst->module;
+    if (v.kind == VFunction) *fn = v.fn;
+    else if (v.kind != VError)
+        diag_error(f->fr->cx, e->loc, "a derivative operator needs a fn, a model or a layer");
+    return NULL;
+}
+
 /* How many positional arguments the function of an operator takes. */
 static int positional_of(Frame *f, const Expr *e) {
-    if (e->kind == ExIndex && e->x->kind == ExName && is_operator(e->x->name)) {
+    if (is_operator_use(e)) {
         OpUse u;
         if (!operator_use(f, e, &u)) return -1;
         int inner = positional_of(f, u.fn);
@@ -190,22 +211,9 @@ static int positional_of(Frame *f, const Expr *e) {
         if (op == Op_vjp && inner >= 0) return inner + 1;
         return inner < 0 ? inner : op == Op_jvp || op == Op_hvp ? inner + wrt : inner;
     }
-    const Expr *name = e->kind == ExIndex ? e->x : e;
-    const Item *item = NULL;
-    if (name->kind == ExName && !find_binding(f, name->name)) {
-        Global *g = find_item(f->fr, name->name, f->in_std, -1);
-        if (g) item = g->item;
-    }
-    if (!item) {
-        Value v = lower_expr(f, e, NULL);
-        if (v.kind == VError) return -1;
-        if (v.kind == VInstance) item = v.inst->module;
-        if (v.kind == VFunction) return (int)v.fn->nformals;
-    }
-    if (!item) {
-        diag_error(f->fr->cx, e->loc, "a derivative operator needs a fn, a model or a layer");
-        return -1;
-    }
+    const FnInst *fn;
+    const Item *item = item_of(f, e, &fn);
+    if (!item) return fn ? (int)fn->nformals : -1;
     int n = 0;
     for (uint32_t i = 0; i < item->formals.len; i++) n += !item->formals.data[i].init;
     return n;
@@ -287,15 +295,16 @@ static FnInst *operator_fn(Frame *f, Loc loc, const Expr *e, CallArg *args, uint
     CallArg *inner = NEW_ARRAY(cx->arena, CallArg, n);
     Sym *formals = NEW_ARRAY(cx->arena, Sym, n);
     const Expr *base = u.fn;
-    while (base->kind == ExIndex && base->x->kind == ExName && is_operator(base->x->name)) {
-        base = base->args.data[0].value;
-    }
-    Global *g = base->kind == ExName ? find_item(fr, base->name, f->in_std, -1) : NULL;
+    while (is_operator_use(base)) base = base->args.data[0].value;
+    const FnInst *value;
+    const Item *item = item_of(f, base, &value);
+    int dt = -1; /* of a literal: its formal's; a tangent's or cotangent's is the one before */
     for (uint32_t i = 0; i < n; i++) {
         inner[i] = args[i];
-        args[i].value = v_materialise(f, args[i].loc, args[i].value, -1, NULL);
+        const Bind *b = item ? formal_of(item, args, i) : NULL;
+        if (b && b->type && !b->type->tuple) dt = (int)type_name_dtype(f, b->type->name);
+        args[i].value = v_materialise(f, args[i].loc, args[i].value, dt, NULL);
         if (args[i].value.kind != VTensor) return NULL;
-        const Bind *b = g ? formal_of(g->item, args, i) : NULL;
         Sym name = b ? b->name : sym_fmt(cx, "a%u", i);
         inner[i].value = args[i].value;
         inner[i].value.v = b_param(root->b, name, v_type(f, args[i].value));
@@ -360,14 +369,14 @@ Value call_function(Frame *f, Loc loc, const FnInst *fn, CallArg *args, uint32_t
 static FnInst *resolve_fn(Frame *f, Loc loc, const Expr *e, const OpUse *use, CallArg *args,
                           uint32_t n, Value *bound) {
     (void)use;
-    if (e->kind == ExIndex && e->x->kind == ExName && is_operator(e->x->name)) {
+    if (is_operator_use(e)) {
         return operator_fn(f, loc, e, args, n, bound);
     }
     const Expr *name = e->kind == ExIndex ? e->x : e;
     const Args *settings = e->kind == ExIndex ? &e->args : NULL;
     if (name->kind == ExName && !find_binding(f, name->name)) {
         Global *g = find_item(f->fr, name->name, f->in_std, -1);
-        if (g) return instantiate(f, loc, g->item, NULL, settings, args, n, NULL, bound);
+        if (g) return instantiate_operand(f, loc, g->item, NULL, settings, args, n, bound);
     }
     Value v = lower_expr(f, e, NULL);
     if (v.kind == VFunction) {
@@ -376,7 +385,7 @@ static FnInst *resolve_fn(Frame *f, Loc loc, const Expr *e, const OpUse *use, Ca
         return function_arguments(f, loc, inst, args, n, bound) ? inst : NULL;
     }
     if (v.kind != VInstance) return NULL;
-    return instantiate(f, loc, v.inst->module, v.inst, NULL, args, n, NULL, bound);
+    return instantiate_operand(f, loc, v.inst->module, v.inst, NULL, args, n, bound);
 }
 
 Value lower_operator(Frame *f, const Expr *call, const Want *want) {

@@ -34,9 +34,37 @@ static Value index_list(Frame *f, const Expr *e, Value x) {
 
 typedef struct Cut { /* per axis of the tensor */
     int64_t *lo, *hi, *stride;
-    bool *drop;
+    bool *drop, *back; /* back: from the last to the first */
     uint32_t axis;
 } Cut;
+
+/* a:b:c as NumPy has it, but out of range is an error. A negative stride c takes the same elements
+ * upwards, to be turned round. */
+static bool cut_slice(Frame *f, const Expr *s, int64_t n, Cut *c, uint32_t at) {
+    int64_t step = 1, from, to;
+    if (s->z && !eval_int(f, s->z, &step, "a stride")) return false;
+    if (!step || step == INT64_MIN) {
+        diag_error(f->fr->cx, s->z->loc, "a stride is not %s", step ? "that small" : "0");
+        return false;
+    }
+    from = step > 0 ? 0 : n - 1;
+    to = step > 0 ? n : -1;
+    if (s->x && !eval_int(f, s->x, &from, "a bound")) return false;
+    if (s->y && !eval_int(f, s->y, &to, "a bound")) return false;
+    if (s->x && from < 0) from += n;
+    if (s->y && to < 0) to += n;
+    int64_t lo = step > 0 ? from : to + 1, hi = step > 0 ? to : from + 1;
+    if (lo < 0 || hi > n || lo > hi) {
+        diag_error(f->fr->cx, s->loc, "out of range for an axis of length %lld", (long long)n);
+        return false;
+    }
+    if (step < 0 && hi > lo) lo = hi - 1 - (hi - 1 - lo) / -step * -step;
+    c->lo[at] = lo;
+    c->hi[at] = hi;
+    c->stride[at] = step < 0 ? -step : step;
+    c->back[at] = step < 0;
+    return true;
+}
 
 static bool cut_axis(Frame *f, const Expr *s, Value x, Cut *c) {
     Cx *cx = f->fr->cx;
@@ -46,35 +74,23 @@ static bool cut_axis(Frame *f, const Expr *s, Value x, Cut *c) {
         return false;
     }
     uint32_t at = c->axis++;
-    int64_t n = x.dims[at].n, lo = 0, hi = n;
-    if (s->kind == ExSlice) {
-        if (s->z && !eval_int(f, s->z, &c->stride[at], "a stride")) return false;
-        if (s->x && !eval_int(f, s->x, &lo, "a bound")) return false;
-        if (s->y && !eval_int(f, s->y, &hi, "a bound")) return false;
-        if (c->stride[at] < 1) {
-            diag_error(cx, s->loc, "a stride is positive; flip(x, axis=%u) reverses", at);
-            return false;
-        }
-    } else {
-        Value v = lower_expr(f, s, NULL);
-        if (v.kind == VError) return false;
-        if (v.kind != VInt) {
-            diag_error(cx, s->loc, "a subscript is an integer, a slice or '...', this is %s",
-                       v_describe(f, v));
-            return false;
-        }
-        lo = v.i < 0 ? v.i + n : v.i;
-        hi = lo + 1;
-        c->drop[at] = true;
+    int64_t n = x.dims[at].n;
+    if (s->kind == ExSlice) return cut_slice(f, s, n, c, at);
+    Value v = lower_expr(f, s, NULL);
+    if (v.kind == VError) return false;
+    if (v.kind != VInt) {
+        diag_error(cx, s->loc, "a subscript is an integer, a slice or '...', this is %s",
+                   v_describe(f, v));
+        return false;
     }
-    if (s->kind == ExSlice && lo < 0) lo += n;
-    if (s->kind == ExSlice && hi < 0) hi += n;
-    if (lo < 0 || hi > n || lo > hi) {
+    int64_t i = v.i < 0 ? v.i + n : v.i;
+    if (i < 0 || i >= n) {
         diag_error(cx, s->loc, "out of range for an axis of length %lld", (long long)n);
         return false;
     }
-    c->lo[at] = lo;
-    c->hi[at] = hi;
+    c->lo[at] = i;
+    c->hi[at] = i + 1;
+    c->drop[at] = true;
     return true;
 }
 
@@ -126,13 +142,26 @@ static Expr *run_time_subscripts(Frame *f, const Expr *e, Value *x) {
     return rest;
 }
 
+/* x backwards along the axes of `back`. */
+static Value turned(Frame *f, Loc loc, Value x, const bool *back) {
+    Cx *cx = f->fr->cx;
+    uint32_t rank = v_type(f, x).shape->rank, n = 0;
+    int64_t *axes = NEW_ARRAY(cx->arena, int64_t, rank);
+    for (uint32_t i = 0; i < rank; i++) {
+        if (back[i]) axes[n++] = i;
+    }
+    Attr attr = attr_ints(cx, axes, n);
+    return n ? emit_op(f, loc, Op_flip, &x, 1, &attr, NULL, x.dims) : x;
+}
+
 static Value index_tensor(Frame *f, const Expr *e, Value x) {
     Cx *cx = f->fr->cx;
     e = run_time_subscripts(f, e, &x);
     if (x.kind != VTensor || !e->args.len) return x;
     uint32_t rank = v_type(f, x).shape->rank;
     Cut c = {NEW_ARRAY(cx->arena, int64_t, rank), NEW_ARRAY(cx->arena, int64_t, rank),
-             NEW_ARRAY(cx->arena, int64_t, rank), NEW_ARRAY(cx->arena, bool, rank), 0};
+             NEW_ARRAY(cx->arena, int64_t, rank), NEW_ARRAY(cx->arena, bool, rank),
+             NEW_ARRAY(cx->arena, bool, rank), 0};
     for (uint32_t i = 0; i < rank; i++) c.hi[i] = x.dims[i].n, c.stride[i] = 1;
     for (uint32_t i = 0; i < e->args.len; i++) {
         const Arg *a = &e->args.data[i];
@@ -150,6 +179,7 @@ static Value index_tensor(Frame *f, const Expr *e, Value x) {
                      attr_ints(cx, c.stride, rank)};
     Value cut = emit_op(f, e->loc, Op_slice, &x, 1, attrs, NULL, NULL);
     if (cut.kind == VError) return cut;
+    cut = turned(f, e->loc, cut, c.back);
     VEC(Dim) dims = {0};
     for (uint32_t i = 0; i < rank; i++) {
         bool whole = c.lo[i] == 0 && c.hi[i] == x.dims[i].n && c.stride[i] == 1;

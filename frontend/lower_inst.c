@@ -260,11 +260,12 @@ FnInst *keep_instance(Front *fr, Sym key, FnInst *inst, Fn *fn, Sym base) {
     return inst;
 }
 
-/* bound gets the caller's values of the run-time formals, in order. wrt: these are run-time even
+/* ruled: the body is a call of item, which then keeps its rule. bound gets the caller's values of the run-time formals, in order. wrt: these are run-time even
  * where numbers are given. The body is lowered anew each time for the names of its dimensions; an
  * equal function is kept once. */
-FnInst *instantiate(Frame *f, Loc loc, const Item *item, Instance *self, const Args *settings,
-                    CallArg *args, uint32_t n, const Want *want, Value *bound) {
+static FnInst *instance_of(Frame *f, Loc loc, const Item *item, Instance *self, bool ruled,
+                           const Args *settings, CallArg *args, uint32_t n, const Want *want,
+                           Value *bound) {
     Front *fr = f->fr;
     Cx *cx = fr->cx;
     Instance *all = merged_settings(f, item, self, settings);
@@ -300,10 +301,16 @@ FnInst *instantiate(Frame *f, Loc loc, const Item *item, Instance *self, const A
         bound[inst->nformals++] = args[i].value;
     }
     inst->formals = formals;
-    Frame *callee = open_call(&top, loc, item, all, NULL, inner, n, want);
-    Value v = callee ? close_call(callee, want) : v_error();
+    Frame *callee = NULL;
+    Value v;
+    if (ruled) {
+        v = call_ruled(&top, loc, item, settings, inner, n, want);
+    } else {
+        callee = open_call(&top, loc, item, all, NULL, inner, n, want);
+        v = callee ? close_call(callee, want) : v_error();
+    }
     if (v.kind == VError) return NULL;
-    for (uint32_t i = 0; i < item->formals.len; i++) {
+    for (uint32_t i = 0; callee && i < item->formals.len; i++) {
         Sym name = item->formals.data[i].name;
         for (uint32_t k = 0; k < callee->scope->names.len; k++) {
             Binding *b = &callee->scope->names.data[k];
@@ -324,7 +331,20 @@ FnInst *instantiate(Frame *f, Loc loc, const Item *item, Instance *self, const A
     Sym *captures = NEW_ARRAY(cx->arena, Sym, inst->ncaptures);
     for (uint32_t i = 0; i < inst->ncaptures; i++) captures[i] = fn->ins.data[i].name;
     inst->captures = captures;
-    return keep_instance(fr, instance_key(f, item, all, args, n), inst, fn, item->name);
+    Sym key = instance_key(f, item, all, args, n);
+    if (ruled) key = sym_fmt(cx, "ruled %s", key);
+    return keep_instance(fr, key, inst, fn, item->name);
+}
+
+FnInst *instantiate(Frame *f, Loc loc, const Item *item, Instance *self, const Args *settings,
+                    CallArg *args, uint32_t n, const Want *want, Value *bound) {
+    return instance_of(f, loc, item, self, false, settings, args, n, want, bound);
+}
+
+FnInst *instantiate_operand(Frame *f, Loc loc, const Item *item, Instance *self,
+                            const Args *settings, CallArg *args, uint32_t n, Value *bound) {
+    bool ruled = item->kind == ItFn && item_has_rule(f->fr, item);
+    return instance_of(f, loc, item, self, ruled, settings, args, n, NULL, bound);
 }
 
 /* The arguments of a call of inst: captures of this root, then the formals. */

@@ -35,7 +35,10 @@ static bool set_static(Frame *callee, Loc loc, Sym name, Value v) {
                      : t && t->name == TnBool               ? VBool
                      : t && t->name == TnStr                ? VStr
                                                             : v.kind;
-    if (t && t->has_dims) want = v.kind;
+    if (t && t->has_dims) {
+        if (!bind_compile_time(callee, s->bind, &v, loc)) return false;
+        want = v.kind;
+    }
     if (t && !t->has_dims && v.kind == VInt && want != VInt && want != VBool)
         v = v_float((double)v.i), want = v.kind;
     if (v.kind != want) {

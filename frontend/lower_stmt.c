@@ -183,7 +183,10 @@ static Value lower_result(Frame *f, const Expr *e, const TypeX *t) {
         f->hdr->real_known = true;
         f->hdr->real = f->real;
     }
-    if (!t) return lower_expr(f, e, f->want);
+    if (!t) {
+        Value v = lower_expr(f, e, f->want);
+        return v.kind == VFloat ? v_materialise(f, e->loc, v, -1, NULL) : v;
+    }
     if (has_dots(t)) {
         DType dt = type_name_dtype(f, t->name);
         Value v = v_materialise(f, e->loc, lower_expr(f, e, NULL), (int)dt, NULL);
@@ -203,33 +206,33 @@ static void lower_return(Frame *f, const Stmt *st) {
     const TypeX *t = f->item ? f->item->result : NULL;
     uint32_t n = st->elems.len, want = t ? t->tuple ? t->elems.len : 1 : n;
     f->returned = true;
-    bool spread = n == 1 && want > 1; /* return f(x); of several results */
-    if (n != want && !spread) {
-        diag_error(cx, st->loc, "%u results are returned, %u are declared", n, want);
+    VEC(Value) flat = {0};
+    for (uint32_t i = 0; i < n; i++) { /* results are flat: return f(x), y; */
+        const TypeX *one = n != want || !t ? NULL : t->tuple ? t->elems.data[i] : t;
+        Value v = lower_result(f, st->elems.data[i], one);
+        for (uint32_t k = 0; v.kind == VTuple && k < v.n; k++)
+            vec_push(cx->arena, &flat, v.elems[k]);
+        if (v.kind != VTuple) vec_push(cx->arena, &flat, v);
+        if (v.kind == VError) t = NULL;
+    }
+    if (t && n != want && flat.len != want) {
+        if (n == 1)
+            diag_error(cx, st->loc, "%s is returned, %u results are declared",
+                       v_describe(f, flat.len == 1 ? flat.data[0]
+                                                   : v_list(f->fr, VTuple, flat.data, flat.len)),
+                       want);
+        else
+            diag_error(cx, st->loc, "%u results are returned, %u are declared", flat.len, want);
         f->result = v_error();
         return;
     }
-    if (spread) {
-        f->result = lower_expr(f, st->elems.data[0], NULL);
-        if (f->result.kind == VTuple && f->result.n == want) {
-            for (uint32_t i = 0; i < want; i++) {
-                Want w;
-                if (has_dots(t->elems.data[i])) continue;
-                if (!eval_type(f, t->elems.data[i], &w)) return;
-                f->result.elems[i] = v_coerce(f, st->loc, f->result.elems[i], &w, "a result");
-            }
-        } else if (f->result.kind != VError) {
-            diag_error(cx, st->loc, "%s is returned, %u results are declared",
-                       v_describe(f, f->result), want);
-            f->result = v_error();
-        }
-        return;
+    for (uint32_t i = 0; t && t->tuple && n != want && i < want; i++) {
+        Want w;
+        if (has_dots(t->elems.data[i])) continue;
+        if (!eval_type(f, t->elems.data[i], &w)) return;
+        flat.data[i] = v_coerce(f, st->loc, flat.data[i], &w, "a result");
     }
-    Value *elems = NEW_ARRAY(cx->arena, Value, n);
-    for (uint32_t i = 0; i < n; i++) {
-        elems[i] = lower_result(f, st->elems.data[i], t ? t->tuple ? t->elems.data[i] : t : NULL);
-    }
-    f->result = n == 1 ? elems[0] : v_list(f->fr, VTuple, elems, n);
+    f->result = flat.len == 1 ? flat.data[0] : v_list(f->fr, VTuple, flat.data, flat.len);
 }
 
 void lower_statement(Frame *f, const Stmt *st) {

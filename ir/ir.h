@@ -110,6 +110,8 @@ typedef struct Infer {
 typedef struct AttrInfo {
     const char *name;
     AttrKind kind;
+    bool optional;     /* in source; the IR prints every attribute */
+    int64_t otherwise; /* its default there */
 } AttrInfo;
 
 typedef struct OpInfo {
