@@ -88,12 +88,18 @@ Loc loc_join(Loc a, Loc b);
 
 typedef enum Severity { SevError, SevWarning, SevNote } Severity;
 
+/* What to write instead: text for the stretch of loc; loc.len == 0: text before its column. */
+typedef struct Fixit {
+    Loc loc;
+    const char *text;
+} Fixit;
+
 typedef struct Diag {
     Severity sev;
     Loc loc;
     const char *text;
     const char *flag; /* warning name, as in -Wno-NAME, or NULL */
-    const char *fixit; /* text to insert or replace at loc, or NULL */
+    VEC(Fixit) fixits;
 } Diag;
 
 typedef struct Source {
@@ -139,10 +145,17 @@ void diag_error(Cx *cx, Loc loc, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void diag_warn(Cx *cx, const char *flag, Loc loc, const char *fmt, ...) PRINTF_LIKE(4, 5);
 /* Belongs to the diagnostic before it. */
 void diag_note(Cx *cx, Loc loc, const char *fmt, ...) PRINTF_LIKE(3, 4);
-/* Attaches "write this instead" to the last diagnostic. */
+/* Attaches to the last diagnostic what to write in place of its stretch. */
 void diag_fixit(Cx *cx, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* The same in place of another stretch, and before another stretch. */
+void diag_replace(Cx *cx, Loc loc, const char *fmt, ...) PRINTF_LIKE(3, 4);
+void diag_insert(Cx *cx, Loc loc, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* Names of warnings, as in -Wno-NAME; at most max. */
+size_t warning_names(const char **out, size_t max);
 /* Writes all collected diagnostics in clang's form and forgets them. */
 void diag_render(Cx *cx, FILE *out, bool color);
+/* ---- diag_json.c: the same, an object a line with its notes and fix-its ---- */
+void diag_render_json(Cx *cx, FILE *out);
 /* The nearest of n names to s by edit distance, or NULL if none is near. */
 const char *nearest_name(const char *s, const char *const *names, size_t n);
 

@@ -61,6 +61,15 @@ void diag_error(Cx *cx, Loc loc, const char *fmt, ...) {
     va_end(ap);
 }
 
+static const char *const warnings[] = {"unreached-param", "unused-let", "unused-layer",
+                                       "log-softmax"};
+
+size_t warning_names(const char **out, size_t max) {
+    size_t n = LEN(warnings) < max ? LEN(warnings) : max;
+    for (size_t i = 0; i < n; i++) out[i] = warnings[i];
+    return n;
+}
+
 void diag_warn(Cx *cx, const char *flag, Loc loc, const char *fmt, ...) {
     for (uint32_t i = 0; i < cx->disabled_warnings.len; i++) {
         if (!strcmp(cx->disabled_warnings.data[i], flag)) return;
@@ -78,11 +87,31 @@ void diag_note(Cx *cx, Loc loc, const char *fmt, ...) {
     va_end(ap);
 }
 
-void diag_fixit(Cx *cx, const char *fmt, ...) {
+static void add_fixit(Cx *cx, Loc loc, const char *fmt, va_list ap) {
     if (!cx->diags.len || cx->repeated) return;
+    Diag *d = &cx->diags.data[cx->diags.len - 1];
+    vec_push(cx->arena, &d->fixits, (Fixit){loc, arena_vprintf(cx->arena, fmt, ap)});
+}
+
+void diag_fixit(Cx *cx, const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);
-    cx->diags.data[cx->diags.len - 1].fixit = arena_vprintf(cx->arena, fmt, ap);
+    if (cx->diags.len) add_fixit(cx, cx->diags.data[cx->diags.len - 1].loc, fmt, ap);
+    va_end(ap);
+}
+
+void diag_replace(Cx *cx, Loc loc, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    add_fixit(cx, loc, fmt, ap);
+    va_end(ap);
+}
+
+void diag_insert(Cx *cx, Loc loc, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    loc.len = 0;
+    add_fixit(cx, loc, fmt, ap);
     va_end(ap);
 }
 
@@ -94,18 +123,28 @@ static const struct {
     [SevNote] = {"note", "\033[1;36m"},
 };
 
-/* The line, then a caret under the first byte and tildes under the rest of the stretch. */
+/* Blanks up to a column of a line, tabs where it has some. */
+static void render_margin(FILE *out, const char *line, size_t len, unsigned col) {
+    fputs("       | ", out);
+    for (size_t i = 0; i + 1 < col; i++) fputc(i < len && line[i] == '\t' ? '\t' : ' ', out);
+}
+
+/* The line, then a caret under the first byte and tildes under the rest of the stretch, then what
+ * to write there. */
 static void render_line(const Cx *cx, FILE *out, const Diag *d, bool color) {
     size_t len;
     const char *line = source_line(cx, d->loc.file, d->loc.line, &len);
     if (!line || !d->loc.col) return;
-    fprintf(out, " %5u | %.*s\n       | ", d->loc.line, (int)len, line);
-    for (size_t i = 0; i + 1 < d->loc.col; i++) fputc(i < len && line[i] == '\t' ? '\t' : ' ', out);
+    fprintf(out, " %5u | %.*s\n", d->loc.line, (int)len, line);
+    render_margin(out, line, len, d->loc.col);
     fprintf(out, "%s^", color ? "\033[1;32m" : "");
     for (size_t i = 1; i < d->loc.len && d->loc.col - 1 + i < len; i++) fputc('~', out);
     fprintf(out, "%s\n", color ? "\033[0m" : "");
-    if (d->fixit) {
-        fprintf(out, "       | %*s%s\n", (int)d->loc.col - 1, "", d->fixit);
+    for (uint32_t i = 0; i < d->fixits.len; i++) {
+        const Fixit *f = &d->fixits.data[i];
+        if (f->loc.file != d->loc.file || f->loc.line != d->loc.line) continue;
+        render_margin(out, line, len, f->loc.col);
+        fprintf(out, "%s%s%s\n", color ? "\033[32m" : "", f->text, color ? "\033[0m" : "");
     }
 }
 

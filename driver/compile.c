@@ -42,7 +42,10 @@ Cg *compile_code(const Options *o, Program *p, bool library) {
 int compile_report(Options *o) {
     bool color = o->color ? !strcmp(o->color, "always") : isatty(STDERR_FILENO);
     if (o->color && !strcmp(o->color, "auto")) color = isatty(STDERR_FILENO);
-    diag_render(o->cx, stderr, color);
+    if (o->format && !strcmp(o->format, "json"))
+        diag_render_json(o->cx, stderr);
+    else
+        diag_render(o->cx, stderr, color);
     return o->cx->errors ? ExitError : ExitOk;
 }
 

@@ -14,11 +14,11 @@ typedef struct Options {
     const char *file, *out, *stage, *fn; /* stage: of --emit; fn: of call */
     Output output;
     int64_t level, limit;
-    const char *cpu, *triple, *libdir, *color;
+    const char *cpu, *triple, *libdir, *color, *format;
     const char *emit_after, *stop_after;
-    VEC(const char *) defines, includes, rest; /* rest: arguments for the program */
+    VEC(const char *) defines, includes, rest; /* rest: arguments for the program, files of fmt */
     bool debug, float64, verify_each, time, verbose, save_temps, help, version, list_ops,
-        list_passes, rules, check_only;
+        list_passes, rules, check_only, print_man, print_completions;
 } Options;
 
 enum { ExitOk = 0, ExitError = 1 };
@@ -26,7 +26,11 @@ enum { ExitOk = 0, ExitError = 1 };
 /* ---- options.c ---- */
 /* Fills o from the command line; errors go to o->cx. */
 void command_parse(Options *o, int argc, char **argv);
-void command_help(FILE *out);
+
+/* ---- help.c ---- */
+void command_help(FILE *out, const char *verb); /* verb: NULL or one of the table */
+void command_man(FILE *out);
+void command_completions(FILE *out); /* of bash */
 
 /* ---- compile.c ---- */
 /* The program of o->file; NULL after errors. check: training mode, f64. */
@@ -45,5 +49,6 @@ int command_emit(Options *o);    /* emit.c */
 int command_run(Options *o);     /* run.c */
 int command_call(Options *o);    /* run.c */
 int command_check(Options *o);   /* check.c */
+int command_fmt(Options *o);     /* fmt.c */
 
 #endif

@@ -1,5 +1,5 @@
 /* bpc: dispatch. */
-#include "driver/driver.h"
+#include "driver/commands.h"
 
 #include <stdlib.h>
 
@@ -10,19 +10,16 @@ static int print_and_free(Text *t) {
 }
 
 static int dispatch(Options *o) {
-    static const struct {
-        const char *name;
-        int (*run)(Options *);
-    } verbs[] = {{"run", command_run}, {"call", command_call}, {"check", command_check}};
     Text out = {0};
-    if (o->help) return command_help(stdout), ExitOk;
+    if (o->help) return command_help(stdout, o->verb), ExitOk;
     if (o->version) return puts("bpc " BPC_VERSION), ExitOk;
+    if (o->print_man) return command_man(stdout), ExitOk;
+    if (o->print_completions) return command_completions(stdout), ExitOk;
     if (o->list_ops) return list_ops(&out), print_and_free(&out);
     if (o->list_passes) return list_passes(&out), print_and_free(&out);
     if (o->cx->errors) return compile_report(o);
-    for (size_t i = 0; o->verb && i < LEN(verbs); i++) {
-        if (!strcmp(verbs[i].name, o->verb)) return verbs[i].run(o);
-    }
+    const Verb *v = verb_find(o->verb);
+    if (v) return v->run(o);
     if (o->output == OutStage || o->output == OutAssembly || o->output == OutLlvm)
         return command_emit(o);
     return command_compile(o);

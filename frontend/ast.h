@@ -210,6 +210,10 @@ Unit *parse_file(Cx *cx, const char *path);
 /* The path of the file as the source name. */
 char *read_whole_file(Cx *cx, const char *path, size_t *len);
 
+/* ---- format.c ---- */
+/* The text in canonical layout; false after errors in cx. text must outlive cx. */
+bool format_text(Cx *cx, Sym name, const char *text, size_t len, Text *out);
+
 /* ---- ast_print.c ---- */
 void ast_dump(const Unit *u, Text *out);       /* --emit=ast: an indented tree */
 void ast_print_expr(const Expr *e, Text *out); /* canonical .bp */

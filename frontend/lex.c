@@ -20,8 +20,22 @@ void lex_advance(Lex *l, Loc *loc, const char *text, size_t n) {
 
 void lex_newline(Lex *l) {
     l->line++;
+    l->newlines++;
     l->col = 1;
     l->first_on_line = true;
+}
+
+void lex_record(Lex *l, int kind, const char *text, size_t n) {
+    if (!l->tokens) return;
+    uint32_t col = l->col - (uint32_t)n;
+    while (n > 1 && (text[n - 1] == '\r' || text[n - 1] == ' ' || text[n - 1] == '\t')) n--;
+    vec_push(l->a, l->tokens,
+             (Token){.kind = kind,
+                     .text = arena_strndup(l->a, text, n),
+                     .len = (uint32_t)n,
+                     .newlines = l->newlines,
+                     .col = col});
+    l->newlines = 0;
 }
 
 int lex_token(Lex *l, int kind) {

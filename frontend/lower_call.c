@@ -278,7 +278,7 @@ static void blame_caller(Cx *cx, uint32_t from, Loc call) {
         if (d->sev == SevNote || !d->loc.file || strncmp(d->loc.file, "std/", 4)) continue;
         Loc inside = d->loc;
         d->loc = call;
-        d->fixit = NULL;
+        d->fixits.len = 0;
         diag_note(cx, inside, "found here");
     }
 }

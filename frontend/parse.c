@@ -128,7 +128,7 @@ int bp_lex(BP_STYPE *value, Loc *loc, yyscan_t scanner) {
     l->held_loc = *loc;
     *loc = after_last(l);
     diag_error(l->cx, *loc, "expected ';' after this");
-    diag_fixit(l->cx, ";");
+    diag_insert(l->cx, *loc, ";");
     return ';';
 }
 
@@ -145,6 +145,10 @@ static bool parse_once(Lex *l, const char *text, size_t len, int *status) {
 }
 
 Unit *parse_text(Cx *cx, Sym name, const char *text, size_t len) {
+    return parse_tokens(cx, name, text, len, NULL);
+}
+
+Unit *parse_tokens(Cx *cx, Sym name, const char *text, size_t len, Tokens *tokens) {
     uint32_t before = cx->errors;
     source_add(cx, name, text, len);
     uint32_t said = cx->diags.len;
@@ -160,6 +164,7 @@ Unit *parse_text(Cx *cx, Sym name, const char *text, size_t len) {
         cx->diags.len = said;
         cx->errors = before;
         Loc start = {name, 1, 1, 1};
+        if (tokens) tokens->len = 0;
         l = (Lex){.cx = cx,
                   .a = cx->arena,
                   .file = name,
@@ -171,6 +176,7 @@ Unit *parse_text(Cx *cx, Sym name, const char *text, size_t len) {
                   .loc = start,
                   .missing = l.missing,
                   .unit = NEW(cx->arena, Unit),
+                  .tokens = tokens,
                   .held_value = &held};
         *l.unit = (Unit){.file = name, .text = text, .len = len};
         again = parse_once(&l, text, len, &status);

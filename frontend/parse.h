@@ -6,6 +6,16 @@
 
 union BP_STYPE;
 
+/* A token or comment as it stands in the source, for the formatter. */
+typedef struct Token {
+    int kind; /* of parser.h, or TokenComment */
+    const char *text;
+    uint32_t len, newlines; /* newlines: before it, after the token or comment before */
+    uint32_t col;
+} Token;
+enum { TokenComment = -1 };
+typedef VEC(Token) Tokens;
+
 typedef struct Lex {
     Cx *cx;
     Arena *a;
@@ -22,11 +32,15 @@ typedef struct Lex {
     union BP_STYPE *held_value;
     Loc held_loc;
     Unit *unit;
+    Tokens *tokens; /* where tokens are recorded, or NULL */
+    uint32_t newlines;
 } Lex;
 
 void lex_advance(Lex *l, Loc *loc, const char *text, size_t n);
 void lex_newline(Lex *l);
 int lex_token(Lex *l, int kind);
+/* Records what was just read, if anyone wants it. */
+void lex_record(Lex *l, int kind, const char *text, size_t n);
 void lex_error(Lex *l, const Loc *loc, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void lex_bad_dot(Lex *l, const Loc *loc, const char *text);
 void lex_bad_byte(Lex *l, const Loc *loc, unsigned char byte);
@@ -36,6 +50,10 @@ int lex_word(Lex *l, union BP_STYPE *value, const char *text, size_t n);
 bool lex_doc(Lex *l, union BP_STYPE *value, const char *text, size_t n);
 bool lex_origin(Lex *l, union BP_STYPE *value, const char *text, size_t n);
 Sym lex_string(Lex *l, const Loc *loc, const char *text, size_t n);
+
+/* ---- parse.c ---- */
+/* parse_text that also gives all tokens and comments. */
+Unit *parse_tokens(Cx *cx, Sym name, const char *text, size_t len, Tokens *tokens);
 
 /* ---- nodes ---- */
 Expr *expr_new(Lex *l, ExprKind kind, Loc loc);
