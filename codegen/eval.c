@@ -16,6 +16,9 @@ Index index_flat(V at, int64_t step) {
 void index_linear(Cg *cg, const Index *idx, const Shape *s, V *at, int64_t *step) {
     V offset = cg_i64(cg, 0);
     int64_t stride = 1;
+    *step = idx->linear_step;
+    *at = idx->linear;
+    if (idx->of == s) return;
     *step = 0;
     for (uint32_t d = s->rank; d-- > 0;) {
         if (s->dim[d] != 1) {
@@ -101,6 +104,7 @@ static Index slice_index(Cg *cg, const Ins *ins, const Index *idx) {
 
 static Index flip_index(Cg *cg, const Ins *ins, const Index *idx) {
     Index r = *idx;
+    r.of = NULL;
     for (uint32_t i = 0; i < ins->attrs[0].is.n; i++) {
         int64_t d = ins->attrs[0].is.v[i];
         r.at[d] = LLVMBuildSub(cg->b, cg_i64(cg, ins->type.shape->dim[d] - 1), idx->at[d], "");
@@ -110,12 +114,10 @@ static Index flip_index(Cg *cg, const Ins *ins, const Index *idx) {
 }
 
 /* Dimensions of size 1 come and go freely; false where sizes regroup. */
-static bool reshape_units(KernelCtx *k, const Ins *ins, const Index *idx, Index *r) {
-    const Shape *from = k_shape(k, ins->args[0]), *to = ins->type.shape;
+static bool reshape_units(Cg *cg, const Shape *to, const Shape *from, const Index *idx, Index *r) {
     uint32_t o = 0;
-    *r = (Index){.rank = from->rank};
     for (uint32_t d = 0; d < from->rank; d++) {
-        r->at[d] = cg_i64(k->cg, 0);
+        r->at[d] = cg_i64(cg, 0);
         if (from->dim[d] == 1) continue;
         while (o < to->rank && to->dim[o] == 1) o++;
         if (o == to->rank || to->dim[o] != from->dim[d]) return false;
@@ -126,20 +128,50 @@ static bool reshape_units(KernelCtx *k, const Ins *ins, const Index *idx, Index 
     return o == to->rank;
 }
 
-/* One lane of a regrouping reshape: through the linear index. */
-static Index reshape_index(KernelCtx *k, const Ins *ins, const Index *idx) {
-    Cg *cg = k->cg;
-    const Shape *from = k_shape(k, ins->args[0]);
-    V at;
-    int64_t step;
-    index_linear(cg, idx, ins->type.shape, &at, &step);
-    Index r = {.rank = from->rank};
-    for (uint32_t d = from->rank; d-- > 0;) {
+/* Regroups the dimensions before the last `inner` ones, through the index of the row. */
+static void split_row(Cg *cg, V at, const Shape *from, uint32_t dims, Index *r) {
+    for (uint32_t d = dims; d-- > 0;) {
         V n = cg_i64(cg, from->dim[d]);
-        r.at[d] = d ? LLVMBuildURem(cg->b, at, n, "") : at;
-        at = LLVMBuildUDiv(cg->b, at, n, "");
+        r->at[d] = d ? LLVMBuildURem(cg->b, at, n, "") : at;
+        r->step[d] = 0;
+        if (d) at = LLVMBuildUDiv(cg->b, at, n, "");
     }
-    return r;
+}
+
+/* The last dimension that is not 1; 0 if there is none. */
+static uint32_t inner_dim(const Shape *s) {
+    uint32_t d = s->rank;
+    while (d > 1 && s->dim[d - 1] == 1) d--;
+    return d ? d - 1 : 0;
+}
+
+bool index_reshape(Cg *cg, const Shape *to, const Shape *from, const Index *idx, unsigned lanes,
+                   Index *r) {
+    *r = (Index){.rank = from->rank};
+    if (!reshape_units(cg, to, from, idx, r)) {
+        V at;
+        int64_t step;
+        uint32_t o = inner_dim(to), d = inner_dim(from);
+        if (to->dim[o] == from->dim[d]) {
+            Index outer = *idx;
+            outer.rank = o;
+            const Shape *rows = shape_of(cg->cx, to->dim, o);
+            outer.of = NULL;
+            index_linear(cg, &outer, rows, &at, &step);
+            if (lanes > 1 && step) return false;
+            for (uint32_t e = d; e < from->rank; e++) r->at[e] = cg_i64(cg, 0), r->step[e] = 0;
+            split_row(cg, at, from, d, r);
+            r->at[d] = idx->at[o];
+            r->step[d] = idx->step[o];
+        } else {
+            if (lanes > 1) return false;
+            index_linear(cg, idx, to, &at, &step);
+            split_row(cg, at, from, from->rank, r);
+        }
+    }
+    r->of = from;
+    index_linear(cg, idx, to, &r->linear, &r->linear_step);
+    return true;
 }
 
 /* One lane of a pad: the element where the index falls on one, else the value. */
@@ -174,6 +206,7 @@ static V eval_lanes(KernelCtx *k, Val v, const Index *idx, unsigned lanes) {
     V r = LLVMGetPoison(cg_vec(cg_reg_type(cg, k_ins(k, v)->type.dt), lanes));
     for (unsigned l = 0; l < lanes; l++) {
         Index one = *idx;
+        one.of = NULL;
         for (uint32_t d = 0; d < idx->rank; d++) {
             one.at[d] = lane_index(cg, idx->at[d], idx->step[d], l);
             one.step[d] = 0;
@@ -200,10 +233,8 @@ static V eval_view(KernelCtx *k, Val v, const Index *idx, unsigned lanes) {
     case Op_reshape:
         if (k->flat)
             r = *idx;
-        else if (!reshape_units(k, ins, idx, &r)) {
-            if (lanes > 1) return eval_lanes(k, v, idx, lanes);
-            r = reshape_index(k, ins, idx);
-        }
+        else if (!index_reshape(cg, ins->type.shape, k_shape(k, ins->args[0]), idx, lanes, &r))
+            return eval_lanes(k, v, idx, lanes);
         break;
     case Op_pad: return lanes > 1 ? eval_lanes(k, v, idx, lanes) : eval_pad(k, ins, idx);
     default: bug_at(cg->cx, ins->loc, "%s is no view", op_info[ins->op].name);
@@ -277,14 +308,20 @@ void k_store_outputs(KernelCtx *k, const Index *idx, unsigned lanes) {
     V values[64];
     uint32_t n = k->k->outputs.len;
     if (n > LEN(values)) BUG(cg->cx, "kernel %u has too many outputs", k->k->id);
+    Index *own = NEW_ARRAY(cg->cx->scratch, Index, n);
     for (uint32_t i = 0; i < n; i++) {
-        values[i] = cg_splat(cg, cg_eval(k, k->k->outputs.data[i], idx, lanes), lanes);
+        Val v = k->k->outputs.data[i];
+        own[i] = *idx;
+        if (!k->flat && k_shape(k, v) != k->k->space &&
+            !index_reshape(cg, k->k->space, k_shape(k, v), idx, lanes, &own[i]))
+            BUG(cg->cx, "kernel %u stores in other rows", k->k->id);
+        values[i] = cg_splat(cg, cg_eval(k, v, &own[i], lanes), lanes);
     }
     for (uint32_t i = 0; i < n; i++) {
         Val v = k->k->outputs.data[i];
         V at = idx->at[0];
         int64_t step = idx->step[0];
-        if (!k->flat) index_linear(cg, idx, k_shape(k, v), &at, &step);
+        if (!k->flat) index_linear(cg, &own[i], k_shape(k, v), &at, &step);
         if (lanes > 1 && step != 1) BUG(cg->cx, "kernel %u stores lanes apart", k->k->id);
         cg_store(cg, k_ins(k, v)->type.dt, values[i], k->base[v], at);
     }

@@ -96,6 +96,9 @@ typedef struct Index {
     uint32_t rank;
     V at[MaxRank];
     int64_t step[MaxRank];
+    const Shape *of; /* where the row-major offset in a shape is known, else NULL */
+    V linear;
+    int64_t linear_step;
 } Index;
 
 typedef struct Memo {
@@ -130,6 +133,10 @@ bool k_is_flat(const KernelCtx *k, const Shape *space);
 /* The row-major offset of an index in a shape: at + step * lane. */
 void index_linear(Cg *cg, const Index *idx, const Shape *s, V *at, int64_t *step);
 Index index_flat(V at, int64_t step);
+/* The index in `from` of what stands at idx in its reshape `to`; false if lanes are not evenly
+ * spaced there. */
+bool index_reshape(Cg *cg, const Shape *to, const Shape *from, const Index *idx, unsigned lanes,
+                   Index *r);
 
 /* ---- elem.c ---- */
 /* Operands in registers to the result in a register (bf16 rounded). */

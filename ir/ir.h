@@ -357,6 +357,9 @@ Sym program_fresh(const Program *p, const char *base); /* an unused function nam
 /* ---- types.c ---- */
 const Shape *shape_of(Cx *cx, const int64_t *dim, uint32_t rank); /* NULL: size overflows */
 const Shape *shape_scalar(Cx *cx);
+/* Equal sizes and equal last dimensions, 1s left out: elements of the same place, row by row, are
+ * neighbours in both. */
+bool shape_same_rows(const Shape *a, const Shape *b);
 Type type_of(DType dt, const Shape *shape);
 
 /* ---- builder.c: appends instructions to a new function; folds and merges equal ones ---- */

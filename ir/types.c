@@ -80,6 +80,17 @@ const Shape *shape_scalar(Cx *cx) {
     return shape_of(cx, &none, 0);
 }
 
+static int64_t row_length(const Shape *s) {
+    for (uint32_t d = s->rank; d-- > 0;) {
+        if (s->dim[d] != 1) return s->dim[d];
+    }
+    return 1;
+}
+
+bool shape_same_rows(const Shape *a, const Shape *b) {
+    return a == b || (a->size == b->size && row_length(a) == row_length(b));
+}
+
 /* ---- types ---- */
 Type type_of(DType dt, const Shape *shape) { return (Type){.dt = dt, .shape = shape}; }
 

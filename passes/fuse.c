@@ -68,17 +68,6 @@ static uint32_t own_cost(const Fuse *f, Val v) {
     return fuse_class(f, v) == ClsElem || op == Op_rng ? CheapCost + 1 : 0;
 }
 
-/* Only dimensions of size 1 come or go. */
-static bool same_but_units(const Shape *x, const Shape *y) {
-    uint32_t i = 0, k = 0;
-    for (;;) {
-        while (i < x->rank && x->dim[i] == 1) i++;
-        while (k < y->rank && y->dim[k] == 1) k++;
-        if (i == x->rank || k == y->rank) return i == x->rank && k == y->rank;
-        if (x->dim[i++] != y->dim[k++]) return false;
-    }
-}
-
 /* A view with as many elements as its operand: storing it is storing the operand. */
 static bool is_renaming(const Fuse *f, Val v) {
     Op op = (Op)fuse_ins(f, v)->op;
@@ -92,11 +81,12 @@ static void demand_operand(const Fuse *f, Demand *demand, Val v, Val x) {
     OpClass c = fuse_class(f, v);
     Demand *d = &demand[x];
     d->uses++;
-    d->moved |= c == ClsView;
+    bool keeps = fuse_keeps_rows(f, v);
+    d->moved |= keeps ? demand[v].moved : c == ClsView;
     d->memory |= c == ClsMove || c == ClsRegion;
     d->once |= i->op == Op_broadcast && from->size < to->size;
     d->once |= i->op == Op_rng || (i->op == Op_pad && x == i->args[1]);
-    if (i->op == Op_reshape) d->memory |= demand[v].memory || !same_but_units(from, to);
+    if (i->op == Op_reshape) d->memory |= demand[v].memory || !keeps;
     if (is_renaming(f, v)) {
         d->once |= demand[v].once;
         d->uses += demand[v].uses ? demand[v].uses - 1 : 0;

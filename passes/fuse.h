@@ -24,7 +24,7 @@ typedef VEC(Reader) Readers;
 typedef struct Group { /* a kernel in the making */
     KernelKind kind;
     Val root;
-    const Shape *space;
+    const Shape *space; /* up to shape_same_rows */
     Vals stored;     /* what it may store, the root included */
     Readers in;      /* the groups that it reads from */
     uint64_t *reach; /* bits of all groups that it depends on */
@@ -54,6 +54,12 @@ static inline bool fuse_is_root(const Fuse *f, Val v) {
     OpClass c = fuse_class(f, v);
     return c == ClsReduce || c == ClsContract || c == ClsMove || c == ClsRegion ||
            fuse_ins(f, v)->op == Op_get;
+}
+/* The value at the same place of its operand, in rows of the same length. */
+static inline bool fuse_keeps_rows(const Fuse *f, Val v) {
+    const Ins *i = fuse_ins(f, v);
+    return i->op == Op_reshape &&
+           shape_same_rows(i->type.shape, fuse_ins(f, i->args[0])->type.shape);
 }
 /* What a chain of reshapes renames. */
 static inline Val fuse_memory(const Fuse *f, Val v) {

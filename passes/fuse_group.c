@@ -86,7 +86,8 @@ static bool is_closed(const Group *g) { return g->kind == KernMove || g->kind ==
 /* One with a root takes in only what follows the root; of scalars also what its epilogue reads. */
 static bool may_merge(const Fuse *f, uint32_t a, uint32_t b) {
     const Group *x = &f->groups.data[a], *y = &f->groups.data[b];
-    if (a == b || x->space != y->space || is_closed(x) || is_closed(y)) return false;
+    if (a == b || is_closed(x) || is_closed(y)) return false;
+    if (!shape_same_rows(x->space, y->space)) return false;
     if (x->stored.len + y->stored.len > MaxStored) return false;
     if (x->root != NoVal && y->root != NoVal) return false;
     Edge ab = edge(f, a, b), ba = edge(f, b, a);
@@ -102,6 +103,7 @@ static void merge(Fuse *f, uint32_t a, uint32_t b) {
     if (y->root != NoVal) {
         x->root = y->root;
         x->kind = y->kind;
+        x->space = y->space;
     }
     y->into = a;
     for (uint32_t i = 0; i < y->stored.len; i++) vec_push(f->a, &x->stored, y->stored.data[i]);
@@ -145,7 +147,7 @@ static Readers *merge_readers(Fuse *f, Val v) {
     for (uint32_t i = 0; i < r->len; i++) {
         for (uint32_t k = i + 1; k < r->len; k++) {
             uint32_t a = fuse_find(f, r->data[i].group), b = fuse_find(f, r->data[k].group);
-            if (f->groups.data[a].space == s) try_merge(f, a, b);
+            if (shape_same_rows(f->groups.data[a].space, s)) try_merge(f, a, b);
         }
     }
     return settle(f, v);
@@ -174,7 +176,8 @@ static uint32_t group_new(Fuse *f, Val v) {
  * out of epilogues, which repeat theirs for every row of a tile. */
 static bool may_join(const Fuse *f, Val v, const Readers *r, const Reader *g) {
     const Group *x = &f->groups.data[g->group];
-    if (!g->direct || x->space != fuse_ins(f, v)->type.shape || f->drawn[v]) return false;
+    if (!g->direct || f->drawn[v]) return false;
+    if (!shape_same_rows(x->space, fuse_ins(f, v)->type.shape)) return false;
     if (x->stored.len >= MaxStored || fuse_class(f, v) == ClsMove) return false;
     if (is_closed(x) || fuse_class(f, v) == ClsRegion) return false;
     bool scalar = x->kind == KernReduce && x->space->rank == 0;
@@ -212,6 +215,7 @@ static uint32_t place(Fuse *f, Val v, const Readers *r) {
     if (fuse_is_root(f, v)) {
         x->root = v;
         x->kind = kind_of(fuse_class(f, v));
+        x->space = fuse_ins(f, v)->type.shape;
     }
     f->group[v] = g;
     for (uint32_t i = 0; i < r->len; i++) depend(f, r->data[i].group, g, r->data[i].direct);
@@ -241,11 +245,12 @@ static void group_value(Fuse *f, Val v) {
         by = own;
     }
     const Ins *i = fuse_ins(f, v);
+    bool same_place = fuse_class(f, v) == ClsElem || fuse_keeps_rows(f, v);
     for (uint32_t k = 0; k < i->nargs; k++) {
         Val x = i->args[k];
         if (fuse_ins(f, x)->op == Op_const && fuse_ins(f, x)->ndata == 1) continue;
         for (uint32_t n = 0; n < by.len; n++) {
-            bool direct = by.data[n].direct && fuse_class(f, v) == ClsElem;
+            bool direct = by.data[n].direct && same_place;
             add_reader(f, &f->readers[x], by.data[n].group, direct);
         }
     }

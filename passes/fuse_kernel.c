@@ -21,7 +21,7 @@ static int by_index(const void *x, const void *y) {
 static bool is_read(const Fuse *f, uint32_t g, Val v) {
     Val base = fuse_memory(f, v);
     if (fuse_is_free(f, base)) return true;
-    return f->stored[base] && (base != v || fuse_group_of(f, v) != g);
+    return f->stored[base] && fuse_group_of(f, base) != g;
 }
 
 static void add_member(Collect *c, uint32_t g, Kernel *k, Val v) {

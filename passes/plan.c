@@ -45,13 +45,19 @@ static uint64_t bytes_of(const Planner *s, Val v) {
 
 /* ---- who reads what ---- */
 
+static bool keeps_rows(const Planner *s, Val v) {
+    const Ins *i = ins_at(s, v);
+    return i->op == Op_reshape && shape_same_rows(i->type.shape, ins_at(s, i->args[0])->type.shape);
+}
+
 /* Operands of anything but an elementwise member at the written index are read elsewhere. */
 static void find_moved(Planner *s, const Kernel *k) {
     uint32_t mark = k->id + 1;
     for (uint32_t m = k->members.len; m-- > 0;) {
         Val v = k->members.data[m];
         const Ins *i = ins_at(s, v);
-        bool direct = op_info[i->op].cls == ClsElem && s->moved[v] != mark;
+        bool same_place = op_info[i->op].cls == ClsElem || keeps_rows(s, v);
+        bool direct = same_place && s->moved[v] != mark;
         for (uint32_t n = 0; n < i->nargs && !direct; n++) s->moved[i->args[n]] = mark;
     }
     for (uint32_t j = 0; j < k->inputs.len; j++) {
@@ -187,7 +193,8 @@ static Val dying_input(const Planner *s, const Kernel *k, Val out) {
     for (uint32_t j = 0; j < k->inputs.len && k->kind == KernMap; j++) {
         Val v = k->inputs.data[j];
         bool dies = in_arena(s, v) && s->last[v] == k->id && s->taken[v] != k->id + 1;
-        bool same = ins_at(s, v)->type.shape == k->space && bytes_of(s, v) == bytes_of(s, out);
+        bool same = shape_same_rows(ins_at(s, v)->type.shape, k->space) &&
+                    bytes_of(s, v) == bytes_of(s, out);
         if (dies && same && s->moved[v] != k->id + 1) return v;
     }
     return NoVal;
