@@ -52,10 +52,18 @@ static void choose_tile(Contract *c) {
     }
 }
 
+/* Copied columns of B are read once per tile of rows: it pays from so many rows on, and where B is
+ * larger than so many bytes. Few registers make low tiles, which read B often. */
+static const struct Packs {
+    unsigned registers;
+    int64_t rows, bytes;
+} packs[] = {{16, 48, 0}, {32, 128, 1 << 20}};
+
 static bool wants_pack(const Contract *c) {
     if (!c->y.base || c->y.col != 1) return c->m > 1;
     int64_t bytes = c->k * c->y.row * (int64_t)dtype_size(c->dt);
-    return c->m >= 128 && bytes > (1 << 20);
+    const struct Packs *p = &packs[c->cg->target.registers > packs[0].registers];
+    return c->m >= p->rows && bytes > p->bytes;
 }
 
 void contract_plan(Contract *c) {

@@ -45,7 +45,6 @@ struct Cg {
     bool foreign; /* not the architecture of this machine */
     T i1, i8, i16, i32, i64, f32, f64, ptr, void_;
     V fn;             /* being emitted */
-    uint32_t kernels; /* emitted so far, for names */
     VEC(struct Emitted { const Fn *fn; V value; }) functions; /* of regions */
     bool optimised;
 };

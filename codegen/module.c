@@ -67,8 +67,8 @@ static V emit_kernel(Cg *cg, const Fn *fn, const Kernel *kernel, uint32_t *chunk
                                                 [KernReduce] = cg_reduce,
                                                 [KernContract] = cg_contract,
                                                 [KernMove] = cg_move};
-    char name[32];
-    snprintf(name, sizeof name, "k%u", cg->kernels++);
+    /* as --emit=kernels counts them, so that a profile can be read beside it */
+    const char *name = arena_printf(cg->cx->scratch, "%s.k%u", fn->name, kernel->id);
     T params[] = {cg->ptr, cg->i64};
     V outer = cg->fn, f = cg->fn = new_function(cg, name, params, 2, false);
     Bb resume = LLVMGetInsertBlock(cg->b);
