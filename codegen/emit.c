@@ -49,16 +49,29 @@ static V element_pointer(Cg *cg, DType dt, V base, V offset) {
     return LLVMBuildInBoundsGEP2(cg->b, cg_mem_type(cg, dt), base, &offset, 1, "");
 }
 
-V cg_load(Cg *cg, DType dt, V base, V offset, unsigned lanes) {
-    V v = LLVMBuildLoad2(cg->b, cg_vec(cg_mem_type(cg, dt), lanes),
-                         element_pointer(cg, dt, base, offset), "");
-    LLVMSetAlignment(v, (unsigned)dtype_size(dt));
+/* As it stands in memory to what registers hold. */
+static V from_memory(Cg *cg, DType dt, V v, unsigned lanes) {
     if (dt == BOOL) return LLVMBuildICmp(cg->b, LLVMIntNE, v, LLVMConstNull(LLVMTypeOf(v)), "");
     if (dt != BF16) return v;
     T wide = cg_vec(cg->i32, lanes);
     V bits = LLVMBuildZExt(cg->b, v, wide, "");
     bits = LLVMBuildShl(cg->b, bits, cg_splat(cg, cg_int(cg->i32, 16), lanes), "");
     return LLVMBuildBitCast(cg->b, bits, cg_vec(cg->f32, lanes), "");
+}
+
+V cg_load(Cg *cg, DType dt, V base, V offset, unsigned lanes) {
+    V v = LLVMBuildLoad2(cg->b, cg_vec(cg_mem_type(cg, dt), lanes),
+                         element_pointer(cg, dt, base, offset), "");
+    LLVMSetAlignment(v, (unsigned)dtype_size(dt));
+    return from_memory(cg, dt, v, lanes);
+}
+
+V cg_load_masked(Cg *cg, DType dt, V base, V offset, V mask) {
+    unsigned lanes = cg_lanes_of(mask);
+    T t[] = {cg_vec(cg_mem_type(cg, dt), lanes), cg->ptr};
+    V p = LLVMBuildGEP2(cg->b, cg_mem_type(cg, dt), base, &offset, 1, "");
+    V args[] = {p, cg_int(cg->i32, (int64_t)dtype_size(dt)), mask, LLVMConstNull(t[0])};
+    return from_memory(cg, dt, cg_call(cg, "llvm.masked.load", t, 2, args, 4), lanes);
 }
 
 void cg_store(Cg *cg, DType dt, V v, V base, V offset) {

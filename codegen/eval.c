@@ -44,6 +44,15 @@ static V lane_index(Cg *cg, V at, int64_t step, unsigned lane) {
 
 /* ---- loads ---- */
 
+static V lane_of(Cg *cg, V mask, unsigned lane) {
+    return mask ? LLVMBuildExtractElement(cg->b, mask, cg_int(cg->i32, (int)lane), "") : NULL;
+}
+
+/* An index that may not exist is read at 0. */
+static V where_set(Cg *cg, V mask, V at) {
+    return mask ? LLVMBuildSelect(cg->b, mask, at, cg_i64(cg, 0), "") : at;
+}
+
 static V load_at(KernelCtx *k, Val v, const Index *idx, unsigned lanes) {
     Cg *cg = k->cg;
     const Ins *ins = k_ins(k, v);
@@ -57,12 +66,15 @@ static V load_at(KernelCtx *k, Val v, const Index *idx, unsigned lanes) {
         index_linear(cg, idx, ins->type.shape, &at, &step);
     }
     if (!base) bug_at(cg->cx, ins->loc, "kernel %u reads %%%u, which is not stored", k->k->id, v);
-    if (lanes == 1) return cg_load(cg, ins->type.dt, base, at, 1);
+    V mask = k->mask && cg_lanes_of(k->mask) == lanes ? k->mask : NULL;
+    if (lanes == 1) return cg_load(cg, ins->type.dt, base, where_set(cg, mask, at), 1);
+    if (step == 1 && mask) return cg_load_masked(cg, ins->type.dt, base, at, mask);
     if (step == 1) return cg_load(cg, ins->type.dt, base, at, lanes);
     if (step == 0) return cg_splat(cg, cg_load(cg, ins->type.dt, base, at, 1), lanes);
     V r = LLVMGetPoison(cg_vec(cg_reg_type(cg, ins->type.dt), lanes));
     for (unsigned l = 0; l < lanes; l++) {
-        V x = cg_load(cg, ins->type.dt, base, lane_index(cg, at, step, l), 1);
+        V one = where_set(cg, lane_of(cg, mask, l), lane_index(cg, at, step, l));
+        V x = cg_load(cg, ins->type.dt, base, one, 1);
         r = LLVMBuildInsertElement(cg->b, r, x, cg_int(cg->i32, (int)l), "");
     }
     return r;
@@ -174,37 +186,75 @@ bool index_reshape(Cg *cg, const Shape *to, const Shape *from, const Index *idx,
     return true;
 }
 
-/* One lane of a pad: the element where the index falls on one, else the value. */
-static V eval_pad(KernelCtx *k, const Ins *ins, const Index *idx) {
+static int64_t pad_gap(const Ins *ins, uint32_t d) {
+    return (ins->attrs[2].kind == AttrInts ? ins->attrs[2].is.v[d] : 0) + 1;
+}
+
+/* at + step * (0, 1, ...) as a vector of i64. */
+static V index_vector(Cg *cg, V at, int64_t step, unsigned lanes) {
+    if (lanes == 1) return at;
+    V ramp[MaxLanes];
+    for (unsigned l = 0; l < lanes; l++) ramp[l] = cg_i64(cg, step * (int64_t)l);
+    return LLVMBuildAdd(cg->b, cg_splat(cg, at, lanes), LLVMConstVector(ramp, lanes), "");
+}
+
+/* 0 <= i < n */
+static V in_range(Cg *cg, V i, int64_t n) {
+    V limit = cg_splat(cg, cg_i64(cg, n), cg_lanes_of(i));
+    return LLVMBuildICmp(cg->b, LLVMIntULT, i, limit, "");
+}
+
+/* The element where the index falls on one, else the value. Lanes run along dimensions without
+ * gaps. An index that is the same for all lanes stays in range, one that differs is masked. */
+static V eval_pad(KernelCtx *k, const Ins *ins, const Index *idx, unsigned lanes) {
     Cg *cg = k->cg;
     const Shape *from = k_shape(k, ins->args[0]);
-    V inside = cg_int(cg->i1, 1);
+    V all = cg_int(cg->i1, 1), mask = NULL, outer = k->mask;
     Index r = {.rank = from->rank}, none = {0};
     for (uint32_t d = 0; d < from->rank; d++) {
-        int64_t gap = (ins->attrs[2].kind == AttrInts ? ins->attrs[2].is.v[d] : 0) + 1;
+        int64_t gap = pad_gap(ins, d);
         V i = cg_add_imm(cg, idx->at[d], -ins->attrs[0].is.v[d]), q = i;
-        V ok = LLVMBuildICmp(cg->b, LLVMIntSGE, i, cg_i64(cg, 0), "");
-        if (gap > 1) {
-            q = LLVMBuildSDiv(cg->b, i, cg_i64(cg, gap), "");
-            V rest = LLVMBuildSRem(cg->b, i, cg_i64(cg, gap), "");
-            ok = LLVMBuildAnd(cg->b, ok, LLVMBuildICmp(cg->b, LLVMIntEQ, rest, cg_i64(cg, 0), ""),
-                              "");
+        if (idx->step[d]) {
+            V ok = in_range(cg, index_vector(cg, i, idx->step[d], lanes), from->dim[d]);
+            mask = mask ? LLVMBuildAnd(cg->b, mask, ok, "") : ok;
+            r.at[d] = i;
+            r.step[d] = idx->step[d];
+            continue;
         }
-        ok = LLVMBuildAnd(cg->b, ok,
-                          LLVMBuildICmp(cg->b, LLVMIntSLT, q, cg_i64(cg, from->dim[d]), ""), "");
+        if (gap > 1) {
+            V rest = LLVMBuildSRem(cg->b, i, cg_i64(cg, gap), "");
+            q = LLVMBuildSDiv(cg->b, i, cg_i64(cg, gap), "");
+            all = LLVMBuildAnd(cg->b, all, LLVMBuildIsNull(cg->b, rest, ""), "");
+        }
+        V ok = in_range(cg, q, from->dim[d]);
         r.at[d] = LLVMBuildSelect(cg->b, ok, q, cg_i64(cg, 0), "");
-        inside = LLVMBuildAnd(cg->b, inside, ok, "");
+        all = LLVMBuildAnd(cg->b, all, ok, "");
     }
     V value = cg_eval(k, ins->args[1], &none, 1);
     if (!from->size) return value;
-    return LLVMBuildSelect(cg->b, inside, cg_eval(k, ins->args[0], &r, 1), value, "");
+    if (mask) {
+        all = LLVMBuildAnd(cg->b, mask, cg_splat(cg, all, lanes), "");
+        bool both = outer && cg_lanes_of(outer) == lanes;
+        k->mask = both ? LLVMBuildAnd(cg->b, all, outer, "") : all;
+    }
+    V inside = cg_splat(cg, cg_eval(k, ins->args[0], &r, lanes), lanes);
+    k->mask = outer;
+    return LLVMBuildSelect(cg->b, all, inside, cg_splat(cg, value, lanes), "");
+}
+
+static bool lanes_cross_gaps(const Ins *ins, const Index *idx) {
+    for (uint32_t d = 0; d < idx->rank; d++) {
+        if (idx->step[d] && pad_gap(ins, d) > 1) return true;
+    }
+    return false;
 }
 
 /* Lane by lane, for views whose lanes are not evenly spaced. */
 static V eval_lanes(KernelCtx *k, Val v, const Index *idx, unsigned lanes) {
     Cg *cg = k->cg;
-    V r = LLVMGetPoison(cg_vec(cg_reg_type(cg, k_ins(k, v)->type.dt), lanes));
+    V r = LLVMGetPoison(cg_vec(cg_reg_type(cg, k_ins(k, v)->type.dt), lanes)), mask = k->mask;
     for (unsigned l = 0; l < lanes; l++) {
+        if (mask && cg_lanes_of(mask) == lanes) k->mask = lane_of(cg, mask, l);
         Index one = *idx;
         one.of = NULL;
         for (uint32_t d = 0; d < idx->rank; d++) {
@@ -213,6 +263,7 @@ static V eval_lanes(KernelCtx *k, Val v, const Index *idx, unsigned lanes) {
         }
         r = LLVMBuildInsertElement(cg->b, r, cg_eval(k, v, &one, 1), cg_int(cg->i32, (int)l), "");
     }
+    k->mask = mask;
     return r;
 }
 
@@ -236,18 +287,12 @@ static V eval_view(KernelCtx *k, Val v, const Index *idx, unsigned lanes) {
         else if (!index_reshape(cg, ins->type.shape, k_shape(k, ins->args[0]), idx, lanes, &r))
             return eval_lanes(k, v, idx, lanes);
         break;
-    case Op_pad: return lanes > 1 ? eval_lanes(k, v, idx, lanes) : eval_pad(k, ins, idx);
+    case Op_pad:
+        if (lanes > 1 && lanes_cross_gaps(ins, idx)) return eval_lanes(k, v, idx, lanes);
+        return eval_pad(k, ins, idx, lanes);
     default: bug_at(cg->cx, ins->loc, "%s is no view", op_info[ins->op].name);
     }
     return cg_eval(k, ins->args[0], &r, lanes);
-}
-
-/* at + step * (0, 1, ...) as a vector of i64. */
-static V index_vector(Cg *cg, V at, int64_t step, unsigned lanes) {
-    if (lanes == 1) return at;
-    V ramp[MaxLanes];
-    for (unsigned l = 0; l < lanes; l++) ramp[l] = cg_i64(cg, step * (int64_t)l);
-    return LLVMBuildAdd(cg->b, cg_splat(cg, at, lanes), LLVMConstVector(ramp, lanes), "");
 }
 
 static V eval_source(KernelCtx *k, Val v, const Index *idx, unsigned lanes) {
@@ -296,10 +341,11 @@ V cg_eval(KernelCtx *k, Val v, const Index *idx, unsigned lanes) {
     if (v == k->k->root && k->root) return k->root;
     for (uint32_t i = 0; i < k->memo.len; i++) {
         const Memo *m = &k->memo.data[i];
-        if (m->v == v && m->lanes == lanes && same_index(&m->idx, idx)) return m->value;
+        bool same = m->v == v && m->lanes == lanes && m->mask == k->mask;
+        if (same && same_index(&m->idx, idx)) return m->value;
     }
     V value = compute(k, v, idx, lanes);
-    vec_push(k->cg->cx->scratch, &k->memo, (Memo){v, lanes, *idx, value});
+    vec_push(k->cg->cx->scratch, &k->memo, (Memo){v, lanes, *idx, k->mask, value});
     return value;
 }
 

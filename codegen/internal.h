@@ -70,6 +70,8 @@ T cg_mem_type(Cg *cg, DType dt);
 unsigned cg_lanes(const Cg *cg, DType dt);
 /* Elements [offset, offset + lanes) of dtype dt at base, aligned to one element. */
 V cg_load(Cg *cg, DType dt, V base, V offset, unsigned lanes);
+/* The lanes that are set in the mask; the others are 0 and need not exist. */
+V cg_load_masked(Cg *cg, DType dt, V base, V offset, V mask);
 void cg_store(Cg *cg, DType dt, V value, V base, V offset);
 V cg_add(Cg *cg, V a, V b);
 V cg_mul_imm(Cg *cg, V a, int64_t n);
@@ -104,7 +106,7 @@ typedef struct Memo {
     Val v;
     unsigned lanes;
     Index idx;
-    V value;
+    V mask, value;
 } Memo;
 
 typedef struct KernelCtx {
@@ -116,6 +118,7 @@ typedef struct KernelCtx {
     bool *member;
     VEC(Memo) memo; /* of the current block of code */
     V root;         /* the value of k->root where it is known, else NULL */
+    V mask;         /* lanes whose index exists in what is evaluated; NULL: all */
     bool flat;      /* indices are linear: one dimension over the whole space */
     uint32_t chunks;
 } KernelCtx;

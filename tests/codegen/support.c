@@ -118,6 +118,7 @@ static const char *const intrinsics[] = {
     "usub.sat",
     "abs",
     "ctlz",
+    "masked.load",
 };
 
 static bool allowed(const char *name) {
