@@ -15,7 +15,7 @@ static int dispatch(Options *o) {
     if (o->version) return puts("bpc " BPC_VERSION), ExitOk;
     if (o->print_man) return command_man(stdout), ExitOk;
     if (o->print_completions) return command_completions(stdout), ExitOk;
-    if (o->list_ops) return list_ops(&out), print_and_free(&out);
+    if (o->list_ops) return list_ops(&out), list_builtins(&out), print_and_free(&out);
     if (o->list_passes) return list_passes(&out), print_and_free(&out);
     if (o->cx->errors) return compile_report(o);
     const Verb *v = verb_find(o->verb);

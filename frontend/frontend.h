@@ -28,6 +28,8 @@ typedef struct StdFile {
 } StdFile;
 extern const StdFile std_files[];
 extern const uint32_t std_files_len;
+/* Behind list_ops: the functions of frontend/builtins.def. */
+void list_builtins(Text *out);
 
 /* ---- read_ir.c: a fn whose every let carries an origin is IR text ---- */
 bool item_is_ir(const Item *fn);

@@ -387,30 +387,13 @@ static const struct {
     const char *name;
     Value (*run)(Frame *, const Expr *, Sym, const Want *);
 } near_primitives[] = {
-    {"total", near_total},     {"decode", near_decode},
-    {"zeros", near_zeros},     {"ones", near_zeros},      {"full", near_full},
-    {"iota", near_iota},       {"uniform", near_uniform}, {"concat", near_concat},
-    {"cast_to", near_cast_to}, {"stack", near_stack},     {"split", near_split},
-    {"unstack", near_unstack}, {"randint", near_randint}, {"einsum", near_einsum},
-    {"pad", near_pad},         {"params", near_params},   {"sum", near_reduce},
-    {"prod", near_reduce},     {"max", near_reduce},      {"min", near_reduce},
+#define NEAR(name, run, ...) {#name, run},
+#include "frontend/builtins.def"
 };
 
 /* What the language and its library name and this version does not have. */
 static const char *const later[] = {
-    "conv",
-    "conv1d",
-    "conv2d",
-    "conv_transpose2d",
-    "max_pool2d",
-    "avg_pool2d",
-    "spirals",
-    "moons",
-    "blobs",
-    "xor",
-    "sine",
-    "Conv1d",
-    "Conv2d",
+    "conv", "conv1d", "conv2d", "conv_transpose2d", "max_pool2d", "avg_pool2d", "Conv1d", "Conv2d",
 };
 
 bool comes_later(Frame *f, const Expr *name) {

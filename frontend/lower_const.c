@@ -129,7 +129,9 @@ static const unsigned char accepts[BinCount] = {
     [BinGt] = Greater, [BinGe] = Greater | Equal, [BinNe] = Less | Greater | Unordered,
 };
 
-static int int_relation(int64_t a, int64_t b) { return a < b ? Less : a > b ? Greater : Equal; }
+static int int_relation(int64_t a, int64_t b) {
+    return a < b ? Less : a > b ? Greater : Equal;
+}
 
 static int float_relation(double a, double b) {
     return a < b ? Less : a > b ? Greater : a == b ? Equal : Unordered;
@@ -191,14 +193,18 @@ bool const_binary(Frame *f, const Expr *e, Value a, Value b, Value *out) {
         return true;
     }
     if (a.kind == VInt && b.kind == VInt) {
-        if (accepts[e->op]) *out = v_bool(accepts[e->op] & int_relation(a.i, b.i));
-        else int_binary(f, e, a.i, b.i, out);
+        if (accepts[e->op])
+            *out = v_bool(accepts[e->op] & int_relation(a.i, b.i));
+        else
+            int_binary(f, e, a.i, b.i, out);
         return true;
     }
     if ((a.kind == VInt || a.kind == VFloat) && (b.kind == VInt || b.kind == VFloat)) {
         double x = a.kind == VInt ? (double)a.i : a.f, y = b.kind == VInt ? (double)b.i : b.f;
-        if (accepts[e->op]) *out = v_bool(accepts[e->op] & float_relation(x, y));
-        else float_binary(f, e, x, y, out);
+        if (accepts[e->op])
+            *out = v_bool(accepts[e->op] & float_relation(x, y));
+        else
+            float_binary(f, e, x, y, out);
         return true;
     }
     return false;
@@ -337,12 +343,8 @@ static const struct {
     ValueKind kinds[2];
     Value (*run)(Frame *, const Expr *, Value *);
 } builtins[] = {
-    {"shape", 1, {VTensor}, fn_shape},       {"size", 1, {VTensor}, fn_size},
-    {"rank", 1, {VTensor}, fn_rank},         {"len", 1, {VList}, fn_len},
-    {"prod", 1, {VList}, fn_prod},           {"floor_div", 2, {VInt, VInt}, fn_floor_div},
-    {"inverse", 1, {VList}, fn_inverse},     {"kept", 2, {VList, VError}, fn_kept},
-    {"count", 2, {VList, VError}, fn_count}, {"rest", 2, {VList, VError}, fn_rest},
-    {"take", 2, {VList, VError}, fn_take},   {"span", 2, {VList, VList}, fn_span},
+#define KNOWN(name, run, nargs, kinds, ...) {#name, nargs, kinds, run},
+#include "frontend/builtins.def"
 };
 
 bool const_builtin(Frame *f, const Expr *e, Sym name, Value *out) {

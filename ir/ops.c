@@ -51,7 +51,12 @@ static void add_signature(Text *out, const OpInfo *info) {
         comma = ", ";
     }
     for (int i = 0; i < info->nattrs; i++) {
-        text_add(out, "%s%s: %s", comma, info->attrs[i].name, kind_text[info->attrs[i].kind]);
+        const AttrInfo *a = &info->attrs[i];
+        text_add(out, "%s%s: %s", comma, a->name, kind_text[a->kind]);
+        if (a->optional && a->kind == AttrBool)
+            text_add(out, " = %s", a->otherwise ? "true" : "false");
+        else if (a->optional)
+            text_add(out, " = %lld", (long long)a->otherwise);
         comma = ", ";
     }
     text_add(out, ")");
