@@ -290,6 +290,8 @@ Value lower_index(Frame *f, const Expr *e);
 /* ---- lower_builtin.c ---- */
 /* An operation or a near-primitive by name. */
 bool is_builtin(Sym name);
+/* The i-th of builtins.def, or NULL. */
+const char *near_primitive(uint32_t i);
 /* Whether the name is one of the language's that is not supported yet; reports it. */
 bool comes_later(Frame *f, const Expr *name);
 Value lower_builtin(Frame *f, const Expr *e, Sym name, const Want *want);

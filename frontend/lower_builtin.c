@@ -411,6 +411,10 @@ static bool callable(Op op) {
            op != Op_param && op != Op_const && op != Op_rng && op != Op_cast;
 }
 
+const char *near_primitive(uint32_t i) {
+    return i < LEN(near_primitives) ? near_primitives[i].name : NULL;
+}
+
 bool is_builtin(Sym name) {
     for (size_t i = 0; i < LEN(near_primitives); i++) {
         if (!strcmp(near_primitives[i].name, name)) return true;

@@ -354,6 +354,8 @@ static Value unknown_function(Frame *f, const Expr *name) {
         }
     }
     for (int i = 0; i < OpCount; i++) vec_push(fr->cx->arena, &names, op_info[i].name);
+    const char *own;
+    for (uint32_t i = 0; (own = near_primitive(i)); i++) vec_push(fr->cx->arena, &names, own);
     const char *near = nearest_name(name->name, names.data, names.len);
     diag_error(fr->cx, name->loc, "unknown function '%s'%s%s%s", name->name,
                near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
