@@ -120,9 +120,12 @@ static bool build_object(const Options *o, Program *p, const char *path) {
     return bytes && write_output(o, path, bytes, len);
 }
 
-static bool build_header(const Options *o, Program *p, const char *object) {
-    const char *text = cg_header(p);
-    return write_output(o, with_suffix(o, object, ".h"), text, strlen(text));
+/* OUT.h of OUT.o and of libOUT.so. */
+static bool build_header(const Options *o, Program *p, const char *out) {
+    const char *text = cg_header(p), *slash = strrchr(out, '/'), *name = slash ? slash + 1 : out;
+    if (o->output == OutShared && !strncmp(name, "lib", 3))
+        out = arena_printf(o->cx->arena, "%.*s%s", (int)(name - out), out, name + 3);
+    return write_output(o, with_suffix(o, out, ".h"), text, strlen(text));
 }
 
 static bool build(Options *o) {
@@ -147,7 +150,8 @@ static bool build(Options *o) {
                                                : base_name(o);
     const char *object = arena_printf(a, "%s.tmp%d.o", out, (int)getpid());
     if (o->save_temps) object = arena_printf(a, "%s.o", out);
-    bool ok = build_object(o, p, object) && link_output(o, object, out);
+    bool ok = build_object(o, p, object) && link_output(o, object, out) &&
+              (o->output == OutTrainer || build_header(o, p, out));
     if (!o->save_temps) unlink(object);
     return ok;
 }

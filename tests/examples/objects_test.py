@@ -56,6 +56,7 @@ def header_compiles_as_cpp():
 
 def shared_library():
     run(bpc, "-shared", os.path.join(examples, "chain.bp"), "-o", t.path("libchain.so"))
+    assert "bp_derivative" in open(t.path("chain.h")).read()
     lib = ctypes.CDLL(t.path("libchain.so"))
     x, j, d = (ctypes.c_double(v) for v in (0.7, 0.0, 0.0))
     args = (ctypes.c_void_p * 3)(*(ctypes.addressof(v) for v in (x, j, d)))
