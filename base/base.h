@@ -141,6 +141,10 @@ const char *source_line(const Cx *cx, Sym name, uint32_t line, size_t *len);
 /* ---- diag.c ---- */
 enum { MaxErrors = 20 };
 void diag_error(Cx *cx, Loc loc, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* An error about a name that is none of n names: adds "did you mean" and a fix-it if one is near.
+ * loc: of the name, which may be NULL. */
+void diag_unknown(Cx *cx, Loc loc, const char *name, const char *const *names, size_t n,
+                  const char *fmt, ...) PRINTF_LIKE(6, 7);
 /* A warning that -Wno-FLAG silences and -Werror turns into an error. */
 void diag_warn(Cx *cx, const char *flag, Loc loc, const char *fmt, ...) PRINTF_LIKE(4, 5);
 /* Belongs to the diagnostic before it. */
@@ -150,6 +154,8 @@ void diag_fixit(Cx *cx, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* The same in place of another stretch, and before another stretch. */
 void diag_replace(Cx *cx, Loc loc, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void diag_insert(Cx *cx, Loc loc, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* The same in place of a word that stands right before loc on its line; nothing if it does not. */
+void diag_replace_word(Cx *cx, Loc loc, const char *word, const char *text);
 /* Names of warnings, as in -Wno-NAME; at most max. */
 size_t warning_names(const char **out, size_t max);
 /* Writes all collected diagnostics in clang's form and forgets them. */

@@ -61,6 +61,22 @@ void diag_error(Cx *cx, Loc loc, const char *fmt, ...) {
     va_end(ap);
 }
 
+void diag_unknown(Cx *cx, Loc loc, const char *name, const char *const *names, size_t n,
+                  const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    const char *text = arena_vprintf(cx->arena, fmt, ap);
+    va_end(ap);
+    const char *near = name ? nearest_name(name, names, n) : NULL;
+    if (!near || !strcmp(near, name)) {
+        diag_error(cx, loc, "%s", text);
+        return;
+    }
+    diag_error(cx, loc, "%s; did you mean '%s'?", text, near);
+    loc.len = (uint16_t)strlen(name);
+    if (loc.line) diag_replace(cx, loc, "%s", near);
+}
+
 static const char *const warnings[] = {"unreached-param", "unused-let", "unused-layer",
                                        "log-softmax"};
 
@@ -113,6 +129,16 @@ void diag_insert(Cx *cx, Loc loc, const char *fmt, ...) {
     loc.len = 0;
     add_fixit(cx, loc, fmt, ap);
     va_end(ap);
+}
+
+void diag_replace_word(Cx *cx, Loc loc, const char *word, const char *text) {
+    size_t len, n = strlen(word), at = loc.col ? loc.col - 1u : 0;
+    const char *line = source_line(cx, loc.file, loc.line, &len);
+    while (line && at && at <= len && line[at - 1] == ' ') at--;
+    if (!line || at < n || at > len || memcmp(line + at - n, word, n)) return;
+    loc.col = (uint16_t)(at - n + 1);
+    loc.len = (uint16_t)n;
+    diag_replace(cx, loc, "%s", text);
 }
 
 static const struct {

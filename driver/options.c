@@ -5,13 +5,6 @@
 
 static const Loc nowhere = {0};
 
-static void no_such(Options *o, const char *what, const char *value, const char *const *names,
-                    size_t n) {
-    const char *near = nearest_name(value, names, n);
-    diag_error(o->cx, nowhere, "%s%s%s%s", what, near ? "; did you mean '" : "", near ? near : "",
-               near ? "'?" : "");
-}
-
 /* Whether the value is one of those of the row; an error if not. */
 static bool known_value(Options *o, const OptionRow *r, const char *value) {
     enum { Max = 16 };
@@ -24,7 +17,7 @@ static bool known_value(Options *o, const OptionRow *r, const char *value) {
         names[n++] = v;
     }
     const char *what = !strcmp(r->name, "--emit=") ? "no such stage" : r->values;
-    no_such(o, arena_printf(o->cx->arena, "%s%s: %s", r->name, value, what), value, names, n);
+    diag_unknown(o->cx, nowhere, value, names, n, "%s%s: %s", r->name, value, what);
     return false;
 }
 
@@ -101,7 +94,7 @@ static void unknown(Options *o, const char *arg) {
     for (size_t i = 0; i < option_rows_len; i++) {
         if (option_rows[i].help) names[n++] = option_rows[i].name;
     }
-    no_such(o, arena_printf(o->cx->arena, "unknown option '%s'", arg), arg, names, n);
+    diag_unknown(o->cx, nowhere, arg, names, n, "unknown option '%s'", arg);
 }
 
 static void warning_option(Options *o, const char *arg) {
@@ -115,8 +108,7 @@ static void warning_option(Options *o, const char *arg) {
             vec_push(o->cx->arena, &o->cx->disabled_warnings, sym(o->cx, arg + 5));
             return;
         }
-        no_such(o, arena_printf(o->cx->arena, "no warning has the name '%s'", arg + 5), arg + 5,
-                names, n);
+        diag_unknown(o->cx, nowhere, arg + 5, names, n, "no warning has the name '%s'", arg + 5);
     } else if (strcmp(arg, "-Wall")) {
         unknown(o, arg);
     }

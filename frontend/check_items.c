@@ -63,10 +63,9 @@ static void check_ruled(const Front *fr, const Item *rule) {
                 (int)rule->formals.len <= op_info[op].nargs + op_info[op].nattrs;
     if (fits || ruled_fn(fr, rule)) return;
     const char *near = op == OpCount ? nearest_ruled(fr, rule->name) : NULL;
-    if (near && !strcmp(near, rule->name)) near = NULL;
-    diag_error(fr->cx, rule->name_loc, "there is no operation or fn '%s' of %u argument%s%s%s%s",
-               rule->name, rule->formals.len, rule->formals.len == 1 ? "" : "s",
-               near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    diag_unknown(fr->cx, rule->name_loc, rule->name, &near, near != NULL,
+                 "there is no operation or fn '%s' of %u argument%s", rule->name, rule->formals.len,
+                 rule->formals.len == 1 ? "" : "s");
 }
 
 /* Each line of a rule is for one of its inputs (of its outputs in `forward`), once. */
@@ -82,8 +81,10 @@ static void check_rule_lines(const Front *fr, const Item *rule) {
             twice |= other->kind == StRuleLine && other->name == st->name;
         }
         if (known && !twice) continue;
-        diag_error(fr->cx, st->loc, known ? "'%s' has two lines in this rule"
-                                          : "'%s' is none of what this rule is for", st->name);
+        diag_error(fr->cx, st->loc,
+                   known ? "'%s' has two lines in this rule"
+                         : "'%s' is none of what this rule is for",
+                   st->name);
     }
 }
 

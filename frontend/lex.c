@@ -38,7 +38,17 @@ void lex_record(Lex *l, int kind, const char *text, size_t n) {
     l->newlines = 0;
 }
 
+static void track_brackets(Lex *l, int kind) {
+    if (kind == '(' || kind == '[' || kind == '{') {
+        vec_push(l->a, &l->open, (Opened){l->loc, kind});
+    } else if (kind == ')' || kind == ']' || kind == '}') {
+        int opening = kind == ')' ? '(' : kind == ']' ? '[' : '{';
+        if (l->open.len && l->open.data[l->open.len - 1].kind == opening) l->open.len--;
+    }
+}
+
 int lex_token(Lex *l, int kind) {
+    track_brackets(l, kind);
     l->last = kind;
     l->before = l->last_loc;
     l->last_loc = l->loc;
@@ -59,6 +69,14 @@ void lex_bad_dot(Lex *l, const Loc *loc, const char *text) {
         diag_fixit(l->cx, "0%s", text);
     else
         diag_fixit(l->cx, "%s0", text);
+}
+
+void lex_fix_assign(Lex *l, const Loc *loc, const char *text) {
+    size_t len;
+    const char *line = source_line(l->cx, l->file, l->last_loc.line, &len);
+    size_t at = (size_t)l->last_loc.col - 1;
+    if (text[0] != '+' || l->last != ID || !line || at + l->last_loc.len > len) return;
+    diag_replace(l->cx, *loc, "= %.*s +", (int)l->last_loc.len, line + at);
 }
 
 void lex_bad_byte(Lex *l, const Loc *loc, unsigned char byte) {

@@ -134,6 +134,7 @@ static Value lower_matmul(Frame *f, const Expr *e, Value a, Value b) {
     uint32_t ra = ta.shape->rank, rb = tb.shape->rank;
     if (!ra || !rb) {
         diag_error(fr->cx, e->op_loc, "matmul: a scalar operand; write '*'");
+        if (e->kind == ExBinary) diag_fixit(fr->cx, "*");
         operand_notes(f, e, (Value[]){a, b}, 2);
         return v_error();
     }
@@ -204,6 +205,11 @@ Value lower_binary_values(Frame *f, const Expr *e, BinOp op, Value a, Value b) {
         diag_error(fr->cx, e->op_loc.line ? e->op_loc : e->loc,
                    "%s: types differ (%s and %s); convert with %s(x)", what, dtype_name(ta.dt),
                    dtype_name(tb.dt), dtype_name(wider(ta.dt, tb.dt)));
+        const Expr *narrow =
+            e->kind == ExBinary ? wider(ta.dt, tb.dt) == ta.dt ? e->y : e->x : NULL;
+        if (narrow && narrow->kind == ExName)
+            diag_replace(fr->cx, narrow->loc, "%s(%s)", dtype_name(wider(ta.dt, tb.dt)),
+                         narrow->name);
         operand_notes(f, e, (Value[]){a, b}, 2);
         return v_error();
     }

@@ -63,9 +63,8 @@ static bool wrong_argument(Frame *f, const CallArg *a, const Item *item) {
         for (uint32_t i = 0; i < item->formals.len; i++) {
             vec_push(cx->arena, &names, item->formals.data[i].name);
         }
-        const char *near = nearest_name(a->name, names.data, names.len);
-        diag_error(cx, a->loc, "'%s' has no argument '%s'%s%s%s", item->name, a->name,
-                   near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+        diag_unknown(cx, a->loc, a->name, names.data, names.len, "'%s' has no argument '%s'",
+                     item->name, a->name);
     }
     diag_note(cx, item->name_loc, "declared here");
     return false;
@@ -356,10 +355,8 @@ static Value unknown_function(Frame *f, const Expr *name) {
     for (int i = 0; i < OpCount; i++) vec_push(fr->cx->arena, &names, op_info[i].name);
     const char *own;
     for (uint32_t i = 0; (own = near_primitive(i)); i++) vec_push(fr->cx->arena, &names, own);
-    const char *near = nearest_name(name->name, names.data, names.len);
-    diag_error(fr->cx, name->loc, "unknown function '%s'%s%s%s", name->name,
-               near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
-    if (near) diag_fixit(fr->cx, "%s", near);
+    diag_unknown(fr->cx, name->loc, name->name, names.data, names.len, "unknown function '%s'",
+                 name->name);
     return v_error();
 }
 
@@ -369,6 +366,11 @@ static void lint_log_softmax(Frame *f, const Expr *e) {
         !strcmp(arg->x->name, "softmax")) {
         diag_warn(f->fr->cx, "log-softmax", e->loc,
                   "log(softmax(x)) loses accuracy; write log_softmax(x)");
+        size_t len, end = (size_t)e->loc.col - 1 + e->loc.len;
+        const char *line = source_line(f->fr->cx, e->loc.file, e->loc.line, &len);
+        if (!line || end > len || line[end - 1] != ')') return;
+        size_t from = (size_t)arg->op_loc.col - 1;
+        diag_fixit(f->fr->cx, "log_softmax%.*s", (int)(end - 1 - from), line + from);
     }
 }
 

@@ -188,9 +188,8 @@ static bool read_setting(Front *fr, Dataset *d, const Arg *a, unsigned kind) {
         if (!strcmp(settings[i].name, a->name)) return settings[i].set(fr, d, a->value);
         if (settings[i].set != set_row) names[n++] = settings[i].name;
     }
-    const char *near = nearest_name(a->name, names, n);
-    diag_error(fr->cx, a->loc, "%s(...) has no setting '%s'%s%s%s", d->kind, a->name,
-               near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    diag_unknown(fr->cx, a->loc, a->name, names, n, "%s(...) has no setting '%s'", d->kind,
+                 a->name);
     return false;
 }
 
@@ -198,19 +197,16 @@ static bool read_setting(Front *fr, Dataset *d, const Arg *a, unsigned kind) {
 
 static void unknown_source(Front *fr, const Expr *e) {
     VEC(const char *) names = {0};
-    for (size_t i = 0; i < LEN(sources); i++)
-        vec_push(fr->cx->arena, &names, sources[i].name);
+    for (size_t i = 0; i < LEN(sources); i++) vec_push(fr->cx->arena, &names, sources[i].name);
     for (uint32_t i = 0; i < fr->globals.len; i++) {
         const Item *item = fr->globals.data[i].item;
         if (item->kind == ItFn) vec_push(fr->cx->arena, &names, item->name);
     }
-    const char *near = e->kind == ExCall && e->x->kind == ExName
-                           ? nearest_name(e->x->name, names.data, names.len)
-                           : NULL;
-    diag_error(fr->cx, e->loc,
-               "a dataset is made by csv(...), npz(...), npy(...), idx(...), text(...), rows(...) "
-               "or a function of one row%s%s%s",
-               near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    bool named = e->kind == ExCall && e->x->kind == ExName;
+    diag_unknown(
+        fr->cx, named ? e->x->loc : e->loc, named ? e->x->name : NULL, names.data, names.len,
+        "a dataset is made by csv(...), npz(...), npy(...), idx(...), text(...), rows(...) "
+        "or a function of one row");
 }
 
 /* Which of `sources` makes the rows; LEN(sources) after a report. fn: the function that does. */

@@ -57,6 +57,7 @@ void note_hyper(Frame *f, const Expr *e) {
     if (g) {
         diag_note(f->fr->cx, g->item->name_loc,
                   "a hyper is known at run time only; declare '%s' with const", e->name);
+        diag_replace_word(f->fr->cx, g->item->name_loc, "hyper", "const");
     }
 }
 
@@ -70,6 +71,7 @@ static Value hyper_value(Frame *f, const Item *item, Loc loc) {
                        "'%s' is a hyper, known at run time only; declare it with const",
                        item->name);
             diag_note(fr->cx, item->name_loc, "declared here");
+            diag_replace_word(fr->cx, item->name_loc, "hyper", "const");
             return v_error();
         }
         Val v = capture(f->root, fr, sym_fmt(fr->cx, "hyper.%s", h->name),
@@ -99,12 +101,7 @@ static const char *suggest(Frame *f, Sym name) {
 
 static Value unknown_name(Frame *f, const Expr *e) {
     const char *near = suggest(f, e->name);
-    if (near) {
-        diag_error(f->fr->cx, e->loc, "unknown name '%s'; did you mean '%s'?", e->name, near);
-        diag_fixit(f->fr->cx, "%s", near);
-    } else {
-        diag_error(f->fr->cx, e->loc, "unknown name '%s'", e->name);
-    }
+    diag_unknown(f->fr->cx, e->loc, e->name, &near, near != NULL, "unknown name '%s'", e->name);
     return v_error();
 }
 

@@ -71,10 +71,9 @@ static size_t find_leaf(const Expr *e) {
 static void report_leaf(Front *fr, const Dataset *d, const Expr *e) {
     const char *names[LEN(leaves)];
     for (size_t i = 0; i < LEN(leaves); i++) names[i] = leaves[i].name;
-    const char *near = e->x->kind == ExName ? nearest_name(e->x->name, names, LEN(names)) : NULL;
-    if (near && !strcmp(near, e->x->name)) near = NULL;
-    diag_error(fr->cx, e->loc, "a field of %s(...) is made of %s and arithmetic%s%s%s", d->kind,
-               forms(fr, d), near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    bool named = e->x->kind == ExName;
+    diag_unknown(fr->cx, named ? e->x->loc : e->loc, named ? e->x->name : NULL, names, LEN(names),
+                 "a field of %s(...) is made of %s and arithmetic", d->kind, forms(fr, d));
 }
 
 static const DataExpr *data_call(Front *fr, const Dataset *d, const Expr *e) {

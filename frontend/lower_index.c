@@ -55,7 +55,9 @@ static bool cut_slice(Frame *f, const Expr *s, int64_t n, Cut *c, uint32_t at) {
     if (s->y && to < 0) to += n;
     int64_t lo = step > 0 ? from : to + 1, hi = step > 0 ? to : from + 1;
     if (lo < 0 || hi > n || lo > hi) {
-        diag_error(f->fr->cx, s->loc, "out of range for an axis of length %lld", (long long)n);
+        diag_error(f->fr->cx, s->loc,
+                   "the slice is %lld:%lld, which is out of range for an axis of length %lld",
+                   (long long)lo, (long long)hi, (long long)n);
         return false;
     }
     if (step < 0 && hi > lo) lo = hi - 1 - (hi - 1 - lo) / -step * -step;
@@ -85,7 +87,8 @@ static bool cut_axis(Frame *f, const Expr *s, Value x, Cut *c) {
     }
     int64_t i = v.i < 0 ? v.i + n : v.i;
     if (i < 0 || i >= n) {
-        diag_error(cx, s->loc, "out of range for an axis of length %lld", (long long)n);
+        diag_error(cx, s->loc, "index %lld is out of range for an axis of length %lld",
+                   (long long)v.i, (long long)n);
         return false;
     }
     c->lo[at] = i;
@@ -101,13 +104,14 @@ static Value pick_along(Frame *f, Loc loc, Value x, uint32_t axis, Value i) {
     if (t.dt != I32 || t.shape->rank || t.range != x.dims[axis].n) {
         long long len = x.dims[axis].n;
         const char *hint = "";
-        if (t.shape->rank) hint = t.dt == BOOL ? "; where(c, a, b) chooses per element"
-                                               : "; gather(x, i, axis=a) takes a tensor of them";
+        if (t.shape->rank)
+            hint = t.dt == BOOL ? "; where(c, a, b) chooses per element"
+                                : "; gather(x, i, axis=a) takes a tensor of them";
         else if (t.dt == I32 || t.dt == I64)
             hint = arena_printf(f->fr->cx->arena, "; i32<%lld>(i) clamps", len);
         diag_error(f->fr->cx, loc,
-                   "a run-time index into an axis of length %lld is an i32<%lld>, this is %s%s", len,
-                   len, v_describe(f, i), hint);
+                   "a run-time index into an axis of length %lld is an i32<%lld>, this is %s%s",
+                   len, len, v_describe(f, i), hint);
         return v_error();
     }
     Dim *dims = NEW_ARRAY(f->fr->cx->arena, Dim, rank);
@@ -134,8 +138,10 @@ static Expr *run_time_subscripts(Frame *f, const Expr *e, Value *x) {
         bool open = !a->name && k != ExDots && k != ExSlice && k != ExInt && at < rank;
         Value v = open ? lower_expr(f, a->value, NULL) : v_error();
         if (open && v.kind == VError) *x = v;
-        if (v.kind == VTensor) found[n] = v, axis[n++] = at;
-        else vec_push(cx->arena, &rest->args, *a);
+        if (v.kind == VTensor)
+            found[n] = v, axis[n++] = at;
+        else
+            vec_push(cx->arena, &rest->args, *a);
         at++;
     }
     while (n-- > 0 && x->kind == VTensor) *x = pick_along(f, e->loc, *x, axis[n], found[n]);
@@ -161,7 +167,7 @@ static Value index_tensor(Frame *f, const Expr *e, Value x) {
     uint32_t rank = v_type(f, x).shape->rank;
     Cut c = {NEW_ARRAY(cx->arena, int64_t, rank), NEW_ARRAY(cx->arena, int64_t, rank),
              NEW_ARRAY(cx->arena, int64_t, rank), NEW_ARRAY(cx->arena, bool, rank),
-             NEW_ARRAY(cx->arena, bool, rank), 0};
+             NEW_ARRAY(cx->arena, bool, rank),    0};
     for (uint32_t i = 0; i < rank; i++) c.hi[i] = x.dims[i].n, c.stride[i] = 1;
     for (uint32_t i = 0; i < e->args.len; i++) {
         const Arg *a = &e->args.data[i];

@@ -65,9 +65,8 @@ Instance *make_instance(Frame *f, const Expr *e, Sym path) {
                 vec_push(fr->cx->arena, &names, fr->globals.data[i].item->name);
             }
         }
-        const char *near = name ? nearest_name(name->name, names.data, names.len) : NULL;
-        diag_error(fr->cx, e->loc, "unknown module '%s'%s%s%s", name ? name->name : "?",
-                   near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+        diag_unknown(fr->cx, name ? name->loc : e->loc, name ? name->name : NULL, names.data,
+                     names.len, "unknown module '%s'", name ? name->name : "?");
         return NULL;
     }
     Instance *inst = NEW(fr->cx->arena, Instance);

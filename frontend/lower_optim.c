@@ -195,8 +195,10 @@ static bool update_vector(Frame *f, Loc loc, const Item *opt, CallArg *args, uin
     b_at(f->b, loc, NULL);
     for (uint32_t i = 1; i < count; i++) {
         if (v_type(f, u[i].p).dt == v_type(f, u[0].p).dt) continue;
-        diag_error(cx, loc, "'%s' sees all parameters as one vector, but '%s' and '%s' have "
-                   "different types", opt->name, u[0].path, u[i].path);
+        diag_error(cx, loc,
+                   "'%s' sees all parameters as one vector, but '%s' and '%s' have "
+                   "different types",
+                   opt->name, u[0].path, u[i].path);
         return false;
     }
     Update all = {.path = site->tag,
@@ -235,7 +237,8 @@ static const Item *find_optimizer(Frame *f, const Expr *e) {
     Global *g = name ? find_global(fr, name, ItOptimizer, false) : NULL;
     if (g && update_method(g->item)) return g->item;
     if (g) {
-        diag_error(cx, g->item->name_loc, "an optimizer has update(p, g, t) or update_all(p, g, t)");
+        diag_error(cx, g->item->name_loc,
+                   "an optimizer has update(p, g, t) or update_all(p, g, t)");
         return NULL;
     }
     VEC(const char *) names = {0};
@@ -244,10 +247,12 @@ static const Item *find_optimizer(Frame *f, const Expr *e) {
             vec_push(cx->arena, &names, fr->globals.data[i].item->name);
     }
     vec_push(cx->arena, &names, "frozen");
-    const char *near = nearest_name(name ? name : e->kind == ExName ? e->name : "", names.data,
-                                    names.len);
-    diag_error(cx, e->loc, "unknown optimizer%s%s%s", near ? "; did you mean '" : "",
-               near ? near : "", near ? "'?" : "");
+    if (e->kind == ExName) name = e->name;
+    if (name)
+        diag_unknown(cx, e->kind == ExName ? e->loc : e->x->loc, name, names.data, names.len,
+                     "unknown optimizer '%s'", name);
+    else
+        diag_error(cx, e->loc, "an optimizer is needed here, as in 'optimizer = adam();'");
     return NULL;
 }
 
@@ -266,8 +271,10 @@ bool lower_optimizer(Frame *f, const Expr *e, Update *updates, uint32_t n, const
     if (!strcmp(name, "update_all"))
         return update_vector(f, e->loc, opt, args, e->args.len, updates, n, site);
     if (strcmp(name, "update") != 0) {
-        diag_error(cx, update_method(opt)->loc, "an optimizer has update(p, g, t) or "
-                   "update_all(p, g, t), not '%s'", name);
+        diag_error(cx, update_method(opt)->loc,
+                   "an optimizer has update(p, g, t) or "
+                   "update_all(p, g, t), not '%s'",
+                   name);
         return false;
     }
     for (uint32_t i = 0; i < n; i++) {

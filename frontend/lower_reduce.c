@@ -27,10 +27,8 @@ static bool read_arguments(Frame *f, const Expr *e, Sym name, Reduction *r) {
         size_t k = 0;
         while (a->name && k < LEN(known) && strcmp(known[k], a->name)) k++;
         if (k == LEN(known)) {
-            const char *near = nearest_name(a->name, known, LEN(known));
-            diag_error(cx, a->loc, "'%s' has no argument '%s'%s%s%s", name, a->name,
-                       near ? "; did you mean '" : "; it takes x, axis= and keep=",
-                       near ? near : "", near ? "'?" : "");
+            diag_unknown(cx, a->loc, a->name, known, LEN(known),
+                         "'%s' has no argument '%s'; it takes x, axis= and keep=", name, a->name);
             return false;
         }
         if (!a->name && r->positional++) {

@@ -8,9 +8,8 @@ bool check_setting(Frame *f, const Item *item, Sym name, Loc loc) {
         if (item->statics.data[i].name == name) return true;
         vec_push(cx->arena, &names, item->statics.data[i].name);
     }
-    const char *near = nearest_name(name, names.data, names.len);
-    diag_error(cx, loc, "'%s' has no setting '%s'%s%s%s", item->name, name,
-               near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    diag_unknown(cx, loc, name, names.data, names.len, "'%s' has no setting '%s'", item->name,
+                 name);
     diag_note(cx, item->name_loc, "declared here");
     return false;
 }

@@ -10,7 +10,9 @@ void scope_push(Frame *f) {
 void scope_pop(Frame *f) {
     for (uint32_t i = 0; !f->in_std && i < f->scope->names.len; i++) {
         const Binding *b = &f->scope->names.data[i];
-        if (b->used || b->quiet || b->name[0] == '_' || b->value.kind == VError) continue;
+        if (f->fr->cx->errors || b->used || b->quiet || b->name[0] == '_' ||
+            b->value.kind == VError)
+            continue;
         diag_warn(f->fr->cx, b->value.kind == VInstance ? "unused-layer" : "unused-let", b->loc,
                   "'%s' is never used", b->name);
     }
@@ -86,8 +88,9 @@ static void lower_let(Frame *f, const Stmt *st) {
 static bool scalar_joins(Frame *f, Value old, Value v) {
     if (!v_is_number(old) || v.kind != VTensor || v_type(f, v).shape->rank) return false;
     DType dt = v_type(f, v).dt;
-    return old.kind == VFloat ? dtype_is_float(dt)
-                              : old.kind == VBool ? dt == BOOL : !dtype_is_float(dt) && dt != BOOL;
+    return old.kind == VFloat  ? dtype_is_float(dt)
+           : old.kind == VBool ? dt == BOOL
+                               : !dtype_is_float(dt) && dt != BOOL;
 }
 
 static void lower_assign(Frame *f, const Stmt *st) {
@@ -97,6 +100,7 @@ static void lower_assign(Frame *f, const Stmt *st) {
     if (!b) {
         diag_error(cx, st->name_loc.line ? st->name_loc : st->loc,
                    "unknown name '%s'; 'var %s = ...' declares one", st->name, st->name);
+        diag_insert(cx, st->name_loc.line ? st->name_loc : st->loc, "var ");
         return;
     }
     b = find_binding(f, st->name);
@@ -104,6 +108,7 @@ static void lower_assign(Frame *f, const Stmt *st) {
         diag_error(cx, st->name_loc.line ? st->name_loc : st->loc,
                    "'%s' is bound by let and cannot be assigned; declare it with var", st->name);
         diag_note(cx, b->loc, "declared here");
+        diag_replace_word(cx, b->loc, "let", "var");
         return;
     }
     Loc at = st->name_loc.line ? st->name_loc : st->loc;
@@ -198,7 +203,10 @@ static Value lower_result(Frame *f, const Expr *e, const TypeX *t) {
         return v;
     }
     if (!eval_type(f, t, &want)) return v_error();
-    return v_coerce(f, e->loc, lower_expr(f, e, &want), &want, "the result");
+    Value v = lower_expr(f, e, &want), result = v_coerce(f, e->loc, v, &want, "the result");
+    if (v.kind != VError && result.kind == VError)
+        diag_note(f->fr->cx, t->loc, "the result of '%s' is declared here", f->item->name);
+    return result;
 }
 
 static void lower_return(Frame *f, const Stmt *st) {
@@ -223,6 +231,7 @@ static void lower_return(Frame *f, const Stmt *st) {
                        want);
         else
             diag_error(cx, st->loc, "%u results are returned, %u are declared", flat.len, want);
+        diag_note(cx, t->loc, "the results of '%s' are declared here", f->item->name);
         f->result = v_error();
         return;
     }

@@ -30,16 +30,15 @@ bool train_data(Train *t, const Expr *e, Sym *dataset, Sym *split) {
         VEC(const char *) names = {0};
         for (uint32_t i = 0; i < t->fr->p->datasets.len; i++)
             vec_push(cx->arena, &names, t->fr->p->datasets.data[i]->name);
-        const char *near = nearest_name(e->x->name, names.data, names.len);
-        diag_error(cx, e->x->loc, "unknown dataset '%s'%s%s%s", e->x->name,
-                   near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+        diag_unknown(cx, e->x->loc, e->x->name, names.data, names.len, "unknown dataset '%s'",
+                     e->x->name);
         return false;
     }
     bool known = false;
     for (size_t i = 0; i < LEN(splits); i++) known |= !strcmp(splits[i], e->name);
     if (!known) {
-        diag_error(cx, e->op_loc.line ? e->op_loc : e->loc,
-                   "a dataset has .train, .valid and .test, not .%s", e->name);
+        diag_unknown(cx, e->op_loc.line ? e->op_loc : e->loc, e->name, splits, LEN(splits),
+                     "a dataset has .train, .valid and .test, not .%s", e->name);
         return false;
     }
     *dataset = e->x->name;
@@ -111,11 +110,8 @@ static bool unknown_setting(Train *t, const Stmt *st, bool block) {
     const char *names[LEN(settings) + 1] = {"optimizer"};
     size_t n = 1;
     for (size_t k = 0; !block && k < LEN(settings); k++) names[n++] = settings[k].name;
-    const char *near = nearest_name(st->name, names, n);
-    diag_error(cx, st->name_loc.line ? st->name_loc : st->loc, "unknown setting '%s' of %s%s%s%s",
-               st->name, block ? "an update block" : "train", near ? "; did you mean '" : "",
-               near ? near : "", near ? "'?" : "");
-    if (near) diag_fixit(cx, "%s", near);
+    diag_unknown(cx, st->name_loc.line ? st->name_loc : st->loc, st->name, names, n,
+                 "unknown setting '%s' of %s", st->name, block ? "an update block" : "train");
     return false;
 }
 
@@ -165,10 +161,8 @@ static bool read_update(Train *t, const Stmt *st) {
             if (t->fr->globals.data[i].item->kind == ItModel)
                 vec_push(t->fr->cx->arena, &names, t->fr->globals.data[i].item->name);
         }
-        const char *near = nearest_name(st->name, names.data, names.len);
-        diag_error(t->fr->cx, st->name_loc.line ? st->name_loc : st->loc,
-                   "unknown model '%s'%s%s%s", st->name, near ? "; did you mean '" : "",
-                   near ? near : "", near ? "'?" : "");
+        diag_unknown(t->fr->cx, st->name_loc.line ? st->name_loc : st->loc, st->name, names.data,
+                     names.len, "unknown model '%s'", st->name);
         return false;
     }
     return read_body(t, add_part(t, st), st->body);

@@ -27,8 +27,10 @@ static bool add_model(Frame *f, const FnInst *inst, Wrt *w, Sym path, Loc loc) {
         g.at[i] = at < inst->fn->nparams ? add_param(cx, w, inst->fn, at) : NoVal;
     }
     g.n = w->index.len - g.first;
-    if (g.n) vec_push(cx->arena, &w->groups, g);
-    else diag_error(cx, loc, "'%s' does not use the parameters of '%s'", inst_title(inst), path);
+    if (g.n)
+        vec_push(cx->arena, &w->groups, g);
+    else
+        diag_error(cx, loc, "'%s' does not use the parameters of '%s'", inst_title(inst), path);
     return g.n;
 }
 
@@ -45,8 +47,11 @@ static bool add_wrt(Frame *f, const FnInst *inst, Wrt *w, const Expr *e) {
         bool model = path && (model_params(f->fr, path).parts.len ||
                               find_global(f->fr, path, ItModel, false));
         if (model) return add_model(f, inst, w, path, e->loc);
-        diag_error(cx, e->loc, "'%s' has no argument or parameter '%s'", inst_title(inst),
-                   path ? path : "?");
+        VEC(const char *) names = {0};
+        for (uint32_t i = 0; i < fn->nparams; i++)
+            vec_push(cx->arena, &names, fn->ins.data[i].name);
+        diag_unknown(cx, e->loc, path, names.data, names.len,
+                     "'%s' has no argument or parameter '%s'", inst_title(inst), path ? path : "?");
         return false;
     }
     if (!dtype_is_float(fn->ins.data[at].type.dt)) {

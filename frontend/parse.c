@@ -35,12 +35,14 @@ static bool known_mistake(Lex *l, const Loc *loc, const char *found, const char 
         diag_error(l->cx, *loc, "comparisons do not chain; write 'a < b && b < c'");
     } else if (after_name && !strcmp(found, "'('")) {
         diag_error(l->cx, *loc, "no expression statements; write 'let y = f(...);'");
+        diag_insert(l->cx, l->before, "let _ = ");
     } else if (after_name && !strcmp(found, "'['")) {
         diag_error(l->cx, *loc,
                    "no assignment to an element; write 'x = where(mask, new, x);' or build the "
                    "tensor anew");
     } else if (!strcmp(found, "'('") && among("'let'", expected, n)) {
         diag_error(l->cx, *loc, "no assignment to a tuple; write 'let (a, b) = ...;'");
+        diag_insert(l->cx, *loc, "let ");
     } else {
         return false;
     }
@@ -95,6 +97,12 @@ void syntax_error(Lex *l, const Loc *loc, const char *found, int token, const ch
         text_add(&t, "a name");
     else
         list_expected(expected, n, &t);
+    size_t letters = strspn(found, "'abcdefghijklmnopqrstuvwxyz0123456789");
+    if (t.len && !strcmp(t.data, "a name") && strlen(found) > 3 && !found[letters]) {
+        diag_error(l->cx, *loc, "%s is a reserved word; another name is needed here", found);
+        free(t.data);
+        return;
+    }
     const char *what = token ? found : "end of file";
     if (!strncmp(what, "a ", 2) || !strncmp(what, "an ", 3)) what = strchr(what, ' ') + 1;
     if (t.len)
@@ -102,6 +110,10 @@ void syntax_error(Lex *l, const Loc *loc, const char *found, int token, const ch
     else
         diag_error(l->cx, *loc, "unexpected %s", what);
     free(t.data);
+    const Opened *open = l->open.len ? &l->open.data[l->open.len - 1] : NULL;
+    bool closing = !token || (open && open->kind != '{' && loc->line >= open->loc.line &&
+                              among(open->kind == '(' ? "')'" : "']'", expected, n));
+    if (open && closing) diag_note(l->cx, open->loc, "this '%c' is not closed", open->kind);
 }
 
 int bp_scan(BP_STYPE *value, Loc *loc, yyscan_t scanner);

@@ -16,6 +16,11 @@ typedef struct Token {
 enum { TokenComment = -1 };
 typedef VEC(Token) Tokens;
 
+typedef struct Opened {
+    Loc loc;
+    int kind;
+} Opened;
+
 typedef struct Lex {
     Cx *cx;
     Arena *a;
@@ -34,6 +39,7 @@ typedef struct Lex {
     Unit *unit;
     Tokens *tokens; /* where tokens are recorded, or NULL */
     uint32_t newlines;
+    VEC(Opened) open; /* brackets not closed so far */
 } Lex;
 
 void lex_advance(Lex *l, Loc *loc, const char *text, size_t n);
@@ -43,6 +49,8 @@ int lex_token(Lex *l, int kind);
 void lex_record(Lex *l, int kind, const char *text, size_t n);
 void lex_error(Lex *l, const Loc *loc, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void lex_bad_dot(Lex *l, const Loc *loc, const char *text);
+/* The fix-it of 'x += e'. */
+void lex_fix_assign(Lex *l, const Loc *loc, const char *text);
 void lex_bad_byte(Lex *l, const Loc *loc, unsigned char byte);
 double lex_float(Lex *l, const Loc *loc, const char *text);
 int64_t lex_int(Lex *l, const Loc *loc, const char *text);

@@ -50,9 +50,7 @@ static bool known_pass(Cx *cx, const char *option, const char *name) {
     if (!name || pass_index(name) < npasses) return true;
     const char *names[LEN(passes)];
     for (uint32_t i = 0; i < npasses; i++) names[i] = passes[i].name;
-    const char *near = nearest_name(name, names, npasses);
-    diag_error(cx, (Loc){0}, "%s=%s: there is no such pass%s%s%s", option, name,
-               near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    diag_unknown(cx, (Loc){0}, name, names, npasses, "%s=%s: there is no such pass", option, name);
     return false;
 }
 
