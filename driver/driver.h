@@ -43,6 +43,9 @@ int compile_report(Options *o);
 /* Writes text to -o or standard output. */
 bool write_output(const Options *o, const char *path, const char *text, size_t len);
 
+/* ---- svg.c ---- */
+bool svg_of_dot(const Options *o, const char *dot, size_t len, Text *out);
+
 /* ---- one file per verb ---- */
 int command_compile(Options *o); /* build.c */
 int command_emit(Options *o);    /* emit.c */

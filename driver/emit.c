@@ -24,9 +24,21 @@ static bool emit_code(Options *o, Program *p, CgFile kind, Text *out) {
     return text != NULL;
 }
 
+/* After fusion, or after the pass that --stop-after names. */
+static bool emit_graph(Options *o, Program *p, const char *stage, Text *out) {
+    if (!compile_passes(o, p, o->stop_after ? o->stop_after : "fuse")) return false;
+    if (!strcmp(stage, "dot")) return print_dot(p, out), true;
+    Text dot = {0};
+    print_dot(p, &dot);
+    bool ok = svg_of_dot(o, dot.data, dot.len, out);
+    free(dot.data);
+    return ok;
+}
+
 static bool emit_program(Options *o, const char *stage, Text *out) {
     Program *p = compile_front(o, false);
     if (!p) return false;
+    if (!strcmp(stage, "dot") || !strcmp(stage, "svg")) return emit_graph(o, p, stage, out);
     for (size_t i = 0; i < LEN(stages); i++) {
         if (strcmp(stages[i].name, stage)) continue;
         if (stages[i].after && !compile_passes(o, p, stages[i].after)) return false;
@@ -41,8 +53,7 @@ static bool emit_program(Options *o, const char *stage, Text *out) {
         text_addn(out, text, strlen(text));
         return true;
     }
-    diag_error(o->cx, (Loc){0}, "--emit=%s is not supported yet", stage);
-    return false;
+    BUG(o->cx, "--emit=%s has no printer", stage);
 }
 
 int command_emit(Options *o) {

@@ -451,6 +451,7 @@ void print_fn(const Program *p, const Fn *fn, Text *out);
 void print_ins(const Program *p, const Fn *fn, Val v, Text *out);
 void print_kernels(const Program *p, Text *out); /* --emit=kernels */
 void print_plan(const Program *p, Text *out);    /* --emit=plan */
+void print_dot(const Program *p, Text *out);     /* --emit=dot: the functions as a graph */
 /* The unique printed name of every value of fn (in p->cx->scratch). */
 const Sym *print_names(const Program *p, const Fn *fn);
 void list_ops(Text *out); /* --list-ops */
