@@ -21,7 +21,7 @@ def read(*path):
 
 
 def words():
-    script = os.path.join(root, "scripts", "editor_words.py")
+    script = os.path.join(root, "scripts", "editor-words")
     r = subprocess.run([sys.executable, script, bpc, "--check"], capture_output=True, text=True)
     assert r.returncode == 0, r.stdout + r.stderr
     text = read(editors, "vim", "syntax", "bp.vim")
