@@ -232,7 +232,7 @@ Frame *open_call(Frame *f, Loc loc, const Item *item, Instance *self, const Args
     }
     for (uint32_t i = 0; i < item->formals.len; i++) {
         if (!bind_formal(callee, f, &item->formals.data[i], by[i], loc)) {
-            diag_note(fr->cx, loc, "in this call of '%s'", item->name);
+            if (loc.line) diag_note(fr->cx, loc, "in this call of '%s'", item->name);
             return NULL;
         }
     }

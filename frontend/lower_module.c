@@ -199,6 +199,7 @@ static Value declare_state(Frame *f, const Stmt *st, bool is_param) {
         if (init == NoVal) return v_error();
         state_add(fr, path, t, is_param && dtype_is_float(t.dt), init);
     }
+    b_at(f->root->b, b->loc, NULL);
     return v_tensor(f, state_value(f, path, t, b->loc), want.dims);
 }
 

@@ -30,7 +30,8 @@ static void set_state(void *data, Sym path, Val v) {
     s->state.data[s->state.len++].v = v;
 }
 
-/* An argument of a loss as it is now: state that an earlier part may have assigned, or any other. */
+/* An argument of a loss as it is now: state that an earlier part may have assigned, or any other.
+ */
 static Val now(Step *s, Sym path, Type type) {
     Val v = capture(s->f.root, s->t->fr, path, type);
     for (uint32_t i = 0; i < s->state.len; i++) {
@@ -119,8 +120,12 @@ static void warn_unreached(Train *t, const Part *p) {
     }
     for (uint32_t i = 0; i < p->loss->ncaptures; i++) {
         if (live[i] || !in_part(t->fr, p, fn->ins.data[i].name)) continue;
-        diag_warn(cx, "unreached-param", p->loc, "the loss of '%s' does not reach the parameter '%s'",
-                  p->block ? p->model : t->item->name, fn->ins.data[i].name);
+        Loc declared = fn->ins.data[i].loc;
+        bool own = declared.line && declared.file == p->loc.file;
+        Sym name = p->block ? p->model : t->item->name;
+        diag_warn(cx, "unreached-param", own ? declared : p->loc,
+                  "the loss of '%s' does not reach the parameter '%s'", name, fn->ins.data[i].name);
+        if (own) diag_note(cx, p->loc, "the loss of '%s' is here", name);
     }
 }
 
@@ -230,7 +235,8 @@ static const FnInst *batch_loss(void *data, Loc loc, const Update *u, uint32_t n
     Front *fr = s->t->fr;
     Cx *cx = fr->cx;
     if (s->t->stage->accumulate > 1) {
-        diag_error(cx, loc, "'loss' is that of one batch, so this optimizer and 'accumulate' "
+        diag_error(cx, loc,
+                   "'loss' is that of one batch, so this optimizer and 'accumulate' "
                    "exclude each other; make the batch larger");
         return NULL;
     }
@@ -243,8 +249,7 @@ static const FnInst *batch_loss(void *data, Loc loc, const Update *u, uint32_t n
     for (uint32_t i = 0; i < loss->nparams; i++) {
         bool moves = false;
         for (uint32_t k = 0; k < n; k++) moves |= u[k].path == loss->ins.data[i].name;
-        if (!moves)
-            args[i] = capture(root, fr, loss->ins.data[i].name, loss->ins.data[i].type);
+        if (!moves) args[i] = capture(root, fr, loss->ins.data[i].name, loss->ins.data[i].type);
     }
     Type t = {b_type(s->f.b, u[0].p.v).dt, 0, shape_of(cx, &size, 1)};
     b_at(b, loc, NULL);

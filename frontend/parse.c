@@ -104,6 +104,8 @@ void syntax_error(Lex *l, const Loc *loc, const char *found, int token, const ch
         return;
     }
     const char *what = token ? found : "end of file";
+    Loc end = after_last(l);
+    if (!token) loc = &end;
     if (!strncmp(what, "a ", 2) || !strncmp(what, "an ", 3)) what = strchr(what, ' ') + 1;
     if (t.len)
         diag_error(l->cx, *loc, "unexpected %s, expected %s", what, t.data);
