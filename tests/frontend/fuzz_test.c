@@ -174,7 +174,7 @@ static void change_bytes(const Sample *s, uint64_t *state, Text *out) {
 }
 
 int main(int argc, char **argv) {
-    unsigned long n = argc > 1 ? strtoul(argv[1], NULL, 10) : 1500;
+    unsigned long n = argc > 1 ? strtoul(argv[1], NULL, 10) : 800;
     uint64_t state = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
     arena = arena_new();
     add_folder(ROOT "/examples");
