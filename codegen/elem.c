@@ -54,15 +54,10 @@ static V emit_sign(const Elem *e) {
     return LLVMBuildSelect(e->b, LLVMBuildFCmp(e->b, LLVMRealOGT, x, zero, ""), number(e, 1, 1),
                            down, "");
 }
-static V emit_exp(const Elem *e) { return math_exp(e->b, e->a[0]); }
-static V emit_expm1(const Elem *e) { return math_expm1(e->b, e->a[0]); }
-static V emit_log(const Elem *e) { return math_log(e->b, e->a[0]); }
-static V emit_log1p(const Elem *e) { return math_log1p(e->b, e->a[0]); }
-static V emit_tanh(const Elem *e) { return math_tanh(e->b, e->a[0]); }
-static V emit_sigmoid(const Elem *e) { return math_sigmoid(e->b, e->a[0]); }
-static V emit_sin(const Elem *e) { return math_sin(e->b, e->a[0]); }
-static V emit_cos(const Elem *e) { return math_cos(e->b, e->a[0]); }
-static V emit_erf(const Elem *e) { return math_erf(e->b, e->a[0]); }
+#define EMIT_MATH(name)                                                                            \
+    static V emit_##name(const Elem *e) { return math_##name(e->b, e->a[0]); }
+MATH_UNARY(EMIT_MATH)
+#undef EMIT_MATH
 static V emit_pow(const Elem *e) { return math_pow(e->b, e->a[0], e->a[1]); }
 static V emit_sqrt(const Elem *e) { return same(e, "llvm.sqrt", 1); }
 static V emit_rsqrt(const Elem *e) {

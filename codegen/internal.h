@@ -19,8 +19,6 @@ typedef LLVMTypeRef T;
 typedef LLVMBasicBlockRef Bb;
 
 enum {
-    MaxRank = 16,
-    MaxLanes = 128, /* several registers side by side */
     SumBlock = 4096,         /* of the order of sums: docs/numerics.md */
     MapChunk = 16384, /* elements of work in a chunk */
     MapGrain = 2 * MapChunk, /* fewer elements are not split */

@@ -6,15 +6,15 @@
 
 #include <llvm-c/Core.h>
 
-LLVMValueRef math_exp(LLVMBuilderRef b, LLVMValueRef x);
-LLVMValueRef math_expm1(LLVMBuilderRef b, LLVMValueRef x);
-LLVMValueRef math_log(LLVMBuilderRef b, LLVMValueRef x);
-LLVMValueRef math_log1p(LLVMBuilderRef b, LLVMValueRef x);
-LLVMValueRef math_tanh(LLVMBuilderRef b, LLVMValueRef x);
-LLVMValueRef math_sigmoid(LLVMBuilderRef b, LLVMValueRef x);
-LLVMValueRef math_erf(LLVMBuilderRef b, LLVMValueRef x);
-LLVMValueRef math_sin(LLVMBuilderRef b, LLVMValueRef x);
-LLVMValueRef math_cos(LLVMBuilderRef b, LLVMValueRef x);
+enum { MaxLanes = 128 }; /* of a vector: several registers side by side */
+
+/* Those of one operand: math_exp(b, x) ... A new one is a name here, its code in math_*.c, and the
+ * EMIT column of its row in ir/ops.def. */
+#define MATH_UNARY(F) F(exp) F(expm1) F(log) F(log1p) F(tanh) F(sigmoid) F(erf) F(sin) F(cos)
+
+#define DECLARE(name) LLVMValueRef math_##name(LLVMBuilderRef b, LLVMValueRef x);
+MATH_UNARY(DECLARE)
+#undef DECLARE
 /* The special cases are those of C's pow. */
 LLVMValueRef math_pow(LLVMBuilderRef b, LLVMValueRef x, LLVMValueRef y);
 

@@ -43,11 +43,11 @@ Math math_in(LLVMBuilderRef b, LLVMValueRef x) {
 }
 
 static LLVMValueRef splat(LLVMTypeRef t, LLVMValueRef c) {
-    enum { MaxLanes = 64 };
     LLVMValueRef lanes[MaxLanes];
     if (LLVMGetTypeKind(t) != LLVMVectorTypeKind) return c;
     unsigned n = LLVMGetVectorSize(t);
-    for (unsigned i = 0; i < n && i < MaxLanes; i++) lanes[i] = c;
+    if (n > MaxLanes) BUG(NULL, "a vector of %u lanes", n);
+    for (unsigned i = 0; i < n; i++) lanes[i] = c;
     return LLVMConstVector(lanes, n);
 }
 

@@ -22,12 +22,23 @@ typedef void Kernel(const void *x, const void *y, void *out, int64_t n);
 
 typedef LLVMValueRef Emit1(LLVMBuilderRef, LLVMValueRef);
 
-/* Rows are in the order of `oracles`; NULL is pow. */
-static Emit1 *const emitters[] = {
-    math_exp, math_expm1, math_log, math_log1p, math_tanh, math_sigmoid, math_erf, NULL,
-    math_sin, math_cos,
+static const struct {
+    const char *name;
+    Emit1 *emit;
+} unary[] = {
+#define ROW(name) {#name, math_##name},
+    MATH_UNARY(ROW)
+#undef ROW
 };
-_Static_assert(LEN(emitters) == OracleCount, "one emitter per oracle");
+_Static_assert(LEN(unary) + 1 == OracleCount, "an oracle for each, and one for pow");
+
+/* NULL: pow */
+static Emit1 *emitter_of(const char *name) {
+    for (size_t i = 0; i < LEN(unary); i++) {
+        if (!strcmp(unary[i].name, name)) return unary[i].emit;
+    }
+    return NULL;
+}
 
 static const unsigned widths[] = {1, 2, 8, MaxWidth};
 enum { Widths = LEN(widths), Levels = 2 };
@@ -100,7 +111,7 @@ static LLVMMemoryBufferRef compile(int level) {
             for (unsigned w = 0; w < Widths; w++) {
                 kernel_name(name, sizeof name, level, wide, op, widths[w]);
                 emit_kernel(m, name, wide ? LLVMDoubleTypeInContext(c) : LLVMFloatTypeInContext(c),
-                            widths[w], emitters[op]);
+                            widths[w], emitter_of(oracles[op].name));
             }
     if (level) {
         LLVMPassBuilderOptionsRef o = LLVMCreatePassBuilderOptions();
