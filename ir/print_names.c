@@ -114,9 +114,8 @@ static bool take(NameSet *set, Sym name) {
 }
 
 static const char *const reserved[] = {
-    "import", "const", "dataset", "module", "fn",   "export", "param", "buffer", "let", "for",
-    "scan",   "while", "emit",    "if",     "else", "return", "true",  "false",  "inf", "nan",
-    "f32",    "f64",   "bf16",    "i32",    "i64",  "bool",   "real",  "int",    "str",
+#define WORD(word, ...) word,
+#include "ir/reserved.def"
 };
 
 /* With room for every name of fn, so that it never grows. */
@@ -166,13 +165,6 @@ static Sym literal_name(const Program *p, const Ins *i) {
     Text t = {0};
     print_num(&t, i->type.dt, i->data[0]);
     return sym(p->cx, text_done(&t, p->cx->scratch));
-}
-
-uint32_t print_count_results(const Fn *fn, Val v) {
-    if (fn->ins.data[v].type.shape) return 1;
-    uint32_t n = 0;
-    while (v + 1 + n < fn->ins.len && fn->ins.data[v + 1 + n].op == Op_get) n++;
-    return n;
 }
 
 const Sym *print_names(const Program *p, const Fn *fn) {
