@@ -69,7 +69,12 @@ typedef struct Text {
 } Text;
 void text_add(Text *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void text_addn(Text *t, const char *s, size_t n);
+/* s in quotes, as the lexer reads it back. */
+void text_add_quoted(Text *t, const char *s);
 char *text_done(Text *t, Arena *a);
+
+/* FNV-1a. */
+uint64_t hash_bytes(const void *p, size_t n);
 
 /* ---- interned strings: equal text is the equal pointer ---- */
 typedef const char *Sym;
@@ -178,7 +183,7 @@ void print_f32(char *buf, float v);
 /* bf16 is carried in a float; rounding is to nearest even by integer arithmetic. */
 float round_bf16(float v);
 
-/* ---- random.c: counter-based random numbers (SplitMix64's finalizer over key and index) ----
+/* ---- counter-based random numbers (SplitMix64's finalizer over key and index) ----
  * The same functions are emitted by codegen, used by the interpreter and by the runtime. */
 static inline uint64_t rng_mix(uint64_t z) {
     z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
@@ -196,8 +201,6 @@ static inline uint64_t rng_bits(uint64_t key, uint64_t i) {
 /* Uniform in [0, 1) with 24 and 53 bits. */
 static inline float rng_f32(uint64_t bits) { return (float)(bits >> 40) * 0x1p-24f; }
 static inline double rng_f64(uint64_t bits) { return (double)(bits >> 11) * 0x1p-53; }
-/* Of a path, for parameter keys: FNV-1a. */
-uint64_t hash_bytes(const void *p, size_t n);
 
 /* ---- sha256.c ---- */
 typedef struct Sha256 {

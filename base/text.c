@@ -40,6 +40,16 @@ void text_add(Text *t, const char *fmt, ...) {
     va_end(again);
 }
 
+void text_add_quoted(Text *t, const char *s) {
+    text_addn(t, "\"", 1);
+    for (; *s; s++) {
+        if (*s == '\n') text_addn(t, "\\n", 2);
+        else if (*s == '\t') text_addn(t, "\\t", 2);
+        else text_add(t, "%s%c", *s == '"' || *s == '\\' ? "\\" : "", *s);
+    }
+    text_addn(t, "\"", 1);
+}
+
 char *text_done(Text *t, Arena *a) {
     char *s = arena_strndup(a, t->data ? t->data : "", t->len);
     free(t->data);

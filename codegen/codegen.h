@@ -16,7 +16,7 @@ typedef struct CgOptions {
  * manifest. */
 typedef struct Cg Cg;
 
-/* NULL after a user error (unknown CPU, target without FMA, too many dimensions), reported to
+/* NULL after a user error (unknown CPU, target without FMA), reported to
  * p->cx. */
 Cg *cg_build(Program *p, const CgOptions *o);
 void cg_free(Cg *cg);

@@ -52,30 +52,11 @@ static void put_type(json_t *o, Type t) {
     put(o, "shape", shape);
 }
 
-static const struct {
-    const char *tag, *operands; /* n: num, a b: integers, s: name, x y: expressions */
-} data_exprs[] = {
-    [DxNum] = {"num", "n"},
-    [DxCols] = {"cols", "ab"},
-    [DxCol] = {"col", "a"},
-    [DxColName] = {"colname", "s"},
-    [DxKey] = {"key", "s"},
-    [DxField] = {"field", "a"},
-    [DxWindow] = {"window", "a"},
-    [DxLength] = {"length", ""},
-    [DxStandardize] = {"standardize", "x"},
-    [DxCategory] = {"category", "x"},
-    [DxAdd] = {"add", "xy"},
-    [DxSub] = {"sub", "xy"},
-    [DxMul] = {"mul", "xy"},
-    [DxDiv] = {"div", "xy"},
-    [DxNeg] = {"neg", "x"},
-};
-
 static json_t *expr_json(const DataExpr *e) {
     json_t *list = json_array();
-    json_array_append_new(list, json_string(data_exprs[e->kind].tag));
-    for (const char *op = data_exprs[e->kind].operands; *op; op++) {
+    const DataExprForm *form = &data_expr_forms[e->kind];
+    json_array_append_new(list, json_string(form->tag));
+    for (const char *op = form->members; *op; op++) {
         json_array_append_new(list, *op == 'n'   ? real_json(e->num)
                                     : *op == 'a' ? json_integer(e->a)
                                     : *op == 'b' ? json_integer(e->b)
@@ -108,7 +89,6 @@ static json_t *names_json(const Sym *names, uint32_t n) {
 static json_t *dataset_json(const Dataset *d) {
     static const char *const modes[] = {
         [SplitNone] = "none", [SplitRandom] = "random", [SplitTail] = "tail"};
-    static const char *const parts[] = {"train", "valid", "test"};
     json_t *o = named("name", d->name, d->doc);
     json_t *split = json_object(), *split_files = json_object();
     put_text(o, "kind", d->kind);
@@ -125,9 +105,9 @@ static json_t *dataset_json(const Dataset *d) {
     put(split, "test", real_json(d->test));
     put_int(split, "seed", (int64_t)d->split_seed);
     put(o, "split", split);
-    for (size_t i = 0; i < LEN(parts); i++) {
+    for (size_t i = 0; i < DataParts; i++) {
         if (d->split_files[i].len)
-            put(split_files, parts[i], names_json(d->split_files[i].data, d->split_files[i].len));
+            put(split_files, data_parts[i], names_json(d->split_files[i].data, d->split_files[i].len));
     }
     put(o, "split_files", split_files);
     put(o, "fields", fields_json(d));
@@ -157,7 +137,7 @@ static json_t *fn_json(const Fn *f) {
 
 /* Field i of the stage's batch: the dataset's i-th, under the name that `as` gives it. */
 static void put_fields(json_t *o, const Program *p, const Stage *s) {
-    json_t *fields = json_array(), *binds = json_array(), *metrics = json_array();
+    json_t *fields = json_array(), *binds = json_array();
     const Dataset *d = NULL;
     for (uint32_t i = 0; i < p->datasets.len; i++) {
         if (p->datasets.data[i]->name == s->dataset) d = p->datasets.data[i];
@@ -166,17 +146,10 @@ static void put_fields(json_t *o, const Program *p, const Stage *s) {
         json_array_append_new(fields, text_json(d->fields.data[i].name));
         json_array_append_new(binds, text_json(s->binds.data[i]));
     }
-    for (uint32_t i = 0; i < s->metrics.len; i++) {
-        json_array_append_new(metrics, text_json(s->metrics.data[i]));
-    }
-    json_t *finals = json_array();
-    for (uint32_t i = 0; i < s->finals.len; i++) {
-        json_array_append_new(finals, text_json(s->finals.data[i]));
-    }
-    put(o, "finals", finals);
+    put(o, "finals", names_json(s->finals.data, s->finals.len));
     put(o, "fields", fields);
     put(o, "binds", binds);
-    put(o, "metrics", metrics);
+    put(o, "metrics", names_json(s->metrics.data, s->metrics.len));
 }
 
 /* Lines of ["text", s], ["value", i] and ["decode", i, dataset]. */
@@ -207,21 +180,14 @@ static json_t *stage_json(const Program *p, const Stage *s) {
     put_text(o, "valid_dataset", s->valid_dataset);
     put_text(o, "valid_split", s->valid_split);
     put_fields(o, p, s);
-    put_text(o, "step", s->step);
-    put_text(o, "eval", s->eval);
-    put_text(o, "eval_row", s->eval_row);
-    put_text(o, "accum", s->accum);
-    put_text(o, "finish", s->finish);
-    put_text(o, "report", s->report);
+#define FN(name) put_text(o, #name, s->name);
+    STAGE_ENTRIES(FN)
+#undef FN
     put(o, "prints", prints_json(s));
-    put_int(o, "accumulate", s->accumulate);
-    put_int(o, "batch", s->batch);
-    put_int(o, "epochs", s->epochs);
-    put_int(o, "steps", s->steps);
+#define COUNT(name) put_int(o, #name, s->name);
+    STAGE_COUNTS(COUNT)
+#undef COUNT
     put(o, "seed", s->has_seed ? json_integer((int64_t)s->seed) : json_null());
-    put_int(o, "eval_every", s->eval_every);
-    put_int(o, "save_every", s->save_every);
-    put_int(o, "early_stop", s->early_stop);
     put_int(o, "loss_line", s->loss_loc.line);
     put_int(o, "loss_col", s->loss_loc.col);
     return o;

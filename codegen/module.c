@@ -230,18 +230,6 @@ void cg_call_function(Cg *cg, const Fn *fn, V args, V arena, V env) {
                    cg->functions.data[n].value, (V[]){args, arena, env}, 3, "");
 }
 
-/* Index arithmetic has room for MaxRank dimensions. */
-static bool ranks_fit(const Program *p, const Fn *fn) {
-    for (Val v = 0; v < fn->ins.len; v++) {
-        const Ins *ins = &fn->ins.data[v];
-        if (!ins->type.shape || ins->type.shape->rank <= MaxRank) continue;
-        diag_error(p->cx, ins->loc, "a value has %u dimensions; at most %d are compiled",
-                   ins->type.shape->rank, MaxRank);
-        return false;
-    }
-    return true;
-}
-
 static void emit_program(Cg *cg, const V *entries, uint32_t n) {
     const char *text = cg_manifest(cg->p);
     size_t len = strlen(text);
@@ -286,11 +274,9 @@ Cg *cg_build(Program *p, const CgOptions *o) {
     }
     V *entries = NEW_ARRAY(p->cx->arena, V, p->fns.len + 1);
     uint32_t n = 0;
-    bool fits = true;
     for (uint32_t i = 0; i < p->fns.len; i++) {
         const Fn *fn = p->fns.data[i];
-        fits &= ranks_fit(p, fn);
-        if (fits && program_is_entry(p, fn)) entries[n++] = emit_entry(cg, fn);
+        if (program_is_entry(p, fn)) entries[n++] = emit_entry(cg, fn);
     }
     if (p->cx->errors) {
         cg_free(cg);

@@ -27,19 +27,6 @@ static void print_at(const Expr *e, int level, Text *out) {
     if (need) text_add(out, ")");
 }
 
-static void print_string(Sym s, Text *out) {
-    text_add(out, "\"");
-    for (; *s; s++) {
-        if (*s == '\n')
-            text_add(out, "\\n");
-        else if (*s == '\t')
-            text_add(out, "\\t");
-        else
-            text_add(out, "%s%c", *s == '"' || *s == '\\' ? "\\" : "", *s);
-    }
-    text_add(out, "\"");
-}
-
 static void print_args(const Args *args, Text *out) {
     for (uint32_t i = 0; i < args->len; i++) {
         if (i) text_add(out, ", ");
@@ -77,7 +64,7 @@ static void print_bare(const Expr *e, Text *out) {
         text_add(out, "%s", buf);
         break;
     case ExString:
-        print_string(e->name, out);
+        text_add_quoted(out, e->name);
         break;
     case ExBool:
         text_add(out, e->i ? "true" : "false");

@@ -71,6 +71,11 @@ static bool set_ints(Frame *f, const Expr *e, OpCall *c, int i, Value v) {
     } else if (!v_ints(f, e->loc, v, name, &ints, &n)) {
         return false;
     }
+    bool one = c->info->attrs[i].kind == AttrInt;
+    if (one && n != 1) {
+        diag_error(cx, e->loc, "%s: %s is one integer, this has %u", c->info->name, name, n);
+        return false;
+    }
     for (uint32_t k = 0; is_axis(name) && k < n; k++) {
         if (ints[k] < 0) ints[k] += rank;
         if (ints[k] >= 0 && ints[k] < rank) continue;
@@ -78,7 +83,7 @@ static bool set_ints(Frame *f, const Expr *e, OpCall *c, int i, Value v) {
                    (long long)(ints[k] - (ints[k] < 0 ? rank : 0)), rank);
         return false;
     }
-    if (c->info->attrs[i].kind == AttrInt) {
+    if (one) {
         c->attrs[i] = attr_int(ints[0]);
         return true;
     }

@@ -119,16 +119,11 @@ bool bind_compile_time(Frame *f, const Bind *b, Value *v, Loc loc) {
         uint32_t len;
         if (!open && !eval_int(f, t->dims.data[0].e, &n, "the length")) return false;
         if (!v_ints(f, loc, *v, b->name, &ints, &len)) return false;
-        if (v->kind == VInt) {
-            Value one = *v;
-            *v = v_list(f->fr, VList, &one, 1);
-            for (int64_t i = 1; !open && i < n; i++) {
-                Value wider = v_list(f->fr, VList, NULL, 0);
-                wider.n = (uint32_t)i + 1;
-                wider.elems = NEW_ARRAY(cx->arena, Value, wider.n);
-                for (uint32_t k = 0; k < wider.n; k++) wider.elems[k] = one;
-                *v = wider;
-            }
+        if (v->kind == VInt && (open || (n >= 0 && n <= MaxRank))) {
+            uint32_t copies = open ? 1 : (uint32_t)n;
+            Value many = {.kind = VList, .n = copies, .elems = NEW_ARRAY(cx->arena, Value, copies)};
+            for (uint32_t i = 0; i < copies; i++) many.elems[i] = *v;
+            *v = many;
         } else if (!open && len != (uint64_t)n) {
             diag_error(cx, loc, "argument '%s' needs %lld integers, this has %u", b->name,
                        (long long)n, len);

@@ -281,7 +281,11 @@ static Value fn_count(Frame *f, const Expr *e, Value *a) {
     if (!axes_of(f, e, a[1], a[0].n, &axis, &n)) return v_error();
     for (uint32_t i = 0; i < n; i++) {
         int64_t at = axis[i] < 0 ? axis[i] + a[0].n : axis[i];
-        if (at >= 0 && at < a[0].n) r *= a[0].elems[at].i;
+        bool within = at >= 0 && at < a[0].n;
+        if (within && __builtin_mul_overflow(r, a[0].elems[at].i, &r)) {
+            overflow(f, e);
+            return v_error();
+        }
     }
     return v_int(r, &dim_computed);
 }
@@ -328,11 +332,16 @@ static Value fn_take(Frame *f, const Expr *e, Value *a) {
 }
 /* span(S, stride): the stretch that S elements cover, stride apart; 0 for none. */
 static Value fn_span(Frame *f, const Expr *e, Value *a) {
-    (void)e;
     Value out = v_list(f->fr, VList, a[0].elems, a[0].n);
     for (uint32_t i = 0; i < a[0].n && i < a[1].n; i++) {
-        int64_t n = a[0].elems[i].i;
-        out.elems[i] = v_int(n ? (n - 1) * a[1].elems[i].i + 1 : 0, &dim_computed);
+        int64_t n = a[0].elems[i].i, covered = 0;
+        if (n && (__builtin_sub_overflow(n, 1, &covered) ||
+                  __builtin_mul_overflow(covered, a[1].elems[i].i, &covered) ||
+                  __builtin_add_overflow(covered, 1, &covered))) {
+            overflow(f, e);
+            return v_error();
+        }
+        out.elems[i] = v_int(covered, &dim_computed);
     }
     return out;
 }

@@ -231,7 +231,6 @@ static size_t find_source(Front *fr, const Expr *e, const Item **fn) {
 static bool check_parts(Front *fr, const Dataset *d, const Item *item, bool several) {
     Cx *cx = fr->cx;
     Loc loc = item->e->loc;
-    static const char *const parts[] = {"train", "valid", "test"};
     const double share[] = {0, d->valid, d->test};
     if (!d->files.len && !d->split_files[0].len) {
         diag_error(cx, loc, "%s(...) needs a file", d->kind);
@@ -242,10 +241,10 @@ static bool check_parts(Front *fr, const Dataset *d, const Item *item, bool seve
         return false;
     }
     uint32_t most = d->files.len;
-    for (size_t i = 0; i < LEN(parts); i++) {
+    for (size_t i = 0; i < DataParts; i++) {
         if (d->split_files[i].len > most) most = d->split_files[i].len;
         if (!d->split_files[i].len || !(share[i] > 0)) continue;
-        diag_error(cx, loc, "'split' and '%s=' both say what .%s is", parts[i], parts[i]);
+        diag_error(cx, loc, "'split' and '%s=' both say what .%s is", data_parts[i], data_parts[i]);
         return false;
     }
     if (most <= 1 || several) return true;

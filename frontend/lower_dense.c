@@ -93,6 +93,18 @@ static Val arranged(const Dense *d, Val rows) {
     return b_reshape(b, rows, shape_of(cx, dim, ry + rx));
 }
 
+/* Room for the derivative, its rows one above the other, and as many basis vectors. */
+static bool fits(const Dense *d) {
+    Cx *cx = d->f->fr->cx;
+    uint32_t rank = d->x.shape->rank + d->y.shape->rank;
+    uint32_t rows = 1 + (d->forward ? d->y : d->x).shape->rank;
+    if (rows > rank) rank = rows;
+    const int64_t sizes[] = {d->x.shape->size, d->y.shape->size}, square[] = {d->n, d->n};
+    if (rank <= MaxRank && shape_of(cx, sizes, 2) && shape_of(cx, square, 2)) return true;
+    diag_error(cx, d->loc, "the derivative %s", shape_excess(cx, rank));
+    return false;
+}
+
 bool emit_dense(Frame *f, Loc loc, int which, const FnInst *inst, const Val *vals, uint32_t nvals,
                 const Wrt *w, Emitted *out) {
     Cx *cx = f->fr->cx;
@@ -110,6 +122,7 @@ bool emit_dense(Frame *f, Loc loc, int which, const FnInst *inst, const Val *val
     d.y = d.hessian ? d.x : y->type;
     d.forward = !d.hessian && d.x.shape->size < d.y.shape->size;
     d.n = d.hessian || d.forward ? d.x.shape->size : d.y.shape->size;
+    if (!fits(&d)) return false;
     if (d.forward) which = operator_index(sym(cx, "jvp"));
     const Fn *row = row_function(&d, which);
     if (!row) return false;

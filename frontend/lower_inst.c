@@ -13,16 +13,14 @@ Root *root_new(Front *fr, Sym name) {
 
 /* State by its index, data statistics, hypers, train.*, then formals in their order. */
 static int64_t param_rank(const Front *fr, Sym name, uint32_t at) {
-    static const char *const classes[] = {"data.", "hyper.", "train."};
     int64_t state = state_index(fr, name), big = INT64_C(1) << 32;
     if (state >= 0) return state;
     for (uint32_t i = 0; i < fr->params_known.len; i++) { /* known, but made later */
         if (fr->params_known.data[i].path == name) return big / 2 + i;
     }
-    for (size_t i = 0; i < LEN(classes); i++) {
-        if (!strncmp(name, classes[i], strlen(classes[i]))) return big * (int64_t)(i + 1) + at;
-    }
-    return big * 4 + at;
+    ArgClass cls = arg_class(name);
+    int64_t group = cls == ArgData ? 1 : cls == ArgHyper ? 2 : cls == ArgTrain ? 3 : 4;
+    return big * group + at;
 }
 
 /* What results need; an instruction with several results lives with all its gets. */

@@ -239,6 +239,8 @@ static bool emit_results(Body *b, Scan *s) {
             return false;
         }
         s->stacked[i] = stacked_dims(b, s, b->emits[i]);
+        if (!dims_shape(&b->frame, b->emitted->elems.data[i]->loc, s->stacked[i], rank + 1))
+            return false;
         b_result(b->root->b, b->emits[i].v);
     }
     return true;

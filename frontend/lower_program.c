@@ -128,9 +128,10 @@ static void lower_const(Front *fr, const Item *item) {
 }
 
 /* Trainer options that a hyper would hide. */
-static const char *const trainer_options[] = {"data",    "epochs", "steps",  "seed", "threads",
-                                              "out",     "ckpt",   "resume", "save", "progress",
-                                              "dry-run", "help",   "split",  "in"};
+static const char *const trainer_options[] = {
+#define OPTION(name, ...) name,
+#include "base/trainer_options.def"
+};
 
 static void lower_hyper(Front *fr, const Item *item) {
     Cx *cx = fr->cx;
@@ -272,14 +273,11 @@ static void finish_init(Front *fr) {
 
 /* IR text: the state is what steps and exports take by dotted names, in order of appearance. */
 static void collect_state(Front *fr, const Fn *fn) {
-    static const char *const other[] = {"data.", "hyper.", "train."};
     for (uint32_t i = 0; fn && i < fn->nparams; i++) {
         Sym name = fn->ins.data[i].name;
-        bool state = strchr(name, '.') != NULL;
-        for (size_t k = 0; k < LEN(other); k++)
-            state &= strncmp(name, other[k], strlen(other[k])) != 0;
-        if (!state || state_index(fr, name) >= 0) continue;
-        state_add(fr, name, fn->ins.data[i].type, strncmp(name, "opt.", 4) != 0, NoVal);
+        ArgClass cls = arg_class(name);
+        if ((cls != ArgState && cls != ArgOptimizer) || state_index(fr, name) >= 0) continue;
+        state_add(fr, name, fn->ins.data[i].type, cls == ArgState, NoVal);
     }
 }
 

@@ -138,7 +138,7 @@ static bool lower_given_fields(Front *fr, Dataset *d, const Item *item, uint32_t
 static bool check_captures(Front *fr, const Item *item, const Root *root) {
     for (uint32_t i = 0; i < root->captures.len; i++) {
         Sym path = root->captures.data[i].path;
-        if (!strcmp(path, "train.key") || !strncmp(path, "hyper.", 6)) continue;
+        if (!strcmp(path, "train.key") || arg_class(path) == ArgHyper) continue;
         diag_error(fr->cx, item->e->loc,
                    "a row of data is made before training; it cannot depend on '%s'", path);
         return false;

@@ -160,7 +160,7 @@ static Val line_value(Frame *f, const Item *rule, Sym name, Type t) {
         return NoVal;
     }
     bool word = st->e->kind == ExName && !find_binding(f, st->e->name);
-    if (word && (!strcmp(st->e->name, "zero") || !strcmp(st->e->name, "nodiff"))) {
+    if (word && entry_named(st->e->name) != EntryValue) {
         return no_cotangent(f, t, st->loc, st->e->name);
     }
     Value v = v_materialise(f, st->e->loc, lower_expr(f, st->e, NULL), (int)t.dt, NULL);
@@ -251,7 +251,7 @@ static Fn *build_rule(Front *fr, RuleKind kind, const Item *rule, const FnInst *
     /* markers first: a later equal constant then merges into them, not they into it */
     for (uint32_t i = 0; backward && i < site->nargs; i++) {
         const Stmt *st = rule_line(rule, operand[i]);
-        if (st && st->e->kind == ExName && !strcmp(st->e->name, "nodiff"))
+        if (st && st->e->kind == ExName && entry_named(st->e->name) == EntryNoDiff)
             no_cotangent(&f, args[i], st->loc, "nodiff");
     }
     b_at(f.b, rule->loc, NULL);

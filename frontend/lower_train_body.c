@@ -193,7 +193,7 @@ static void drop_unread(BodyRun *r, Fn *fn) {
     Val *keep = NEW_ARRAY(cx->arena, Val, fn->nparams);
     uint32_t n = 0;
     for (Val v = 0; v < fn->nparams; v++) {
-        bool value = !strncmp(fn->ins.data[v].name, "metric.", 7);
+        bool value = arg_class(fn->ins.data[v].name) == ArgMetric;
         if (read[v] || (r->use == UseEval && !value)) keep[n++] = v;
     }
     order_params(r->f.fr, fn, keep, n);
@@ -387,8 +387,8 @@ static bool train_report(Train *t) {
     const Fn *fn = run_close(&r, "report");
     t->stage->report = fn->name;
     for (uint32_t i = 0; i < fn->nparams && !t->stage->valid_dataset; i++) {
-        Sym name = fn->ins.data[i].name;
-        if (strncmp(name, "metric.", 7) && strncmp(name, "total.", 6)) continue;
+        ArgClass cls = arg_class(fn->ins.data[i].name);
+        if (cls != ArgMetric && cls != ArgTotal) continue;
         diag_error(cx, t->prints.data[0]->loc,
                    "'print' of metrics or total(...) needs an evaluation: valid = DATA.valid;");
         return false;

@@ -21,7 +21,6 @@ static bool set_seed(Train *t, const Stmt *st) {
 /* DATA.SPLIT */
 bool train_data(Train *t, const Expr *e, Sym *dataset, Sym *split) {
     Cx *cx = t->fr->cx;
-    static const char *const splits[] = {"train", "valid", "test"};
     if (e->kind != ExMember || e->x->kind != ExName) {
         diag_error(cx, e->loc, "a part of a dataset is needed here, as in digits.train");
         return false;
@@ -35,9 +34,9 @@ bool train_data(Train *t, const Expr *e, Sym *dataset, Sym *split) {
         return false;
     }
     bool known = false;
-    for (size_t i = 0; i < LEN(splits); i++) known |= !strcmp(splits[i], e->name);
+    for (size_t i = 0; i < DataParts; i++) known |= !strcmp(data_parts[i], e->name);
     if (!known) {
-        diag_unknown(cx, e->op_loc.line ? e->op_loc : e->loc, e->name, splits, LEN(splits),
+        diag_unknown(cx, e->op_loc.line ? e->op_loc : e->loc, e->name, data_parts, DataParts,
                      "a dataset has .train, .valid and .test, not .%s", e->name);
         return false;
     }
@@ -61,27 +60,6 @@ static bool set_loss_scale(Train *t, const Stmt *st) {
 static bool set_best(Train *t, const Stmt *st) {
     return (t->best = st->e) != NULL;
 }
-static bool set_batch(Train *t, const Stmt *st) {
-    return set_count(t, st, &t->stage->batch);
-}
-static bool set_epochs(Train *t, const Stmt *st) {
-    return set_count(t, st, &t->stage->epochs);
-}
-static bool set_steps(Train *t, const Stmt *st) {
-    return set_count(t, st, &t->stage->steps);
-}
-static bool set_accumulate(Train *t, const Stmt *st) {
-    return set_count(t, st, &t->stage->accumulate);
-}
-static bool set_eval(Train *t, const Stmt *st) {
-    return set_count(t, st, &t->stage->eval_every);
-}
-static bool set_save(Train *t, const Stmt *st) {
-    return set_count(t, st, &t->stage->save_every);
-}
-static bool set_early(Train *t, const Stmt *st) {
-    return set_count(t, st, &t->stage->early_stop);
-}
 
 static bool set_precision(Train *t, const Stmt *st) {
     if (st->e->kind == ExDType && (st->e->type->name == TnBf16 || st->e->type->name == TnF32)) {
@@ -92,16 +70,21 @@ static bool set_precision(Train *t, const Stmt *st) {
     return false;
 }
 
+#define COUNT(name)                                                                                \
+    static bool set_##name(Train *t, const Stmt *st) { return set_count(t, st, &t->stage->name); }
+STAGE_COUNTS(COUNT)
+#undef COUNT
+
 static const struct {
     const char *name;
     SetSetting *set;
 } settings[] = {
-    {"batch", set_batch},           {"epochs", set_epochs},
-    {"steps", set_steps},           {"seed", set_seed},
+#define COUNT(name) {#name, set_##name},
+    STAGE_COUNTS(COUNT)
+#undef COUNT
+    {"seed", set_seed},
     {"valid", set_valid},           {"clip_norm", set_clip_norm},
-    {"clip_value", set_clip_value}, {"eval_every", set_eval},
-    {"save_every", set_save},       {"early_stop", set_early},
-    {"accumulate", set_accumulate}, {"loss_scale", set_loss_scale},
+    {"clip_value", set_clip_value}, {"loss_scale", set_loss_scale},
     {"precision", set_precision},   {"best", set_best},
 };
 

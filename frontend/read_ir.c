@@ -40,7 +40,8 @@ static bool read_type(Reader *r, const TypeX *t, Type *out) {
         dim[i] = d->e->i;
     }
     *out = (Type){.dt = (DType)dtypes[t->name], .shape = shape_of(r->cx, dim, t->dims.len)};
-    if (!out->shape) return ir_wrong(r, t->loc, "a tensor of this size does not fit into memory");
+    if (!out->shape)
+        return ir_wrong(r, t->loc, "the tensor %s", shape_excess(r->cx, t->dims.len));
     if (t->range && t->range->kind != ExInt)
         return ir_wrong(r, t->range->loc, "the range of IR text is an integer");
     out->range = t->range ? t->range->i : 0;

@@ -23,8 +23,7 @@ static bool read_rule_line(Reader *r, Sym name, Type t) {
     const Stmt *st = dtype_is_float(t.dt) ? rule_line(r->item, name) : NULL;
     if (!st && dtype_is_float(t.dt))
         return ir_wrong(r, r->item->name_loc, "the rule has no line for '%s'", name);
-    bool word = st && st->e->kind == ExName &&
-                (!strcmp(st->e->name, "zero") || !strcmp(st->e->name, "nodiff"));
+    bool word = st && st->e->kind == ExName && entry_named(st->e->name) != EntryValue;
     Val v = NoVal;
     if (!st || word) {
         b_at(r->b, r->item->body->origin.loc, sym(r->cx, word ? st->e->name : "zero"));

@@ -41,19 +41,12 @@ static bool read_setting(Program *p, Stage *s, const Stmt *st) {
     } rows[] = {
         {"loss", &s->loss, NULL},
         {"init", &p->init, NULL},
-        {"step", &s->step, NULL},
-        {"eval", &s->eval, NULL},
-        {"eval_row", &s->eval_row, NULL},
-        {"accum", &s->accum, NULL},
-        {"finish", &s->finish, NULL},
-        {"report", &s->report, NULL},
-        {"accumulate", NULL, &s->accumulate},
-        {"batch", NULL, &s->batch},
-        {"epochs", NULL, &s->epochs},
-        {"steps", NULL, &s->steps},
-        {"eval_every", NULL, &s->eval_every},
-        {"save_every", NULL, &s->save_every},
-        {"early_stop", NULL, &s->early_stop},
+#define FN(name) {#name, &s->name, NULL},
+        STAGE_ENTRIES(FN)
+#undef FN
+#define COUNT(name) {#name, NULL, &s->name},
+        STAGE_COUNTS(COUNT)
+#undef COUNT
     };
     for (size_t i = 0; i < LEN(rows); i++) {
         if (strcmp(rows[i].name, st->name)) continue;

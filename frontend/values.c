@@ -150,9 +150,12 @@ const Shape *dims_shape(Frame *f, Loc loc, const Dim *dims, uint32_t rank) {
         n[i] = dims[i].n;
     }
     const Shape *s = shape_of(f->fr->cx, n, rank);
-    if (s && s->size > MaxElements) s = NULL;
-    if (!s) diag_error(f->fr->cx, loc, "a tensor of this size does not fit into memory");
-    return s;
+    if (s && s->size <= MaxElements) return s;
+    if (rank > MaxRank)
+        diag_error(f->fr->cx, loc, "a tensor %s", shape_excess(f->fr->cx, rank));
+    else
+        diag_error(f->fr->cx, loc, "a tensor of this size does not fit into memory");
+    return NULL;
 }
 
 /* ---- constants ---- */

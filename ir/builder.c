@@ -123,7 +123,7 @@ static Val append(Builder *b, const Ins *i) {
 
 /* The marks "zero" and "nodiff" of a rule must not end up on a constant in use. */
 static bool is_mark(const Builder *b, const Ins *i) {
-    return i->op == Op_const && b->rule && (!strcmp(b->rule, "zero") || !strcmp(b->rule, "nodiff"));
+    return i->op == Op_const && entry_named(b->rule) != EntryValue;
 }
 
 static Val append_or_merge(Builder *b, const Ins *i) {

@@ -1,11 +1,17 @@
-/* Copies of instructions and of function bodies into a builder, and shorthands of what passes emit
- * most. */
+/* Copies of instructions into a builder, and shorthands of what passes emit most. */
 #include "ir/ir.h"
 
 /* How many Op_get's follow an instruction with several results. */
 static uint32_t count_gets(const Ins *multi) {
     uint32_t n = 0;
     while (multi[1 + n].op == Op_get && multi[1 + n].attrs[0].i == n) n++;
+    return n;
+}
+
+uint32_t count_results(const Fn *fn, Val v) {
+    if (fn->ins.data[v].type.shape) return 1;
+    uint32_t n = 0;
+    while (v + 1 + n < fn->ins.len && fn->ins.data[v + 1 + n].op == Op_get) n++;
     return n;
 }
 
@@ -37,33 +43,6 @@ Val b_copy(Builder *b, const Ins *ins, const Val *map) {
     b_at(b, loc, rule);
     if (ins->name) b_name(b, v, ins->name);
     return v;
-}
-
-/* Marks what the wanted results are computed from. */
-static bool *needed_for(Arena *a, const Fn *fn, const bool *want) {
-    bool *needed = NEW_ARRAY(a, bool, fn->ins.len);
-    for (uint32_t r = 0; r < fn->results.len; r++) {
-        if (!want || want[r]) needed[fn->results.data[r]] = true;
-    }
-    for (Val v = fn->ins.len; v-- > 0;) {
-        const Ins *i = &fn->ins.data[v];
-        for (uint32_t k = 0; needed[v] && k < i->nargs; k++) needed[i->args[k]] = true;
-    }
-    return needed;
-}
-
-void b_inline(Builder *b, const Fn *fn, const Val *args, const bool *want, Val *results) {
-    Arena *a = b_arena(b);
-    bool *needed = needed_for(a, fn, want);
-    Val *map = NEW_ARRAY(a, Val, fn->ins.len);
-    for (Val v = 0; v < fn->ins.len; v++) {
-        map[v] = NoVal;
-        if (v < fn->nparams) map[v] = args[v];
-        else if (needed[v]) map[v] = b_copy(b, &fn->ins.data[v], map);
-    }
-    for (uint32_t r = 0; r < fn->results.len; r++) {
-        results[r] = !want || want[r] ? map[fn->results.data[r]] : NoVal;
-    }
 }
 
 Val b_add(Builder *b, Val x, Val y) { return b_op(b, Op_add, (Val[]){x, y}, 2, NULL, NULL); }

@@ -16,7 +16,7 @@ const char *infer_operand(const Infer *q, uint32_t arg) {
 
 const char *infer_shape(Infer *q, Type like, const int64_t *dim, uint32_t rank) {
     q->result = (Type){like.dt, like.range, shape_of(q->cx, dim, rank)};
-    return q->result.shape ? NULL : "the result has too many elements";
+    return q->result.shape ? NULL : INFER_FAIL(q, "the result %s", shape_excess(q->cx, rank));
 }
 
 const char *infer_axis(const Infer *q, int64_t *axis, uint32_t arg) {

@@ -8,7 +8,11 @@ static const char *target_shape(Infer *q, const Shape **to) {
     if (q->attrs[0].kind == AttrNone) return "needs the shape `to`";
     *to = shape_of(q->cx, q->attrs[0].is.v, q->attrs[0].is.n);
     q->result = (Type){q->args[0].dt, q->args[0].range, *to};
-    return *to ? NULL : "`to` is no shape, or has too many elements";
+    if (*to) return NULL;
+    for (uint32_t d = 0; d < q->attrs[0].is.n; d++) {
+        if (q->attrs[0].is.v[d] < 0) return "`to` has a negative dimension";
+    }
+    return INFER_FAIL(q, "`to` %s", shape_excess(q->cx, q->attrs[0].is.n));
 }
 
 RULE(broadcast) {

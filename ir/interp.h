@@ -46,6 +46,5 @@ void tensor_copy(Tensor *r, int64_t j, const Tensor *x, int64_t i);
 /* Row-major coordinates of element i, and back. */
 void coords_of(const Shape *s, int64_t i, int64_t *at);
 int64_t offset_of(const Shape *s, const int64_t *at);
-enum { InterpMaxRank = 64 };
 
 #endif

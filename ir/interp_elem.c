@@ -88,17 +88,11 @@ static Stepwise *const stepwise[OpCount] = {
 
 /* What y is decided by, where the operation has a kink or a jump. */
 static int64_t choice(Op op, double a, double b, double y) {
-    switch (op) {
-    case Op_abs: return signbit(a) != 0;
-    case Op_max:
-    case Op_min: return y == a;
-    case Op_mod: return saturate(floor(a / b), I64);
-    case Op_sign:
-    case Op_floor:
-    case Op_ceil:
-    case Op_round: return saturate(y, I64);
-    default: return 0;
-    }
+    if (op == Op_abs) return signbit(a) != 0;
+    if (op == Op_max || op == Op_min) return y == a;
+    if (op == Op_mod) return saturate(floor(a / b), I64);
+    bool whole = op == Op_sign || op == Op_floor || op == Op_ceil || op == Op_round;
+    return whole ? saturate(y, I64) : 0;
 }
 
 /* An element as double or complex; bools arrive as 0 and 1. */

@@ -61,22 +61,24 @@ static bool from_pad(const View *v, const int64_t *at, int64_t *x) {
     return true;
 }
 
-static const struct {
-    Op op;
-    bool (*from)(const View *v, const int64_t *at, int64_t *x);
-} views[] = {{Op_broadcast, from_broadcast}, {Op_reshape, from_reshape},
-             {Op_transpose, from_transpose}, {Op_slice, from_slice},
-             {Op_flip, from_flip},           {Op_pad, from_pad}};
+typedef bool From(const View *v, const int64_t *at, int64_t *x);
+static From *const views[OpCount] = {
+    [Op_broadcast] = from_broadcast, [Op_reshape] = from_reshape, [Op_transpose] = from_transpose,
+    [Op_slice] = from_slice,         [Op_flip] = from_flip,       [Op_pad] = from_pad};
+
+static void not_interpreted(const Interp *in, const Ins *ins) {
+    bug_at(in->p->cx, ins->loc, "%s cannot be interpreted", op_info[ins->op].name);
+}
 
 void interp_view(Interp *in, const Ins *ins, Tensor *r) {
     const Tensor *x = &in->vals[ins->args[0]];
     View v = {ins, x->type.shape, ins->type.shape};
-    size_t k = 0;
-    while (views[k].op != ins->op) k++;
-    int64_t at[InterpMaxRank], from[InterpMaxRank];
+    From *from_result = views[ins->op];
+    if (!from_result) not_interpreted(in, ins);
+    int64_t at[MaxRank], from[MaxRank];
     for (int64_t i = 0; i < v.to->size; i++) {
         coords_of(v.to, i, at);
-        if (views[k].from(&v, at, from)) tensor_copy(r, i, x, offset_of(v.from, from));
+        if (from_result(&v, at, from)) tensor_copy(r, i, x, offset_of(v.from, from));
         else tensor_copy(r, i, &in->vals[ins->args[1]], 0);
     }
 }
@@ -84,7 +86,7 @@ void interp_view(Interp *in, const Ins *ins, Tensor *r) {
 /* ---- moves ---- */
 
 static void move_concat(Interp *in, const Ins *ins, Tensor *r) {
-    int64_t start = 0, at[InterpMaxRank], axis = ins->attrs[0].i;
+    int64_t start = 0, at[MaxRank], axis = ins->attrs[0].i;
     for (uint32_t a = 0; a < ins->nargs; a++) {
         const Tensor *x = &in->vals[ins->args[a]];
         for (int64_t i = 0; i < x->type.shape->size; i++) {
@@ -105,7 +107,7 @@ static bool beats(const Tensor *x, int64_t i, int64_t best, bool max) {
 static void move_arg(Interp *in, const Ins *ins, Tensor *r) {
     const Tensor *x = &in->vals[ins->args[0]];
     const Shape *s = x->type.shape;
-    int64_t axis = ins->attrs[0].i, at[InterpMaxRank], full[InterpMaxRank];
+    int64_t axis = ins->attrs[0].i, at[MaxRank], full[MaxRank];
     for (int64_t i = 0; i < ins->type.shape->size; i++) {
         coords_of(ins->type.shape, i, at);
         for (uint32_t d = 0, o = 0; d < s->rank; d++) full[d] = d == axis ? 0 : at[o++];
@@ -122,7 +124,7 @@ static void move_arg(Interp *in, const Ins *ins, Tensor *r) {
 /* The element of x that element `at` of gather's result (of scatter_add's u) stands for. */
 static int64_t picked(const Interp *in, const Ins *ins, const int64_t *at) {
     const Tensor *x = &in->vals[ins->args[0]], *i = &in->vals[ins->args[1]];
-    int64_t axis = ins->attrs[0].i, full[InterpMaxRank];
+    int64_t axis = ins->attrs[0].i, full[MaxRank];
     uint32_t ri = i->type.shape->rank, rank = x->type.shape->rank;
     for (uint32_t d = 0; d < axis; d++) full[d] = at[d];
     full[axis] = i->i[offset_of(i->type.shape, at + axis)];
@@ -131,7 +133,7 @@ static int64_t picked(const Interp *in, const Ins *ins, const int64_t *at) {
 }
 
 static void move_gather(Interp *in, const Ins *ins, Tensor *r) {
-    int64_t at[InterpMaxRank];
+    int64_t at[MaxRank];
     for (int64_t i = 0; i < ins->type.shape->size; i++) {
         coords_of(ins->type.shape, i, at);
         tensor_copy(r, i, &in->vals[ins->args[0]], picked(in, ins, at));
@@ -150,7 +152,7 @@ static void add_to(const Interp *in, Tensor *r, int64_t j, const Tensor *u, int6
 
 static void move_scatter(Interp *in, const Ins *ins, Tensor *r) {
     const Tensor *x = &in->vals[ins->args[0]], *u = &in->vals[ins->args[2]];
-    int64_t at[InterpMaxRank];
+    int64_t at[MaxRank];
     for (int64_t i = 0; i < x->type.shape->size; i++) tensor_copy(r, i, x, i);
     for (int64_t i = 0; i < u->type.shape->size; i++) {
         coords_of(u->type.shape, i, at);
@@ -162,7 +164,7 @@ static void move_scatter(Interp *in, const Ins *ins, Tensor *r) {
 static void move_cumsum(Interp *in, const Ins *ins, Tensor *r) {
     const Tensor *x = &in->vals[ins->args[0]];
     const Shape *s = x->type.shape;
-    int64_t axis = ins->attrs[0].i, n = s->dim[axis], at[InterpMaxRank];
+    int64_t axis = ins->attrs[0].i, n = s->dim[axis], at[MaxRank];
     DType acc = x->type.dt == BF16 ? F32 : x->type.dt;
     for (int64_t i = 0; i < s->size; i++) {
         coords_of(s, i, at);
@@ -180,13 +182,9 @@ static void move_cumsum(Interp *in, const Ins *ins, Tensor *r) {
 }
 
 void interp_move(Interp *in, const Ins *ins, Tensor *r) {
-    static const struct {
-        Op op;
-        void (*run)(Interp *, const Ins *, Tensor *);
-    } moves[] = {{Op_concat, move_concat},       {Op_argmax, move_arg},
-                 {Op_argmin, move_arg},          {Op_gather, move_gather},
-                 {Op_scatter_add, move_scatter}, {Op_cumsum, move_cumsum}};
-    size_t k = 0;
-    while (moves[k].op != ins->op) k++;
-    moves[k].run(in, ins, r);
+    static void (*const moves[OpCount])(Interp *, const Ins *, Tensor *) = {
+        [Op_concat] = move_concat, [Op_argmax] = move_arg,          [Op_argmin] = move_arg,
+        [Op_gather] = move_gather, [Op_scatter_add] = move_scatter, [Op_cumsum] = move_cumsum};
+    if (!moves[ins->op]) not_interpreted(in, ins);
+    moves[ins->op](in, ins, r);
 }

@@ -1,4 +1,4 @@
-/* Regions, step by step. Tests: tests/ir/region_test.c */
+/* Regions, step by step. Tests: tests/passes/region_test.c */
 #include "ir/interp.h"
 
 #include <math.h>
@@ -8,7 +8,7 @@ static void copy_slice(const Region *r, Tensor *to, const Tensor *from, int64_t 
                        bool stacking) {
     const Shape *slice = (stacking ? from : to)->type.shape;
     const Shape *whole = (stacking ? to : from)->type.shape;
-    int64_t axis = region_axis(r, slice->rank), at[InterpMaxRank], in_whole[InterpMaxRank];
+    int64_t axis = region_axis(r, slice->rank), at[MaxRank], in_whole[MaxRank];
     for (int64_t i = 0; i < slice->size; i++) {
         coords_of(slice, i, at);
         for (uint32_t d = 0; d < whole->rank; d++) {
@@ -106,12 +106,20 @@ static const Tensor *run_while(Interp *in, const Ins *ins, const Region *r, cons
     return s.formals;
 }
 
+static const Tensor *run_cond(Interp *in, const Ins *ins, const Region *r, const Tensor *args) {
+    return interp_apply(in, args[0].i[0] ? r->body : r->other, ins->loc, args + 1);
+}
+
+static const Tensor *run_checkpoint(Interp *in, const Ins *ins, const Region *r,
+                                    const Tensor *args) {
+    return interp_apply(in, r->body, ins->loc, args);
+}
+
 const Tensor *interp_region(Interp *in, const Ins *ins, const Tensor *args) {
+    static const Tensor *(*const run[OpCount])(Interp *, const Ins *, const Region *,
+                                               const Tensor *) = {
+        [Op_scan] = run_scan, [Op_while] = run_while, [Op_cond] = run_cond,
+        [Op_checkpoint] = run_checkpoint};
     Region r = region_of(in->p, ins);
-    switch (ins->op) {
-    case Op_scan: return run_scan(in, ins, &r, args);
-    case Op_while: return run_while(in, ins, &r, args);
-    case Op_cond: return interp_apply(in, args[0].i[0] ? r.body : r.other, ins->loc, args + 1);
-    default: return interp_apply(in, r.body, ins->loc, args);
-    }
+    return run[ins->op](in, ins, &r, args);
 }

@@ -16,39 +16,47 @@ typedef struct Sum {
     DType dt; /* of the accumulator */
 } Sum;
 
-static Cell identity(const Sum *s) {
-    switch (s->op) {
-    case Op_reduce_prod: return (Cell){1, 0, 1};
-    case Op_reduce_max: return (Cell){-INFINITY, 0, s->dt == I64 ? INT64_MIN : INT32_MIN};
-    case Op_reduce_min: return (Cell){INFINITY, 0, s->dt == I64 ? INT64_MAX : INT32_MAX};
-    default: return (Cell){0, 0, 0};
-    }
+static Cell sum_of(Cell a, Cell b) { return (Cell){a.re + b.re, a.im + b.im, int_add(a.i, b.i)}; }
+static Cell product_of(Cell a, Cell b) {
+    return (Cell){a.re * b.re, a.re * b.im + a.im * b.re, int_mul(a.i, b.i)};
+}
+static Cell larger_of(Cell a, Cell b) {
+    Cell r = above(a.re, b.re) ? a : b;
+    r.i = a.i > b.i ? a.i : b.i;
+    return r;
+}
+static Cell smaller_of(Cell a, Cell b) {
+    Cell r = below(a.re, b.re) ? a : b;
+    r.i = a.i < b.i ? a.i : b.i;
+    return r;
 }
 
-static Cell combine_int(const Sum *s, Cell a, Cell b) {
-    int64_t r = s->op == Op_reduce_sum    ? int_add(a.i, b.i)
-                : s->op == Op_reduce_prod ? int_mul(a.i, b.i)
-                : s->op == Op_reduce_max  ? (a.i > b.i ? a.i : b.i)
-                                          : (a.i < b.i ? a.i : b.i);
-    return (Cell){.i = s->dt == I32 ? (int32_t)(uint32_t)(uint64_t)r : r};
+/* What each reduction begins with and does, on floats and on integers at once. */
+static const struct {
+    Cell start;
+    Cell (*combine)(Cell a, Cell b);
+} reductions[OpCount] = {
+    [Op_reduce_sum] = {{0, 0, 0}, sum_of},
+    [Op_reduce_prod] = {{1, 0, 1}, product_of},
+    [Op_reduce_max] = {{-INFINITY, 0, INT64_MIN}, larger_of},
+    [Op_reduce_min] = {{INFINITY, 0, INT64_MAX}, smaller_of},
+};
+
+static int64_t limited(const Sum *s, int64_t i) {
+    if (s->dt != I32) return i;
+    return i < INT32_MIN ? INT32_MIN : i > INT32_MAX ? INT32_MAX : i;
+}
+
+static Cell identity(const Sum *s) {
+    Cell c = reductions[s->op].start;
+    c.i = limited(s, c.i);
+    return c;
 }
 
 static Cell combine(const Sum *s, Cell a, Cell b) {
-    if (!dtype_is_float(s->dt)) return combine_int(s, a, b);
-    Cell r = {0};
-    switch (s->op) {
-    case Op_reduce_prod:
-        r.re = a.re * b.re;
-        r.im = a.re * b.im + a.im * b.re;
-        break;
-    case Op_reduce_max: r = above(a.re, b.re) ? a : b; break;
-    case Op_reduce_min: r = below(a.re, b.re) ? a : b; break;
-    default:
-        r.re = a.re + b.re;
-        r.im = a.im + b.im;
-        break;
-    }
-    r.re = interp_round(s->in, s->dt, r.re);
+    Cell r = reductions[s->op].combine(a, b);
+    if (!dtype_is_float(s->dt)) r.i = s->dt == I32 ? (int32_t)(uint32_t)(uint64_t)r.i : r.i;
+    else r.re = interp_round(s->in, s->dt, r.re);
     return r;
 }
 
@@ -127,8 +135,8 @@ static DType accumulator(DType dt) { return dt == BF16 ? F32 : dt; }
 void interp_reduce(Interp *in, const Ins *ins, Tensor *r) {
     const Tensor *x = &in->vals[ins->args[0]];
     const Shape *s = x->type.shape;
-    bool reduced[InterpMaxRank] = {false};
-    int64_t count = 1, at[InterpMaxRank];
+    bool reduced[MaxRank] = {false};
+    int64_t count = 1, at[MaxRank];
     for (uint32_t i = 0; i < ins->attrs[0].is.n; i++) reduced[ins->attrs[0].is.v[i]] = true;
     for (uint32_t d = 0; d < s->rank; d++) count *= reduced[d] ? s->dim[d] : 1;
     bool last = s->rank && reduced[s->rank - 1];

@@ -9,6 +9,7 @@
 #define BPC_IR_H
 
 #include "base/base.h"
+#include "base/trainer.h"
 
 /* ---- types ---- */
 typedef enum DType { F32, F64, BF16, I32, I64, BOOL, DTypeCount } DType;
@@ -16,7 +17,7 @@ const char *dtype_name(DType dt);
 bool dtype_is_float(DType dt);
 size_t dtype_size(DType dt); /* bytes in memory: 4 8 2 4 8 1 */
 
-/* Interned: equal shapes are the equal pointer. Sizes are >= 0. */
+/* Interned: equal shapes are the equal pointer. Sizes are >= 0, the rank is at most MaxRank. */
 typedef struct Shape {
     uint32_t rank;
     int64_t size; /* product of the dimensions, checked not to overflow */
@@ -157,6 +158,12 @@ typedef union Num {
     int64_t i;
 } Num;
 
+/* What a rule has for an operand: a value, or one of two words, which an Op_const 0 with the word as
+ * its `rule` stands for. */
+typedef enum RuleEntry { EntryValue, EntryZero, EntryNoDiff } RuleEntry;
+RuleEntry entry_named(const char *word); /* "zero", "nodiff"; else, or of NULL, EntryValue */
+RuleEntry entry_of(const Ins *i);
+
 typedef enum Prop { /* what a function is known to satisfy */
     PropNoOperators = 1, /* no grad, jvp, ... left */
     PropInlined = 2,     /* no calls left but those of ruled functions */
@@ -235,27 +242,6 @@ typedef struct ConstDecl {
     Sym text; /* its value as .bp */
 } ConstDecl;
 
-/* How a field of a dataset is computed from a row of the source. */
-typedef enum DataExprKind {
-    DxNum,         /* num */
-    DxCols,        /* columns a .. b-1 */
-    DxCol,         /* column a */
-    DxColName,     /* column named s */
-    DxKey,         /* array named s (npz) */
-    DxField,       /* field a of the source (idx, npy, rows) */
-    DxWindow,      /* bytes of a text from offset a on */
-    DxLength,      /* bytes of a line of a text */
-    DxStandardize, /* (x - mean) / deviation of the training rows */
-    DxCategory,    /* strings numbered in sorted order */
-    DxAdd, DxSub, DxMul, DxDiv, DxNeg,
-} DataExprKind;
-typedef struct DataExpr {
-    DataExprKind kind;
-    double num;
-    int64_t a, b;
-    Sym s;
-    const struct DataExpr *x, *y;
-} DataExpr;
 typedef struct Field {
     Sym name;
     Type type; /* of one row */
@@ -277,7 +263,7 @@ typedef struct Dataset {
     SplitMode split;
     double valid, test;
     uint64_t split_seed;
-    Syms split_files[3]; /* train, valid, test; several are joined like `files` */
+    Syms split_files[DataParts]; /* several are joined like `files` */
     bool lines;       /* of a text: rows are its lines */
     /* fn (train.key: i64, hyper.*) -> the fields of one row, called `rows` times with the keys
      * fold(seed, row); or NULL */
@@ -287,11 +273,6 @@ typedef struct Dataset {
     VEC(Field) fields;
 } Dataset;
 
-/* A lowered `train`. Formals of the functions bind by name: state paths ("net.fc1.w",
- * "opt.m.net.fc1.w"), "data.DATASET.FIELD.mean|deviation", "hyper.NAME", "train.step" (updates
- * done), "train.steps" (in all), "train.key" (i64), then the dataset's fields with a leading batch
- * dimension. step: returns the new state in the order of its state formals, then loss and metrics
- * (scalars). eval, eval_row (batch 1): return loss and metrics, then the summands of total(...). */
 /* A line that is printed after an evaluation: texts, and results of `report` in their order. */
 typedef struct PrintPart {
     Sym text;       /* NULL: a value */
@@ -301,6 +282,18 @@ typedef struct PrintPart {
 typedef struct PrintLine {
     VEC(PrintPart) parts;
 } PrintLine;
+/* The compiled functions of a stage. accum: as step, but adds up gradients only, with accumulate > 1;
+ * finish, report: see lower_train_body.c. NULL where there is none. */
+#define STAGE_ENTRIES(FN) FN(step) FN(eval) FN(eval_row) FN(accum) FN(finish) FN(report)
+/* 0: not given. */
+#define STAGE_COUNTS(COUNT)                                                                        \
+    COUNT(batch) COUNT(epochs) COUNT(steps) COUNT(accumulate)                                      \
+    COUNT(eval_every) COUNT(save_every) COUNT(early_stop)
+/* A lowered `train`. Formals of the functions bind by name: state paths ("net.fc1.w",
+ * "opt.m.net.fc1.w"), "data.DATASET.FIELD.mean|deviation", "hyper.NAME", "train.step" (updates
+ * done), "train.steps" (in all), "train.key" (i64), then the dataset's fields with a leading batch
+ * dimension. step: returns the new state in the order of its state formals, then loss and metrics
+ * (scalars). eval, eval_row (batch 1): return loss and metrics, then the summands of total(...). */
 typedef struct Stage {
     Sym name;
     Loc loc, loss_loc;
@@ -308,14 +301,16 @@ typedef struct Stage {
     Sym dataset, split;             /* "digits", "train" */
     Sym valid_dataset, valid_split; /* or NULL */
     VEC(Sym) binds;                 /* local names of the fields, "_" for unused */
-    Sym loss, step, eval, eval_row; /* functions; loss is (state, ..., fields) -> (loss, metrics) */
-    Sym accum;          /* as step, but adds up gradients only: with accumulate > 1, else NULL */
-    Sym finish, report; /* or NULL: see lower_train_body.c */
+    Sym loss; /* a function that is no entry: (state, ..., fields) -> (loss, metrics) */
+#define FN(name) Sym name;
+    STAGE_ENTRIES(FN)
+#undef FN
     VEC(Sym) metrics;
     VEC(Sym) finals; /* those that finish gives; one result more is what is best */
     VEC(PrintLine) prints;
-    int64_t batch, epochs, steps, accumulate; /* 0: not given */
-    int64_t eval_every, save_every, early_stop; /* 0: default */
+#define COUNT(name) int64_t name;
+    STAGE_COUNTS(COUNT)
+#undef COUNT
     bool has_seed;
     uint64_t seed;
 } Stage;
@@ -355,7 +350,9 @@ void program_add(Program *p, Fn *fn);                /* replaces one of the same
 Sym program_fresh(const Program *p, const char *base); /* an unused function name */
 
 /* ---- types.c ---- */
-const Shape *shape_of(Cx *cx, const int64_t *dim, uint32_t rank); /* NULL: size overflows */
+const Shape *shape_of(Cx *cx, const int64_t *dim, uint32_t rank); /* NULL: too many elements */
+/* Why shape_of gave NULL for non-negative dimensions. */
+const char *shape_excess(Cx *cx, uint32_t rank);
 const Shape *shape_scalar(Cx *cx);
 /* Equal sizes and equal last dimensions, 1s left out: elements of the same place, row by row, are
  * neighbours in both. */
@@ -393,11 +390,10 @@ Fn *builder_done(Builder *b);
 /* Copies instruction `ins` with operands mapped; keeps loc, rule and name. The caller enters the
  * result in its map. An instruction with several results is copied with all its Op_get's. */
 Val b_copy(Builder *b, const Ins *ins, const Val *map);
+/* How many results instruction v has; where it is not 1, these are the Op_get's that follow. */
+uint32_t count_results(const Fn *fn, Val v);
 /* A function of its own with from's instructions and results, and no kernels yet. */
 Fn *fn_copy(Arena *a, const Fn *from);
-/* Copies the body of fn with its parameters bound to args; results gets fn's results. Only what
- * the wanted results need is copied (want NULL: all). at: keep = own positions. */
-void b_inline(Builder *b, const Fn *fn, const Val *args, const bool *want, Val *results);
 /* fold.c: a value that always has the same bits as the instruction, or NoVal. */
 Val fold_ins(Builder *b, const Ins *ins);
 /* shorthands of b_op for what passes emit most */

@@ -136,7 +136,7 @@ void print_line(const Printer *w, Val v) {
     if (i->type.shape) {
         add_binding(w, v);
     } else {
-        uint32_t n = print_count_results(w->fn, v);
+        uint32_t n = count_results(w->fn, v);
         for (uint32_t k = 0; k < n; k++) {
             text_add(w->out, k ? ", " : "(");
             add_binding(w, v + 1 + k);
@@ -177,8 +177,8 @@ static void add_header(const Printer *w) {
 
 void print_lines(const Printer *w) {
     for (Val v = w->fn->nparams; v < w->fn->ins.len; v++) {
-        if (w->inlined[v] || w->fn->ins.data[v].op == Op_get || is_rule_mark(&w->fn->ins.data[v]))
-            continue;
+        const Ins *i = &w->fn->ins.data[v];
+        if (w->inlined[v] || i->op == Op_get || entry_of(i) != EntryValue) continue;
         text_add(w->out, "  ");
         print_line(w, v);
         text_add(w->out, "\n");
@@ -228,15 +228,7 @@ static void add_print(Text *out, const PrintLine *line) {
         const PrintPart *part = &line->parts.data[k];
         text_add(out, k ? ", " : "");
         if (part->text) {
-            text_add(out, "\"");
-            for (const char *c = part->text; *c; c++) {
-                const char *escape = *c == '"' ? "\\\"" : *c == '\\' ? "\\\\" : *c == '\n' ? "\\n" : *c == '\t' ? "\\t" : NULL;
-                if (escape)
-                    text_add(out, "%s", escape);
-                else
-                    text_add(out, "%c", *c);
-            }
-            text_add(out, "\"");
+            text_add_quoted(out, part->text);
         } else if (part->decode) {
             text_add(out, "decode(%s, %u)", part->decode, part->value);
         } else {
@@ -255,23 +247,16 @@ static void add_stage(const Program *p, Text *out, const Stage *s) {
     text_add(out, ") {");
     add_setting_name(out, "loss", s->loss);
     add_setting_name(out, "init", p->init);
-    add_setting_name(out, "step", s->step);
-    add_setting_name(out, "eval", s->eval);
-    add_setting_name(out, "eval_row", s->eval_row);
-    add_setting_name(out, "accum", s->accum);
-    add_setting_name(out, "finish", s->finish);
-    add_setting_name(out, "report", s->report);
+#define FN(name) add_setting_name(out, #name, s->name);
+    STAGE_ENTRIES(FN)
+#undef FN
     add_names(out, "metrics", s->metrics.data, s->metrics.len);
     add_names(out, "finals", s->finals.data, s->finals.len);
     for (uint32_t k = 0; k < s->prints.len; k++) add_print(out, &s->prints.data[k]);
-    add_setting_int(out, "batch", s->batch);
-    add_setting_int(out, "epochs", s->epochs);
-    add_setting_int(out, "steps", s->steps);
-    add_setting_int(out, "accumulate", s->accumulate);
+#define COUNT(name) add_setting_int(out, #name, s->name);
+    STAGE_COUNTS(COUNT)
+#undef COUNT
     if (s->has_seed) text_add(out, " seed = %lld;", (long long)s->seed);
-    add_setting_int(out, "eval_every", s->eval_every);
-    add_setting_int(out, "save_every", s->save_every);
-    add_setting_int(out, "early_stop", s->early_stop);
     if (s->valid_dataset) text_add(out, " valid = %s.%s;", s->valid_dataset, s->valid_split);
     text_add(out, " }\n");
 }

@@ -9,8 +9,6 @@ void print_num(Text *out, DType dt, Num x);
 /* For each value: a constant that is written as a literal where it is used, on no line of its own.
  * In scratch. */
 const bool *print_inlined(const Program *p, const Fn *fn);
-/* How many results an instruction has; results are the Op_get's that follow where it is not 1. */
-uint32_t print_count_results(const Fn *fn, Val v);
 
 typedef struct Printer {
     const Program *p;
@@ -23,8 +21,6 @@ Printer printer_of(const Program *p, const Fn *fn, Text *out);
 void add_origin(Text *out, Loc loc, Sym rule);
 /* The lines of a body. */
 void print_lines(const Printer *w);
-/* What stands for `zero` or `nodiff` in a rule; it has no line. */
-bool is_rule_mark(const Ins *i);
 /* The rules of a function, if it has any. */
 void print_rules(const Program *p, const Fn *fn, Text *out);
 /* The line of an instruction (with all its results) without indentation and newline. */

@@ -7,10 +7,6 @@
  *   } */
 #include "ir/print.h"
 
-bool is_rule_mark(const Ins *i) {
-    return i->op == Op_const && i->rule && (!strcmp(i->rule, "zero") || !strcmp(i->rule, "nodiff"));
-}
-
 /* A list of the rule's parameters [from, to), floats only if asked. */
 static void add_names(const Printer *w, uint32_t from, uint32_t to) {
     for (uint32_t v = from; v < to; v++)
@@ -38,7 +34,7 @@ static void print_rule(const Program *p, RuleKind kind, const Fn *fn, const Fn *
         Val x = rule->results.data[line++];
         const Ins *i = &rule->ins.data[x];
         if (is_float)
-            text_add(out, "  %s: %s;\n", w.names[v], is_rule_mark(i) ? i->rule : w.names[x]);
+            text_add(out, "  %s: %s;\n", w.names[v], entry_of(i) != EntryValue ? i->rule : w.names[x]);
     }
     text_add(out, "}\n");
 }

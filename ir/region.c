@@ -1,5 +1,5 @@
 /* Regions: instructions whose meaning are other functions of the program.
- * Tests: tests/ir/region_test.c */
+ * Tests: tests/passes/region_test.c */
 #include "ir/ir.h"
 
 static const Fn *function_of(const Program *p, const Ins *ins, int attr) {

@@ -48,6 +48,7 @@ static ShapeTable *shapes_with_room(Cx *cx) {
 /* The product of the dimensions with 0 counted as 1 must fit too, eight bytes an element: so must
  * every stride and every offset. */
 static bool shape_size(const int64_t *dim, uint32_t rank, int64_t *size) {
+    if (rank > MaxRank) return false;
     int64_t extent = 8;
     bool empty = false;
     for (uint32_t i = 0; i < rank; i++) {
@@ -73,6 +74,11 @@ const Shape *shape_of(Cx *cx, const int64_t *dim, uint32_t rank) {
         t->used++;
     }
     return t->slots[i];
+}
+
+const char *shape_excess(Cx *cx, uint32_t rank) {
+    if (rank <= MaxRank) return "has too many elements";
+    return arena_printf(cx->arena, "has %u dimensions, more than %d", rank, MaxRank);
 }
 
 const Shape *shape_scalar(Cx *cx) {
@@ -145,6 +151,16 @@ bool attr_equal(Attr a, Attr b) {
     return false;
 }
 
+/* ---- entries of rules ---- */
+RuleEntry entry_named(const char *word) {
+    if (!word) return EntryValue;
+    return !strcmp(word, "zero") ? EntryZero : !strcmp(word, "nodiff") ? EntryNoDiff : EntryValue;
+}
+
+RuleEntry entry_of(const Ins *i) {
+    return i->op == Op_const ? entry_named(i->rule) : EntryValue;
+}
+
 /* ---- programs ---- */
 Program *program_new(Cx *cx) {
     Program *p = NEW(cx->arena, Program);
@@ -164,7 +180,9 @@ bool program_is_entry(const Program *p, const Fn *fn) {
     if (fn->exported || fn->name == p->init) return true;
     for (uint32_t i = 0; i < p->stages.len; i++) {
         const Stage *s = p->stages.data[i];
-        const Sym entries[] = {s->step, s->accum, s->eval, s->eval_row, s->finish, s->report};
+#define FN(name) s->name,
+        const Sym entries[] = {STAGE_ENTRIES(FN)};
+#undef FN
         for (size_t k = 0; k < LEN(entries); k++) {
             if (fn->name == entries[k]) return true;
         }

@@ -121,7 +121,9 @@ void verify_fn(const Program *p, const Fn *fn) {
 }
 
 static void verify_stage(const Program *p, const Stage *s) {
-    const Sym fns[] = {s->loss, s->step, s->accum, s->eval, s->eval_row, s->finish, s->report};
+#define FN(name) s->name,
+    const Sym fns[] = {s->loss, STAGE_ENTRIES(FN)};
+#undef FN
     for (size_t k = 0; k < LEN(fns); k++) {
         if (fns[k] && !program_fn(p, fns[k])) {
             bug_at(p->cx, s->loc, "train %s: there is no fn %s", s->name, fns[k]);

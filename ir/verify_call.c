@@ -1,6 +1,5 @@
 /* Calls, regions and derivative operators against the functions that they name: operands, names of
  * wrt, and number and types of results. */
-#include "ir/print.h"
 #include "ir/verify.h"
 
 typedef VEC(Type) Types;
@@ -60,7 +59,7 @@ static void verify_args(const Program *p, const Fn *fn, Val v, const Types *want
 }
 
 static void verify_given(const Program *p, const Fn *fn, Val v, const Types *want) {
-    uint32_t n = print_count_results(fn, v);
+    uint32_t n = count_results(fn, v);
     VERIFY(p, fn, v, n == want->len, "has %u results, not %u", n, want->len);
     for (uint32_t k = 0; k < n; k++) {
         Type have = type_at(fn, n == 1 ? v : v + 1 + k);

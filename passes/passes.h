@@ -92,7 +92,6 @@ const Fn *expand_operators(Program *p, const Fn *fn);
 Fn *derive(Program *p, Op op, const Fn *f, Sym name, const uint32_t *wrt, uint32_t n);
 
 /* ---- rule.c: the rules of operations and functions ---- */
-typedef enum RuleEntry { EntryValue, EntryZero, EntryNoDiff } RuleEntry;
 typedef struct Rule {
     const Fn *fn;           /* without operators and plain calls; NULL: there is no rule */
     const RuleEntry *entry; /* per operand, or per result for a `forward` rule */

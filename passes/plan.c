@@ -276,19 +276,12 @@ static void place_aliases(Planner *s) {
     }
 }
 
-static bool starts_with(Sym name, const char *prefix) {
-    return !strncmp(name, prefix, strlen(prefix));
-}
-
 static void count_parameters(Planner *s) {
-    static const char *const others[] = {"data.", "hyper.", "train."};
     for (Val v = 0; v < s->fn->nparams; v++) {
         Sym name = ins_at(s, v)->name;
-        bool state = name && strchr(name, '.');
-        for (size_t i = 0; state && i < LEN(others); i++) state = !starts_with(name, others[i]);
-        if (!state) continue;
-        *(starts_with(name, "opt.") ? &s->plan->opt_bytes : &s->plan->param_bytes) +=
-            bytes_of(s, v);
+        ArgClass cls = name ? arg_class(name) : ArgPlain;
+        if (cls == ArgState) s->plan->param_bytes += bytes_of(s, v);
+        if (cls == ArgOptimizer) s->plan->opt_bytes += bytes_of(s, v);
     }
 }
 

@@ -112,10 +112,7 @@ static Type *float_types(Program *p, const Signature *s) {
 static const RuleEntry *entries_of(Program *p, const Fn *rule) {
     RuleEntry *e = NEW_ARRAY(p->cx->scratch, RuleEntry, rule->results.len);
     for (uint32_t k = 0; k < rule->results.len; k++) {
-        const Ins *i = &rule->ins.data[rule->results.data[k]];
-        if (i->op != Op_const || !i->rule) continue;
-        if (!strcmp(i->rule, "zero")) e[k] = EntryZero;
-        if (!strcmp(i->rule, "nodiff")) e[k] = EntryNoDiff;
+        e[k] = entry_of(&rule->ins.data[rule->results.data[k]]);
     }
     return e;
 }

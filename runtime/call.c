@@ -39,7 +39,7 @@ static bool wants_data(const Run *r, const MfFn *fn, bool *wanted) {
 static bool saved_stats(Run *r, const Checkpoint *c) {
     bool any = false;
     for (uint32_t i = 0; i < c->n; i++) {
-        if (strncmp(c->tensors[i].name, "data.", 5)) continue;
+        if (arg_class(c->tensors[i].name) != ArgData) continue;
         vec_push(r->arena, &r->stats, c->tensors[i]);
         any = true;
     }

@@ -46,8 +46,6 @@ double array_float(const Array *x, int64_t i);
 int64_t array_int(const Array *x, int64_t i);
 /* x as the type: floats convert, integers if none is lost, shapes must agree. dst has its bytes. */
 bool array_convert(Arena *a, const Array *x, MfType type, void *dst, Text *err);
-/* v stored as element i of an array of the type. */
-void store_float(MfDType dt, void *data, int64_t i, double v);
 
 /* ---- npz.c ---- */
 typedef struct Npz {

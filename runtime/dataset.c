@@ -31,17 +31,17 @@ static bool check_element(const Load *l, MfType t, double v, int64_t row, int64_
 }
 
 /* The windows of an expression: how many, and *at the last. */
-static int windows(const MfExpr *e, const MfExpr **at) {
+static int windows(const DataExpr *e, const DataExpr **at) {
     if (!e) return 0;
-    if (e->kind == MfxWindow) *at = e;
-    return (e->kind == MfxWindow) + windows(e->x, at) + windows(e->y, at);
+    if (e->kind == DxWindow) *at = e;
+    return (e->kind == DxWindow) + windows(e->x, at) + windows(e->y, at);
 }
 
 /* The longest reach of a field's windows, and the longest window. */
 static void window_sizes(const MfDataset *s, int64_t *reach, int64_t *length) {
     *reach = *length = 1;
     for (uint32_t f = 0; f < s->nfields; f++) {
-        const MfExpr *e;
+        const DataExpr *e;
         if (!windows(s->fields[f].expr, &e)) continue;
         int64_t size = s->fields[f].type.size, end;
         if (__builtin_add_overflow(size, e->a, &end)) end = INT64_MAX;
@@ -54,7 +54,7 @@ static void window_sizes(const MfDataset *s, int64_t *reach, int64_t *length) {
 static unsigned char *stream_ids(Load *l, const Node *n, MfType t, int64_t reach) {
     for (uint32_t f = 0; f < l->f; f++) {
         const MfField *other = &l->spec->fields[f];
-        if (other->expr->kind != MfxWindow || l->field->expr->kind != MfxWindow) continue;
+        if (other->expr->kind != DxWindow || l->field->expr->kind != DxWindow) continue;
         if (other->type.dt != t.dt) continue;
         return l->data->fields[f] - (size_t)other->expr->a * mf_dtype_size(t.dt);
     }
@@ -65,14 +65,14 @@ static unsigned char *stream_ids(Load *l, const Node *n, MfType t, int64_t reach
         double v;
         row_read(l, n, i, &v);
         if (!check_element(l, t, v, i, 0)) return NULL;
-        store_float(t.dt, ids, i, v);
+        mf_store(t.dt, ids, i, v);
     }
     return ids;
 }
 
 /* Every row of the text is a byte; the window of each begins there. */
 static bool load_stream(Load *l, const Node *n, MfType t) {
-    const MfExpr *e;
+    const DataExpr *e;
     if (windows(l->field->expr, &e) != 1)
         return load_fail(l, "a field of a text has one window(i) in its expression");
     int64_t reach, step;
@@ -98,7 +98,7 @@ static bool load_rows(Load *l, const Node *n, MfType t) {
         row_read(l, n, i, row);
         for (int64_t c = 0; c < width; c++) {
             if (!check_element(l, t, row[c], i, c)) return false;
-            store_float(t.dt, d->fields[l->f], i * width + c, row[c]);
+            mf_store(t.dt, d->fields[l->f], i * width + c, row[c]);
         }
     }
     return true;
@@ -107,7 +107,7 @@ static bool load_rows(Load *l, const Node *n, MfType t) {
 /* A text has at most as many distinct bytes as the field's type has values. */
 static bool check_vocabulary(const Load *l, MfType t) {
     int32_t n = l->data->learned.bytes.n;
-    if (l->field->expr->kind != MfxWindow || !t.range || n <= t.range) return true;
+    if (l->field->expr->kind != DxWindow || !t.range || n <= t.range) return true;
     return load_fail(l, "'%s' has %d distinct bytes, more than %s holds", l->part[0].path, (int)n,
                      mf_type_text(l->a, t));
 }

@@ -21,7 +21,8 @@ static void make_finals(Run *r, Evaluator *e) {
     for (uint32_t i = 0; i < f->nresults; i++) {
         const char *name =
             i >= n ? arena_printf(r->arena, "total.%s.t%u", s->name, i - n)
-                   : arena_printf(r->arena, "metric.%s.%s", s->name, i ? s->metrics[i - 1] : "loss");
+                   : arena_printf(r->arena, "metric.%s.%s", s->name,
+                                  i ? s->metrics[i - 1] : "loss");
         e->values[i] = *add_final(r, name, f->results[i].type);
         if (i >= n)
             e->totals[i - n] = NEW_ARRAY(r->arena, double, (size_t)f->results[i].type.size);
@@ -48,7 +49,7 @@ void read_values(const Call *c, const MfStage *s, uint32_t after, double *values
     const MfFn *f = c->fn;
     uint32_t n = s->nmetrics + 1, first = f->nresults - n - after;
     for (uint32_t i = 0; i < n; i++) {
-        values[i] = scalar_value(f->results[first + i].type, c->args[f->nargs + first + i]);
+        values[i] = mf_load(f->results[first + i].type.dt, c->args[f->nargs + first + i], 0);
     }
 }
 
@@ -56,10 +57,8 @@ static void add_totals(const Evaluator *e, const Call *c) {
     uint32_t first = c->fn->nresults - e->ntotals;
     for (uint32_t k = 0; k < e->ntotals; k++) {
         MfType t = c->fn->results[first + k].type;
-        const MfType scalar = {.dt = t.dt, .size = 1};
-        const char *data = c->args[c->fn->nargs + first + k];
-        for (int64_t i = 0; i < t.size; i++)
-            e->totals[k][i] += scalar_value(scalar, data + (size_t)i * mf_dtype_size(t.dt));
+        const void *data = c->args[c->fn->nargs + first + k];
+        for (int64_t i = 0; i < t.size; i++) e->totals[k][i] += mf_load(t.dt, data, i);
     }
 }
 
@@ -69,23 +68,21 @@ static void finish(Run *r, Evaluator *e, double *values) {
     e->best = -values[0];
     for (uint32_t k = 0; k < e->ntotals; k++) {
         const Slot *to = &e->values[s->nmetrics + 1 + k];
-        for (int64_t i = 0; i < to->type.size; i++) {
-            char *at = (char *)to->data + (size_t)i * mf_dtype_size(to->type.dt);
-            scalar_store(at, to->type.dt, e->totals[k][i]);
-        }
+        for (int64_t i = 0; i < to->type.size; i++)
+            mf_store(to->type.dt, to->data, i, e->totals[k][i]);
     }
     for (uint32_t i = 0; i <= s->nmetrics; i++)
-        scalar_store(e->values[i].data, e->values[i].type.dt, values[i]);
+        mf_store(e->values[i].type.dt, e->values[i].data, 0, values[i]);
     if (!e->finish) return;
     call_run(r, e->finish);
     const MfFn *f = e->finish->fn;
     for (uint32_t k = 0; k < f->nresults; k++) {
-        double v = scalar_value(f->results[k].type, e->finish->args[f->nargs + k]);
+        double v = mf_load(f->results[k].type.dt, e->finish->args[f->nargs + k], 0);
         if (k >= s->nfinals) e->best = v;
         for (uint32_t i = 0; k < s->nfinals && i < s->nmetrics; i++) {
             if (strcmp(s->metrics[i], s->finals[k])) continue;
             values[i + 1] = v;
-            scalar_store(e->values[i + 1].data, e->values[i + 1].type.dt, v);
+            mf_store(e->values[i + 1].type.dt, e->values[i + 1].data, 0, v);
         }
     }
 }

@@ -32,9 +32,9 @@ static void add_file(Run *r, const char *const **files, uint32_t *n, const char 
 
 /* The file that a field of the source comes from, where there is one for each. */
 static uint32_t file_of(const MfDataset *d, uint32_t f) {
-    const MfExpr *e = d->fields[f].expr;
-    while (e->x) e = e->y && e->x->kind == MfxNum ? e->y : e->x;
-    int64_t at = e->kind == MfxField ? e->a : f;
+    const DataExpr *e = d->fields[f].expr;
+    while (e->x) e = e->y && e->x->kind == DxNum ? e->y : e->x;
+    int64_t at = e->kind == DxField ? e->a : f;
     return at < d->nfiles ? (uint32_t)at : 0;
 }
 
@@ -174,7 +174,7 @@ static void add_stat(Run *r, const MfDataset *d, const MfField *f, const char *w
     t.dt = real_of(r->m);
     t.range = 0;
     Slot s = {stat_name(r->arena, d, f, what), t, mem_new(r, mf_bytes(t))};
-    for (int64_t i = 0; i < t.size; i++) store_float(t.dt, s.data, i, v[i]);
+    for (int64_t i = 0; i < t.size; i++) mf_store(t.dt, s.data, i, v[i]);
     vec_push(r->arena, &r->stats, s);
 }
 
@@ -227,7 +227,7 @@ static const Npz *make_rows(Run *r, const MfDataset *d) {
         int64_t *dim = NEW_ARRAY(r->arena, int64_t, (size_t)t.rank + 1);
         dim[0] = d->made;
         copy_bytes(dim + 1, t.dim, t.rank * sizeof *dim);
-        if (t.rank == MfMaxRank || __builtin_mul_overflow(t.size, d->made, &t.size)) {
+        if (t.rank == MaxRank || __builtin_mul_overflow(t.size, d->made, &t.size)) {
             run_error(r, ExitData, "dataset '%s' is too large", d->name);
             return NULL;
         }

@@ -45,7 +45,7 @@ int64_t source_named_column(const Part *p, const char *name); /* or -1 */
 /* ---- row.c ---- */
 typedef struct Node Node;
 /* An expression of the field, ready to be read on any row; NULL after a report. */
-Node *row_node(Load *l, const MfExpr *e);
+Node *row_node(Load *l, const DataExpr *e);
 int64_t row_width(const Node *n);
 void row_read(const Load *l, const Node *n, int64_t row, double *out);
 /* Says what is wrong with element c of the field on a row, where it stands in the file; false. */

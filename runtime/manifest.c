@@ -20,8 +20,6 @@ static const struct {
 };
 static const char *const split_modes[] = {
     [MfSplitNone] = "none", [MfSplitRandom] = "random", [MfSplitTail] = "tail"};
-static const char *const split_names[MfSplitCount] = {
-    [MfTrain] = "train", [MfValid] = "valid", [MfTest] = "test"};
 
 const char *mf_dtype_name(MfDType dt) {
     return dtypes[dt].name;
@@ -30,7 +28,7 @@ size_t mf_dtype_size(MfDType dt) {
     return dtypes[dt].size;
 }
 const char *mf_split_name(MfSplit s) {
-    return split_names[s];
+    return data_parts[s];
 }
 size_t mf_bytes(MfType t) {
     return (size_t)t.size * mf_dtype_size(t.dt);
@@ -106,8 +104,8 @@ static MfType get_type(Reader *r, const json_t *o) {
     MfType t = {.dt = get_dtype(r, o), .size = 1};
     if (json_object_get(o, "range")) t.range = get_int(r, o, "range");
     const json_t *shape = get_list(r, o, "shape");
-    if (json_array_size(shape) > MfMaxRank) {
-        fail(r, "shape", "shape of at most 16 dimensions");
+    if (json_array_size(shape) > MaxRank) {
+        fail(r, "shape", "shape of a possible rank");
         return t;
     }
     t.rank = (uint32_t)json_array_size(shape);
@@ -156,46 +154,27 @@ static const char *const *get_names(Reader *r, const json_t *o, const char *key,
     return names;
 }
 
-/* Which operands follow the tag of an expression: n number, i integer, s string, e expression. */
-static const struct {
-    const char *tag, *operands;
-} exprs[] = {
-    [MfxNum] = {"num", "n"},
-    [MfxCols] = {"cols", "ii"},
-    [MfxCol] = {"col", "i"},
-    [MfxColName] = {"colname", "s"},
-    [MfxKey] = {"key", "s"},
-    [MfxField] = {"field", "i"},
-    [MfxWindow] = {"window", "i"},
-    [MfxLength] = {"length", ""},
-    [MfxStandardize] = {"standardize", "e"},
-    [MfxCategory] = {"category", "e"},
-    [MfxAdd] = {"add", "ee"},
-    [MfxSub] = {"sub", "ee"},
-    [MfxMul] = {"mul", "ee"},
-    [MfxDiv] = {"div", "ee"},
-    [MfxNeg] = {"neg", "e"},
-};
-
 enum { MaxExprDepth = 64 };
 
-static const MfExpr *get_expr(Reader *r, const json_t *list, int depth) {
-    MfExpr *e = NEW(r->a, MfExpr);
+static const DataExpr *get_expr(Reader *r, const json_t *list, int depth) {
+    DataExpr *e = NEW(r->a, DataExpr);
     const char *tag = json_string_value(json_array_get(list, 0));
     size_t kind = 0;
-    while (kind < LEN(exprs) && (!tag || strcmp(tag, exprs[kind].tag))) kind++;
-    if (kind == LEN(exprs) || depth > MaxExprDepth ||
-        json_array_size(list) != strlen(exprs[kind].operands) + 1) {
+    while (kind < DataExprKinds && (!tag || strcmp(tag, data_expr_forms[kind].tag))) kind++;
+    if (kind == DataExprKinds || depth > MaxExprDepth ||
+        json_array_size(list) != strlen(data_expr_forms[kind].members) + 1) {
         fail(r, "expr", "expression");
         return e;
     }
-    e->kind = (MfExprKind)kind;
-    const char *op = exprs[kind].operands;
+    e->kind = (DataExprKind)kind;
+    const char *op = data_expr_forms[kind].members;
     for (size_t i = 0; op[i]; i++) {
         const json_t *v = json_array_get(list, i + 1);
         if (op[i] == 'n') e->num = number(r, v, "expr");
-        if (op[i] == 'i') *(i ? &e->b : &e->a) = json_integer_value(v);
-        if (op[i] == 'e') *(i ? &e->y : &e->x) = get_expr(r, v, depth + 1);
+        if (op[i] == 'a') e->a = json_integer_value(v);
+        if (op[i] == 'b') e->b = json_integer_value(v);
+        if (op[i] == 'x') e->x = get_expr(r, v, depth + 1);
+        if (op[i] == 'y') e->y = get_expr(r, v, depth + 1);
         if (op[i] == 's') {
             if (!json_is_string(v))
                 fail(r, "expr", "expression");
@@ -213,8 +192,8 @@ static void get_split(Reader *r, const json_t *o, MfDataset *d) {
     d->test = number(r, json_object_get(split, "test"), "test");
     d->split_seed = (uint64_t)get_int(r, split, "seed");
     for (int i = 0; i < MfSplitCount; i++) {
-        if (json_object_get(files, split_names[i])) {
-            d->split_files[i] = get_names(r, files, split_names[i], &d->nsplit_files[i]);
+        if (json_object_get(files, data_parts[i])) {
+            d->split_files[i] = get_names(r, files, data_parts[i], &d->nsplit_files[i]);
         }
     }
 }
@@ -301,7 +280,7 @@ static void get_stage(Reader *r, const json_t *o, void *out) {
     MfStage s = {.name = get_text(r, o, "name", false),
                  .doc = get_text(r, o, "doc", true),
                  .dataset = get_text(r, o, "dataset", false),
-                 .split = (MfSplit)choice(r, o, "split", split_names, MfSplitCount),
+                 .split = (MfSplit)choice(r, o, "split", data_parts, MfSplitCount),
                  .valid_dataset = get_text(r, o, "valid_dataset", true),
                  .step = get_text(r, o, "step", false),
                  .eval = get_text(r, o, "eval", false),
@@ -315,7 +294,7 @@ static void get_stage(Reader *r, const json_t *o, void *out) {
                  .loss_line = get_int(r, o, "loss_line"),
                  .loss_col = get_int(r, o, "loss_col")};
     if (s.valid_dataset) {
-        s.valid_split = (MfSplit)choice(r, o, "valid_split", split_names, MfSplitCount);
+        s.valid_split = (MfSplit)choice(r, o, "valid_split", data_parts, MfSplitCount);
     }
     s.has_seed = json_is_integer(json_object_get(o, "seed"));
     if (s.has_seed) s.seed = (uint64_t)get_int(r, o, "seed");

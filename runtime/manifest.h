@@ -4,12 +4,11 @@
 #define BPRT_MANIFEST_H
 
 #include "base/base.h"
+#include "base/trainer.h"
 
 typedef enum MfDType { MfF32, MfF64, MfBF16, MfI32, MfI64, MfBool, MfDTypeCount } MfDType;
 const char *mf_dtype_name(MfDType dt);
 size_t mf_dtype_size(MfDType dt); /* bytes in memory: 4 8 2 4 8 1 */
-
-enum { MfMaxRank = 16 };
 
 /* range is the V of i32<V>, 0 where there is none; size the number of elements. */
 typedef struct MfType {
@@ -19,6 +18,9 @@ typedef struct MfType {
     const int64_t *dim;
 } MfType;
 size_t mf_bytes(MfType t);
+/* ---- element.c: element i of an array ---- */
+double mf_load(MfDType dt, const void *data, int64_t i);
+void mf_store(MfDType dt, void *data, int64_t i, double v);
 bool mf_same_shape(MfType a, MfType b);
 /* "f32[64, 128]", "i32<10>[64]", "f32" */
 const char *mf_type_text(Arena *a, MfType t);
@@ -53,43 +55,17 @@ typedef struct MfConst {
     const char *name, *text;
 } MfConst;
 
-typedef enum MfExprKind {
-    MfxNum,         /* num */
-    MfxCols,        /* columns a .. b-1 */
-    MfxCol,         /* column a */
-    MfxColName,     /* column named s */
-    MfxKey,         /* array named s */
-    MfxField,       /* field a of the source */
-    MfxWindow,      /* bytes of a text from offset a on */
-    MfxLength,      /* bytes of a line of a text */
-    MfxStandardize, /* (x - mean) / deviation of the training rows */
-    MfxCategory,    /* strings numbered in sorted order */
-    MfxAdd,
-    MfxSub,
-    MfxMul,
-    MfxDiv,
-    MfxNeg,
-} MfExprKind;
-
-typedef struct MfExpr {
-    MfExprKind kind;
-    double num;
-    int64_t a, b;
-    const char *s;
-    const struct MfExpr *x, *y;
-} MfExpr;
-
 typedef struct MfField {
     const char *name;
     MfType type; /* of one row */
-    const MfExpr *expr;
+    const DataExpr *expr;
     int64_t line, col; /* in the .bp file */
 } MfField;
 
 typedef enum MfSplitMode { MfSplitNone, MfSplitRandom, MfSplitTail } MfSplitMode;
 
 /* The parts of a dataset, in this order everywhere. */
-typedef enum MfSplit { MfTrain, MfValid, MfTest, MfSplitCount } MfSplit;
+typedef enum MfSplit { MfTrain, MfValid, MfTest, MfSplitCount = DataParts } MfSplit;
 const char *mf_split_name(MfSplit s);
 
 typedef struct MfDataset {

@@ -25,11 +25,11 @@ typedef struct Npy {
     const Kind *kind;
     bool big, fortran;
     uint32_t rank;
-    int64_t dim[MfMaxRank], size;
+    int64_t dim[MaxRank], size;
 } Npy;
 
 static const char *add_dim(Npy *h, int64_t n) {
-    if (h->rank == MfMaxRank) return "too many dimensions";
+    if (h->rank == MaxRank) return "too many dimensions";
     h->dim[h->rank++] = n;
     return __builtin_mul_overflow(h->size, n, &h->size) ? "its size overflows" : NULL;
 }
@@ -197,11 +197,7 @@ bool array_read(Arena *a, const char *path, bool idx, Array *out, Text *err) {
 
 /* ---- elements ---- */
 
-double array_float(const Array *x, int64_t i) {
-    if (x->type.dt == MfF32) return (double)((const float *)x->data)[i];
-    if (x->type.dt == MfF64) return ((const double *)x->data)[i];
-    return (double)array_int(x, i);
-}
+double array_float(const Array *x, int64_t i) { return mf_load(x->type.dt, x->data, i); }
 
 int64_t array_int(const Array *x, int64_t i) {
     switch (x->type.dt) {
@@ -216,34 +212,6 @@ int64_t array_int(const Array *x, int64_t i) {
     }
     double v = array_float(x, i);
     return v >= -0x1p63 && v < 0x1p63 ? (int64_t)v : 0;
-}
-
-void store_float(MfDType dt, void *data, int64_t i, double v) {
-    uint32_t bits;
-    float f = dt == MfBF16 ? round_bf16((float)v) : (float)v;
-    switch (dt) {
-    case MfF32:
-        ((float *)data)[i] = f;
-        break;
-    case MfF64:
-        ((double *)data)[i] = v;
-        break;
-    case MfBF16:
-        memcpy(&bits, &f, 4);
-        ((uint16_t *)data)[i] = (uint16_t)(bits >> 16);
-        break;
-    case MfI32:
-        ((int32_t *)data)[i] = (int32_t)v;
-        break;
-    case MfI64:
-        ((int64_t *)data)[i] = (int64_t)v;
-        break;
-    case MfBool:
-        ((uint8_t *)data)[i] = v != 0;
-        break;
-    case MfDTypeCount:
-        break;
-    }
 }
 
 /* NULL if element i fits the type. */
@@ -280,7 +248,7 @@ bool array_convert(Arena *a, const Array *x, MfType t, void *dst, Text *err) {
         else if (t.dt == MfI64)
             ((int64_t *)dst)[i] = array_int(x, i);
         else
-            store_float(t.dt, dst, i, array_float(x, i));
+            mf_store(t.dt, dst, i, array_float(x, i));
     }
     return true;
 }

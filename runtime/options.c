@@ -27,31 +27,8 @@ typedef struct OptRow {
 } OptRow;
 
 static const OptRow rows[] = {
-    {"epochs", "N", VerbTrain, OptCount, offsetof(Options, epochs),
-     "passes over the training data"},
-    {"steps", "N", VerbTrain, OptCount, offsetof(Options, steps),
-     "updates; with --epochs, whichever ends first"},
-    {"seed", "N", AnyVerb, OptSeed, offsetof(Options, seed), "of weights, shuffling and drawing"},
-    {"threads", "N", AnyVerb, OptCount, offsetof(Options, threads),
-     "threads (default: the CPUs there are); results do not depend on it"},
-    {"data", "NAME=FILE", AnyVerb, OptData, 0,
-     "read a field, or train, valid or test, from FILE; DATASET.NAME where several have NAME"},
-    {"out", "DIR", VerbTrain, OptText, offsetof(Options, out),
-     "where logs and checkpoints go (default: runs/NAME/TIME)"},
-    {"ckpt", "FILE", AnyVerb, OptText, offsetof(Options, ckpt), "load weights by path"},
-    {"resume", "latest|FILE", VerbTrain, OptResume, offsetof(Options, resume),
-     "go on from the newest checkpoint in --out DIR, or from FILE"},
-    {"save", "FILE", VerbTrain, OptText, offsetof(Options, save), "write the final weights"},
-    {"progress", "auto|plain|none", VerbTrain, OptProgress, offsetof(Options, progress),
-     "a bar on a terminal, lines, or nothing"},
-    {"dry-run", NULL, VerbTrain, OptFlag, offsetof(Options, dry_run),
-     "read the data, say what would be done, and stop"},
-    {"split", "valid|test", VerbEval, OptSplit, offsetof(Options, split), "what to evaluate on"},
-    {"in", "A.npz", VerbCall, OptText, offsetof(Options, in),
-     "the arguments, named as in the program"},
-    {"out", "B.npz", VerbCall, OptText, offsetof(Options, out),
-     "write the results: out0, out1, ..."},
-    {"help", NULL, AnyVerb, OptFlag, offsetof(Options, help), "this text"},
+#define OPTION(...) {__VA_ARGS__},
+#include "base/trainer_options.def"
 };
 
 static const char *const progress_names[] = {

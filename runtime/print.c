@@ -7,26 +7,23 @@
 
 static void print_element(Text *t, MfType type, const void *data, int64_t i) {
     char buf[32];
-    const char *at = (const char *)data + (size_t)i * mf_dtype_size(type.dt);
-    const MfType scalar = {.dt = type.dt, .size = 1};
-    int64_t whole = 0;
+    double v = mf_load(type.dt, data, i);
     switch (type.dt) {
     case MfF32:
     case MfBF16:
-        print_f32(buf, (float)scalar_value(scalar, at));
+        print_f32(buf, (float)v);
         break;
     case MfF64:
-        print_f64(buf, scalar_value(scalar, at));
+        print_f64(buf, v);
         break;
     case MfI64:
-        memcpy(&whole, at, sizeof whole);
-        snprintf(buf, sizeof buf, "%lld", (long long)whole);
+        snprintf(buf, sizeof buf, "%lld", (long long)((const int64_t *)data)[i]);
         break;
     case MfI32:
-        snprintf(buf, sizeof buf, "%d", (int)scalar_value(scalar, at));
+        snprintf(buf, sizeof buf, "%d", (int)v);
         break;
     case MfBool:
-        strcpy(buf, *at ? "true" : "false");
+        strcpy(buf, v != 0 ? "true" : "false");
         break;
     case MfDTypeCount:
         return;

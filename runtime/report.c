@@ -17,12 +17,8 @@ Exit report_new(Run *r, const MfStage *s, const char *dataset, MfSplit split, ui
 
 static void add_decoded(const Run *r, Text *t, const char *dataset, MfType type, const void *data) {
     int64_t *ids = NEW_ARRAY(r->scratch, int64_t, (size_t)type.size);
-    const MfType scalar = {.dt = type.dt, .size = 1};
     int64_t row = type.rank ? type.dim[type.rank - 1] : 1;
-    for (int64_t i = 0; i < type.size; i++) {
-        const char *at = (const char *)data + (size_t)i * mf_dtype_size(type.dt);
-        ids[i] = (int64_t)scalar_value(scalar, at);
-    }
+    for (int64_t i = 0; i < type.size; i++) ids[i] = (int64_t)mf_load(type.dt, data, i);
     for (int64_t i = 0; row && i < type.size; i += row) {
         if (i) text_add(t, "\n");
         feed_decode(r, dataset, ids + i, row, t);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 struct Node {
-    const MfExpr *e;
+    const DataExpr *e;
     int64_t width;
     struct Node *x, *y;
     double *table;                        /* of columns and categories: all rows */
@@ -19,7 +19,7 @@ int64_t row_width(const Node *n) {
     return n->width;
 }
 
-static Node *leaf(Load *l, const MfExpr *e, int64_t width) {
+static Node *leaf(Load *l, const DataExpr *e, int64_t width) {
     Node *n = NEW(l->a, Node);
     n->e = e;
     n->width = width;
@@ -39,9 +39,9 @@ static bool is_table(const Load *l) {
 }
 
 /* Columns from .. to - 1 of a part, or the one of that name; -1 after a report. */
-static int64_t first_column(Load *l, const Part *p, const MfExpr *e, int64_t *n) {
-    int64_t from = e->kind == MfxColName ? source_named_column(p, e->s) : e->a;
-    *n = e->kind == MfxCols ? e->b - e->a : 1;
+static int64_t first_column(Load *l, const Part *p, const DataExpr *e, int64_t *n) {
+    int64_t from = e->kind == DxColName ? source_named_column(p, e->s) : e->a;
+    *n = e->kind == DxCols ? e->b - e->a : 1;
     if (from < 0) {
         const char **names = NEW_ARRAY(l->a, const char *, (size_t)source_columns(p) + 1);
         size_t count = 0;
@@ -56,8 +56,8 @@ static int64_t first_column(Load *l, const Part *p, const MfExpr *e, int64_t *n)
                       p->path);
             return -1;
         }
-        load_fail(l, "'%s' has no column named \"%s\"%s%s%s", p->path, e->s,
-                  near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+        load_fail(l, "'%s' has no column named \"%s\"%s", p->path, e->s,
+                  did_you_mean(l->a, near));
         return -1;
     }
     if (*n <= source_columns(p) - from) return from;
@@ -66,15 +66,15 @@ static int64_t first_column(Load *l, const Part *p, const MfExpr *e, int64_t *n)
     return -1;
 }
 
-static Node *columns_node(Load *l, const MfExpr *e) {
-    int64_t n = e->kind == MfxCols ? e->b - e->a : 1;
+static Node *columns_node(Load *l, const DataExpr *e) {
+    int64_t n = e->kind == DxCols ? e->b - e->a : 1;
     Node *node = leaf(l, e, n);
     if (!is_table(l)) {
         for (uint32_t k = 0; k < l->nparts; k++) {
             int64_t have = 0;
             for (uint32_t i = 0; i < l->part[k].arrays.n; i++)
                 have += l->part[k].arrays.arrays[i].type.size / l->part[k].rows;
-            if (e->kind != MfxColName && e->a + n <= have) continue;
+            if (e->kind != DxColName && e->a + n <= have) continue;
             load_fail(l, "'%s' has %lld numbers a row", l->part[k].path, (long long)have);
             return NULL;
         }
@@ -111,11 +111,11 @@ static double joined(const Part *p, int64_t row, int64_t c) {
 
 /* ---- arrays ---- */
 
-static Node *array_node(Load *l, const MfExpr *e) {
+static Node *array_node(Load *l, const DataExpr *e) {
     Node *n = leaf(l, e, 0);
     for (uint32_t k = 0; k < l->nparts; k++) {
         const Part *p = &l->part[k];
-        bool numbered = e->kind == MfxField;
+        bool numbered = e->kind == DxField;
         const Array *x = !numbered            ? npz_find(&p->arrays, e->s)
                          : e->a < p->arrays.n ? &p->arrays.arrays[e->a]
                                               : NULL;
@@ -154,7 +154,7 @@ static Words distinct(Load *l, const char *const *cell) {
     return w;
 }
 
-static const char **all_cells(Load *l, const MfExpr *e) {
+static const char **all_cells(Load *l, const DataExpr *e) {
     const char **cell = NEW_ARRAY(l->a, const char *, (size_t)l->rows);
     for (uint32_t k = 0; k < l->nparts; k++) {
         const Part *p = &l->part[k];
@@ -172,9 +172,9 @@ static const char **all_cells(Load *l, const MfExpr *e) {
 }
 
 /* Texts of a column, numbered in sorted order. */
-static Node *category_node(Load *l, const MfExpr *e) {
+static Node *category_node(Load *l, const DataExpr *e) {
     Words *w = &l->data->learned.words[l->f];
-    bool column = is_table(l) && (e->x->kind == MfxCol || e->x->kind == MfxColName);
+    bool column = is_table(l) && (e->x->kind == DxCol || e->x->kind == DxColName);
     if (!column || w->used) {
         load_fail(l,
                   column ? "category(...) stands twice" : "category(e) takes one column of a csv");
@@ -218,7 +218,7 @@ static void measure(const Load *l, const Node *x, Stats *s, double *row) {
     }
 }
 
-static Node *standardize_node(Load *l, const MfExpr *e) {
+static Node *standardize_node(Load *l, const DataExpr *e) {
     Node *x = row_node(l, e->x);
     if (!x) return NULL;
     Stats *s = &l->data->learned.stats[l->f];
@@ -254,7 +254,7 @@ static Node *standardize_node(Load *l, const MfExpr *e) {
 
 /* ---- arithmetic ---- */
 
-static Node *arithmetic_node(Load *l, const MfExpr *e) {
+static Node *arithmetic_node(Load *l, const DataExpr *e) {
     Node *x = row_node(l, e->x), *y = x && e->y ? row_node(l, e->y) : x;
     if (!x || !y) return NULL;
     if (x->width != y->width && x->width != 1 && y->width != 1) {
@@ -270,8 +270,8 @@ static Node *arithmetic_node(Load *l, const MfExpr *e) {
     return n;
 }
 
-static double apply(MfExprKind kind, double x, double y) {
-    return kind == MfxAdd ? x + y : kind == MfxSub ? x - y : kind == MfxMul ? x * y : x / y;
+static double apply(DataExprKind kind, double x, double y) {
+    return kind == DxAdd ? x + y : kind == DxSub ? x - y : kind == DxMul ? x * y : x / y;
 }
 
 static void read_arithmetic(const Load *l, const Node *n, int64_t row, double *out) {
@@ -285,19 +285,19 @@ static void read_arithmetic(const Load *l, const Node *n, int64_t row, double *o
 
 /* ---- texts ---- */
 
-static Node *text_node(Load *l, const MfExpr *e) {
-    if (!source_is_text(l) || (e->kind == MfxLength && !l->spec->lines)) {
-        load_fail(l, e->kind == MfxLength ? "length() needs text(f, lines=true)"
+static Node *text_node(Load *l, const DataExpr *e) {
+    if (!source_is_text(l) || (e->kind == DxLength && !l->spec->lines)) {
+        load_fail(l, e->kind == DxLength ? "length() needs text(f, lines=true)"
                                           : "window(i) needs text(f)");
         return NULL;
     }
-    bool window = e->kind == MfxWindow && l->spec->lines;
+    bool window = e->kind == DxWindow && l->spec->lines;
     return leaf(l, e, window ? l->field->type.size : 1);
 }
 
 static void read_text(const Load *l, const Node *n, int64_t row, double *out) {
     const Part *p = source_part(l, row);
-    if (n->e->kind == MfxLength) {
+    if (n->e->kind == DxLength) {
         out[0] = (double)(p->chars.line_len[row - p->first] + 1);
         return;
     }
@@ -308,29 +308,29 @@ static void read_text(const Load *l, const Node *n, int64_t row, double *out) {
 
 /* ---- all ---- */
 
-Node *row_node(Load *l, const MfExpr *e) {
+Node *row_node(Load *l, const DataExpr *e) {
     switch (e->kind) {
-    case MfxNum:
+    case DxNum:
         return leaf(l, e, 1);
-    case MfxCols:
-    case MfxCol:
-    case MfxColName:
+    case DxCols:
+    case DxCol:
+    case DxColName:
         return columns_node(l, e);
-    case MfxKey:
-    case MfxField:
+    case DxKey:
+    case DxField:
         return array_node(l, e);
-    case MfxWindow:
-    case MfxLength:
+    case DxWindow:
+    case DxLength:
         return text_node(l, e);
-    case MfxStandardize:
+    case DxStandardize:
         return standardize_node(l, e);
-    case MfxCategory:
+    case DxCategory:
         return category_node(l, e);
-    case MfxAdd:
-    case MfxSub:
-    case MfxMul:
-    case MfxDiv:
-    case MfxNeg:
+    case DxAdd:
+    case DxSub:
+    case DxMul:
+    case DxDiv:
+    case DxNeg:
         return arithmetic_node(l, e);
     }
     return NULL;
@@ -344,36 +344,36 @@ void row_read(const Load *l, const Node *n, int64_t row, double *out) {
         return;
     }
     switch (n->e->kind) {
-    case MfxNum:
+    case DxNum:
         out[0] = n->e->num;
         return;
-    case MfxCols:
-    case MfxCol:
-    case MfxColName:
+    case DxCols:
+    case DxCol:
+    case DxColName:
         for (int64_t c = 0; c < n->width; c++) out[c] = joined(p, at, n->e->a + c);
         return;
-    case MfxKey:
-    case MfxField: {
+    case DxKey:
+    case DxField: {
         const Array *x = n->array[p - l->part];
         for (int64_t c = 0; c < n->width; c++) out[c] = array_float(x, at * n->width + c);
         return;
     }
-    case MfxWindow:
-    case MfxLength:
+    case DxWindow:
+    case DxLength:
         read_text(l, n, row, out);
         return;
-    case MfxStandardize:
+    case DxStandardize:
         row_read(l, n->x, row, out);
         for (int64_t c = 0; c < n->width; c++)
             out[c] = (out[c] - n->stats->mean[c]) / n->stats->deviation[c];
         return;
-    case MfxCategory:
+    case DxCategory:
         return;
-    case MfxAdd:
-    case MfxSub:
-    case MfxMul:
-    case MfxDiv:
-    case MfxNeg:
+    case DxAdd:
+    case DxSub:
+    case DxMul:
+    case DxDiv:
+    case DxNeg:
         read_arithmetic(l, n, row, out);
         return;
     }
@@ -381,19 +381,19 @@ void row_read(const Load *l, const Node *n, int64_t row, double *out) {
 
 /* ---- where a wrong number stands ---- */
 
-static const MfExpr *first_leaf(const MfExpr *e) {
+static const DataExpr *first_leaf(const DataExpr *e) {
     if (e->x) {
-        const MfExpr *x = first_leaf(e->x);
+        const DataExpr *x = first_leaf(e->x);
         return x || !e->y ? x : first_leaf(e->y);
     }
-    return e->kind == MfxNum ? NULL : e;
+    return e->kind == DxNum ? NULL : e;
 }
 
 bool row_error(const Load *l, int64_t row, int64_t c, const char *text) {
     const Part *p = source_part(l, row);
-    const MfExpr *e = first_leaf(l->field->expr);
-    int64_t at = e && e->kind == MfxColName ? source_named_column(p, e->s) : e ? e->a : 0;
-    if (e && e->kind == MfxCols) at += c < e->b - e->a ? c : 0;
+    const DataExpr *e = first_leaf(l->field->expr);
+    int64_t at = e && e->kind == DxColName ? source_named_column(p, e->s) : e ? e->a : 0;
+    if (e && e->kind == DxCols) at += c < e->b - e->a ? c : 0;
     if (p->ncsv && e) {
         const Csv *t = source_column(p, &at);
         csv_error(t, row - p->first, at, l->err, text);
@@ -401,7 +401,7 @@ bool row_error(const Load *l, int64_t row, int64_t c, const char *text) {
     }
     if (source_is_text(l)) return load_fail(l, "%s", text);
     const char *path = p->path;
-    if (e && e->kind == MfxField && e->a < p->arrays.n && !l->o->made)
+    if (e && e->kind == DxField && e->a < p->arrays.n && !l->o->made)
         path = p->arrays.arrays[e->a].name;
     text_add(l->err, "%s: error: row %lld, field '%s', number %lld: %s", path,
              (long long)(row - p->first), l->field->name, (long long)c, text);

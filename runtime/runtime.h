@@ -139,9 +139,6 @@ Call *call_new(Run *r, int64_t fn, void *const *outs);
 /* The same for a training step, which gives new state in the order of its state arguments. */
 Call *step_new(Run *r, int64_t fn);
 void call_run(Run *r, const Call *c);
-/* The value of a scalar of any type. */
-double scalar_value(MfType t, const void *data);
-void scalar_store(void *to, MfDType dt, double v);
 /* Gives optimizer state its initial values again. */
 Exit state_restart_optimizer(Run *r);
 

@@ -108,7 +108,7 @@ static bool read_type(StFile *f, const char *name, const json_t *e, MfType *t) {
     }
     const json_t *shape = json_object_get(e, "shape");
     size_t rank = json_array_size(shape);
-    if (!json_is_array(shape) || rank > MfMaxRank) return bad(f, "tensor '%s': bad shape", name);
+    if (!json_is_array(shape) || rank > MaxRank) return bad(f, "tensor '%s': bad shape", name);
     int64_t *dim = NEW_ARRAY(f->a, int64_t, rank);
     *t = (MfType){.dt = (MfDType)dt, .rank = (uint32_t)rank, .size = 1, .dim = dim};
     for (size_t i = 0; i < rank; i++) {

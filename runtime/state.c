@@ -48,49 +48,6 @@ void mem_free_all(Run *r) {
     r->blocks.len = 0;
 }
 
-double scalar_value(MfType t, const void *data) {
-    union {
-        float f;
-        double d;
-        uint32_t u;
-        int32_t i;
-        int64_t l;
-        uint16_t h;
-        unsigned char b;
-    } v = {.d = 0};
-    memcpy(&v, data, mf_dtype_size(t.dt));
-    switch (t.dt) {
-    case MfF32:
-        return v.f;
-    case MfF64:
-        return v.d;
-    case MfBF16:
-        v.u = (uint32_t)v.h << 16;
-        return v.f;
-    case MfI32:
-        return v.i;
-    case MfI64:
-        return (double)v.l;
-    case MfBool:
-        return v.b;
-    case MfDTypeCount:
-        break;
-    }
-    return NAN;
-}
-
-void scalar_store(void *to, MfDType dt, double v) {
-    float f = dt == MfBF16 ? round_bf16((float)v) : (float)v;
-    int32_t i = dt == MfI32 ? (int32_t)v : 0;
-    int64_t l = dt == MfI64 ? (int64_t)v : 0;
-    unsigned char b = v != 0;
-    const void *from[MfDTypeCount] = {
-        [MfF32] = &f, [MfF64] = &v, [MfBF16] = (char *)&f + 2,
-        [MfI32] = &i, [MfI64] = &l, [MfBool] = &b,
-    };
-    memcpy(to, from[dt], mf_dtype_size(dt));
-}
-
 void hyper_text(char *buf, const MfHyper *h, double value) {
     if (h->dt == MfF64)
         print_f64(buf, value);
@@ -112,7 +69,7 @@ static void *bound(Run *r, MfVar arg, MfType *type) {
         if (strcmp(arg.name + 6, r->m->hypers[i].name)) continue;
         void *value = mem_new(r, sizeof(double));
         type->dt = arg.type.dt;
-        scalar_store(value, arg.type.dt, r->o.hypers[i]);
+        mf_store(arg.type.dt, value, 0, r->o.hypers[i]);
         return value;
     }
     for (uint32_t i = 0; i < r->finals.len; i++) {
@@ -197,7 +154,7 @@ void call_run(Run *r, const Call *c) {
 }
 
 bool is_optimizer_state(const char *path) {
-    return !strncmp(path, "opt.", 4);
+    return arg_class(path) == ArgOptimizer;
 }
 
 static const Slot *find_tensor(const Checkpoint *c, const char *name) {
@@ -227,7 +184,7 @@ static Exit unknown_tensor(Run *r, const char *name, const char *path) {
 }
 
 static bool is_known(const Run *r, const char *name) {
-    if (!strncmp(name, "data.", 5)) return true;
+    if (arg_class(name) == ArgData) return true;
     for (uint32_t i = 0; i < r->m->nstate; i++) {
         if (!strcmp(r->state[i].name, name)) return true;
     }

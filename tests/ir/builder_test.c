@@ -295,22 +295,6 @@ static void copies_keep_results_together(void **state) {
     fixture_close(&f);
 }
 
-static void inlining_copies_what_is_wanted(void **state) {
-    (void)state;
-    Fixture f = fixture_open(false);
-    Fn *callee = two(&f);
-    Val args[] = {param(&f, "x", "f32"), param(&f, "y", "f32")}, r[2];
-    b_inline(f.b, callee, args, (bool[]){false, true}, r);
-    assert_int_equal(r[0], NoVal);
-    assert_int_equal(b_fn(f.b)->ins.len, 3);
-    assert_int_equal(b_ins(f.b, r[1])->op, Op_exp);
-    assert_string_equal(b_ins(f.b, r[1])->name, "e");
-    assert_int_equal(b_ins(f.b, r[1])->loc.line, 2);
-    b_inline(f.b, callee, args, NULL, r);
-    assert_int_equal(b_fn(f.b)->ins.len, 4);
-    fixture_close(&f);
-}
-
 static void sums_undo_broadcasts(void **state) {
     (void)state;
     Fixture f = fixture_open(false);
@@ -343,7 +327,6 @@ int main(void) {
         cmocka_unit_test(raw_appends),
         cmocka_unit_test(calls_merge_with_their_results),
         cmocka_unit_test(copies_keep_results_together),
-        cmocka_unit_test(inlining_copies_what_is_wanted),
         cmocka_unit_test(sums_undo_broadcasts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,6 +26,10 @@ static void sizes_are_checked(void **state) {
     assert_null(shape_of(cx, wraps, 3));
     assert_null(shape_of(cx, hidden, 3));
     assert_null(shape_of(cx, negative, 2));
+    int64_t ones[MaxRank + 1];
+    for (uint32_t d = 0; d <= MaxRank; d++) ones[d] = 1;
+    assert_non_null(shape_of(cx, ones, MaxRank));
+    assert_null(shape_of(cx, ones, MaxRank + 1));
     cx_free(cx);
 }
 

@@ -46,7 +46,7 @@ static Fn *pulled(Both *q) {
     }
     vals[x->n] = b_op(b, x->op, vals, x->n, x->attrs, NULL);
     vals[x->n + 1] = v;
-    b_inline(b, q->backward, vals, NULL, bars);
+    splice(q->s->p, b, q->backward, vals, NULL, &(Splice){0}, bars);
     Val total = NoVal;
     for (uint32_t i = 0; i < x->n; i++) {
         if (!is_float(x->args[i])) continue;

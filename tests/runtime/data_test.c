@@ -173,8 +173,8 @@ static void test_hostile_npz(void **state) {
 
 static const LoadOptions options = {.source = "m.bp", .real = MfF32};
 
-static MfExpr cols(int64_t a, int64_t b) {
-    return (MfExpr){.kind = MfxCols, .a = a, .b = b};
+static DataExpr cols(int64_t a, int64_t b) {
+    return (DataExpr){.kind = DxCols, .a = a, .b = b};
 }
 
 static void test_dataset(void **state) {
@@ -184,8 +184,8 @@ static void test_dataset(void **state) {
     const char *path = text_file(f, csv.data);
     free(csv.data);
     static const int64_t two[] = {2};
-    MfExpr raw = cols(0, 2), scaled = {.kind = MfxStandardize, .x = &raw};
-    MfExpr col = {.kind = MfxCol, .a = 2}, kind = {.kind = MfxCategory, .x = &col};
+    DataExpr raw = cols(0, 2), scaled = {.kind = DxStandardize, .x = &raw};
+    DataExpr col = {.kind = DxCol, .a = 2}, kind = {.kind = DxCategory, .x = &col};
     MfField fields[] = {{"x", {MfF32, 1, 0, 2, two}, &scaled, 3, 5},
                         {"y", {MfI32, 0, 2, 1, NULL}, &kind, 4, 5}};
     MfDataset spec = {.name = "d",
@@ -225,7 +225,7 @@ static void test_dataset(void **state) {
 static void test_labels(void **state) {
     Files *f = *state;
     const char *path = text_file(f, "1,0\n2,1\n3,2\n");
-    MfExpr col = {.kind = MfxCol, .a = 1};
+    DataExpr col = {.kind = DxCol, .a = 1};
     MfField y = {"y", {MfI32, 0, 2, 1, NULL}, &col, 1, 1};
     MfDataset spec = {.name = "d",
                       .kind = "csv",

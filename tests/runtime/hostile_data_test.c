@@ -101,10 +101,10 @@ static Bytes full_bytes(Files *f, const Hostile *h) {
 static bool load(Files *f, const char *kind, const char *path) {
     static const int64_t two[] = {2};
     bool text = !strcmp(kind, "text"), csv = !strcmp(kind, "csv");
-    MfExpr x = {.kind = csv                    ? MfxCols
-                        : text                 ? MfxWindow
-                        : !strcmp(kind, "npz") ? MfxKey
-                                               : MfxField,
+    DataExpr x = {.kind = csv                    ? DxCols
+                        : text                 ? DxWindow
+                        : !strcmp(kind, "npz") ? DxKey
+                                               : DxField,
                 .b = csv ? 2 : 0,
                 .s = "x"};
     MfField field = {"x", {text ? MfI32 : MfF32, 1, text ? 5 : 0, 2, two}, &x, 1, 1};

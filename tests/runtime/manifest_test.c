@@ -155,7 +155,7 @@ static void round_trip(void **state) {
     assert_int_equal(d->nsplit_files[MfTrain], 0);
     assert_true(d->lines && d->made == 7 && d->seed == UINT64_MAX);
     assert_string_equal(d->row, "apply");
-    assert_int_equal(d->fields[0].expr->kind, MfxStandardize);
+    assert_int_equal(d->fields[0].expr->kind, DxStandardize);
     assert_int_equal(d->fields[0].expr->x->b, 3);
     assert_int_equal(d->fields[1].type.range, 10);
     assert_string_equal(d->fields[1].expr->x->s, "wei\"ght");
