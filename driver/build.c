@@ -15,16 +15,6 @@ extern char **environ;
 #define BPC_LINK_FLAGS NULL
 #endif
 
-/* The file's name without folder and .bp. */
-static const char *base_name(const Options *o) {
-    const char *base = strrchr(o->file, '/');
-    base = base ? base + 1 : o->file;
-    size_t n = strlen(base);
-    if (n > 3 && !strcmp(base + n - 3, ".bp")) n -= 3;
-    if (!strcmp(o->file, "-")) return "a.out";
-    return arena_strndup(o->cx->arena, base, n);
-}
-
 /* libbprt.a: --libdir, beside bpc, or in ../lib of an installed one. */
 static const char *find_runtime(const Options *o) {
     char self[PATH_MAX] = "";

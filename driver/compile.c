@@ -49,6 +49,15 @@ int compile_report(Options *o) {
     return o->cx->errors ? ExitError : ExitOk;
 }
 
+const char *base_name(const Options *o) {
+    const char *base = strrchr(o->file, '/');
+    base = base ? base + 1 : o->file;
+    size_t n = strlen(base);
+    if (n > 3 && !strcmp(base + n - 3, ".bp")) n -= 3;
+    if (!strcmp(o->file, "-")) return "a.out";
+    return arena_strndup(o->cx->arena, base, n);
+}
+
 bool write_output(const Options *o, const char *path, const char *text, size_t len) {
     bool named = path && strcmp(path, "-");
     FILE *f = named ? fopen(path, "wb") : stdout;

@@ -40,6 +40,8 @@ bool compile_passes(const Options *o, Program *p, const char *stop);
 Cg *compile_code(const Options *o, Program *p, bool library);
 /* Renders diagnostics; ExitOk without errors. */
 int compile_report(Options *o);
+/* The name of what is made of the file: without folder and .bp. */
+const char *base_name(const Options *o);
 /* Writes text to -o or standard output. */
 bool write_output(const Options *o, const char *path, const char *text, size_t len);
 

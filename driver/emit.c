@@ -70,11 +70,7 @@ int command_emit(Options *o) {
     }
     const char *path = o->out;
     if (!path && o->output != OutStage && o->file) {
-        const char *base = strrchr(o->file, '/');
-        base = base ? base + 1 : o->file;
-        size_t n = strlen(base);
-        if (n > 3 && !strcmp(base + n - 3, ".bp")) n -= 3;
-        path = arena_printf(o->cx->arena, "%.*s.%s", (int)n, base,
+        path = arena_printf(o->cx->arena, "%s.%s", base_name(o),
                             o->output == OutAssembly ? "s" : "ll");
     }
     if (ok) write_output(o, path, out.data ? out.data : "", out.len);
