@@ -50,6 +50,27 @@ static void print_binary(const Expr *e, Text *out) {
     print_at(e->y, power ? LevelUnary : level + 1, out);
 }
 
+/* x(args), x[args], x.name */
+static void print_postfix(const Expr *e, Text *out) {
+    print_at(e->x, LevelPostfix, out);
+    if (e->kind == ExMember) {
+        text_add(out, ".%s", e->name);
+        return;
+    }
+    text_add(out, e->kind == ExCall ? "(" : "[");
+    print_args(&e->args, out);
+    text_add(out, e->kind == ExCall ? ")" : "]");
+}
+
+static void print_slice(const Expr *e, Text *out) {
+    if (e->x) ast_print_expr(e->x, out);
+    text_add(out, ":");
+    if (e->y) ast_print_expr(e->y, out);
+    if (!e->z) return;
+    text_add(out, ":");
+    ast_print_expr(e->z, out);
+}
+
 static void print_bare(const Expr *e, Text *out) {
     char buf[40];
     switch (e->kind) {
@@ -71,14 +92,8 @@ static void print_bare(const Expr *e, Text *out) {
         break;
     case ExCall:
     case ExIndex:
-        print_at(e->x, LevelPostfix, out);
-        text_add(out, e->kind == ExCall ? "(" : "[");
-        print_args(&e->args, out);
-        text_add(out, e->kind == ExCall ? ")" : "]");
-        break;
     case ExMember:
-        print_at(e->x, LevelPostfix, out);
-        text_add(out, ".%s", e->name);
+        print_postfix(e, out);
         break;
     case ExCast:
         ast_print_type(e->type, out);
@@ -112,13 +127,7 @@ static void print_bare(const Expr *e, Text *out) {
         ast_print_expr(e->y, out);
         break;
     case ExSlice:
-        if (e->x) ast_print_expr(e->x, out);
-        text_add(out, ":");
-        if (e->y) ast_print_expr(e->y, out);
-        if (e->z) {
-            text_add(out, ":");
-            ast_print_expr(e->z, out);
-        }
+        print_slice(e, out);
         break;
     case ExDots:
         text_add(out, "...");

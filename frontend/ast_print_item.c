@@ -142,6 +142,28 @@ static bool print_compound(const Stmt *st, int level, Text *out) {
     return true;
 }
 
+static void print_layer(const Stmt *st, Text *out) {
+    text_add(out, "layer %s", st->name);
+    if (st->count) {
+        text_add(out, "[");
+        ast_print_expr(st->count, out);
+        text_add(out, "]");
+    }
+    text_add(out, " = ");
+    ast_print_expr(st->e, out);
+}
+
+/* optimizer "*.b", "*.g" = e */
+static void print_group(const Stmt *st, Text *out) {
+    text_add(out, "optimizer");
+    for (uint32_t i = 0; i < st->strings.len; i++) {
+        text_add(out, i ? ", " : " ");
+        text_add_quoted(out, st->strings.data[i]);
+    }
+    text_add(out, " = ");
+    ast_print_expr(st->e, out);
+}
+
 static void print_simple(const Stmt *st, Text *out) {
     switch (st->kind) {
     case StLet:
@@ -159,14 +181,7 @@ static void print_simple(const Stmt *st, Text *out) {
         print_bind(&st->binds.data[0], out);
         break;
     case StLayer:
-        text_add(out, "layer %s", st->name);
-        if (st->count) {
-            text_add(out, "[");
-            ast_print_expr(st->count, out);
-            text_add(out, "]");
-        }
-        text_add(out, " = ");
-        ast_print_expr(st->e, out);
+        print_layer(st, out);
         break;
     case StAssign:
         print_named("", st, " = ", out);
@@ -191,11 +206,7 @@ static void print_simple(const Stmt *st, Text *out) {
         print_exprs("print", &st->elems, out);
         break;
     case StOptimizer:
-        text_add(out, "optimizer");
-        for (uint32_t i = 0; i < st->strings.len; i++)
-            text_add(out, "%s \"%s\"", i ? "," : "", st->strings.data[i]);
-        text_add(out, " = ");
-        ast_print_expr(st->e, out);
+        print_group(st, out);
         break;
     case StFor:
     case StScan:

@@ -132,17 +132,10 @@ static Value lower_name(Frame *f, const Expr *e) {
     for (uint32_t i = 0; i < fr->globals.len; i++) {
         Global *g = &fr->globals.data[i];
         if (g->item->name != e->name || (f->in_std && !g->in_std)) continue;
-        switch (g->item->kind) {
-        case ItConst:
-        case ItModel:
-            return global_value(f, g, e->loc);
-        case ItHyper:
-            return hyper_value(f, g->item, e->loc);
-        case ItDataset:
-            return (Value){.kind = VDataset, .s = e->name};
-        default:
-            break;
-        }
+        ItemKind kind = g->item->kind;
+        if (kind == ItConst || kind == ItModel) return global_value(f, g, e->loc);
+        if (kind == ItHyper) return hyper_value(f, g->item, e->loc);
+        if (kind == ItDataset) return (Value){.kind = VDataset, .s = e->name};
     }
     Value v;
     if (implicit_name(f, e->name, &v)) return v;
@@ -165,7 +158,12 @@ static Value lower_unary(Frame *f, const Expr *e) {
         if (x.kind == VError) return x;
         return emit_op(f, e->loc, Op_not, &x, 1, NULL, NULL, x.dims);
     }
-    if (x.kind == VInt) return v_int(-x.i, &dim_computed);
+    if (x.kind == VInt) {
+        int64_t negated;
+        if (!__builtin_sub_overflow(0, x.i, &negated)) return v_int(negated, &dim_computed);
+        diag_error(f->fr->cx, e->loc, "the integer does not fit 64 bits");
+        return v_error();
+    }
     if (x.kind == VFloat) return v_float(-x.f);
     x = v_materialise(f, e->x->loc, x, -1, NULL);
     return x.kind == VError ? x : emit_op(f, e->loc, Op_neg, &x, 1, NULL, NULL, x.dims);
