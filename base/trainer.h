@@ -1,5 +1,5 @@
-/* What the compiler and a trainer must agree on, said once: limits, names of arguments, words of the
- * manifest (docs/manifest.md). The trainer's options are a table of its own, trainer_options.def. */
+/* What compiler and trainer must agree on, said once: limits, names of arguments, words of the
+ * manifest (docs/manifest.md). The trainer's options have their own table: trainer_options.def. */
 #ifndef BPC_TRAINER_AGREEMENT_H
 #define BPC_TRAINER_AGREEMENT_H
 

@@ -106,8 +106,8 @@ static json_t *dataset_json(const Dataset *d) {
     put_int(split, "seed", (int64_t)d->split_seed);
     put(o, "split", split);
     for (size_t i = 0; i < DataParts; i++) {
-        if (d->split_files[i].len)
-            put(split_files, data_parts[i], names_json(d->split_files[i].data, d->split_files[i].len));
+        const Syms *given = &d->split_files[i];
+        if (given->len) put(split_files, data_parts[i], names_json(given->data, given->len));
     }
     put(o, "split_files", split_files);
     put(o, "fields", fields_json(d));

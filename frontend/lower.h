@@ -326,7 +326,7 @@ Value call_std(Frame *f, Loc loc, const char *name, const Value *args, uint32_t 
 /* Opens a frame for the body of item and binds its arguments; NULL after a report. */
 Frame *open_call(Frame *f, Loc loc, const Item *item, Instance *self, const Args *settings,
                  CallArg *args, uint32_t n, const Want *want);
-Value close_call(Frame *callee, const Want *want);
+Value close_call(Frame *callee);
 /* v for a compile-time argument or setting: int, int[2] (one number repeats), int[], str, bool. */
 bool bind_compile_time(Frame *f, const Bind *b, Value *v, Loc loc);
 bool item_in_std(Front *fr, const Item *item);
@@ -405,7 +405,7 @@ Value near_params(Frame *f, const Expr *e, Sym name, const Want *want);
 bool is_operator(Sym name);
 /* A call of the function value fn. */
 Value call_function(Frame *f, Loc loc, const FnInst *fn, CallArg *args, uint32_t n);
-Value lower_operator(Frame *f, const Expr *call, const Want *want);
+Value lower_operator(Frame *f, const Expr *call);
 
 /* ---- lower_inst.c ---- */
 /* The formal that the i-th argument goes to. */

@@ -235,10 +235,9 @@ Frame *open_call(Frame *f, Loc loc, const Item *item, Instance *self, const Args
     return header_finish(callee, loc) ? callee : NULL;
 }
 
-Value close_call(Frame *callee, const Want *want) {
+Value close_call(Frame *callee) {
     Front *fr = callee->fr;
     uint32_t errors = fr->cx->errors;
-    (void)want;
     lower_block(callee, callee->item->body);
     if (fr->cx->errors != errors) {
         if (callee->call_loc.line && callee->call_loc.file != callee->item->loc.file) {
@@ -260,7 +259,7 @@ static Value call_here(Frame *f, Loc loc, const Item *item, Instance *self, cons
         return call_ruled(f, loc, item, settings, args, n, want);
     }
     Frame *callee = open_call(f, loc, item, self, settings, args, n, want);
-    Value v = callee ? close_call(callee, want) : v_error();
+    Value v = callee ? close_call(callee) : v_error();
     b_at(f->b, loc, NULL);
     return v;
 }
@@ -438,7 +437,7 @@ Value lower_call(Frame *f, const Expr *e, const Want *want) {
     if (x->kind == ExName) return call_by_name(f, e, x, NULL, want);
     if (x->kind == ExIndex && x->x->kind == ExName) {
         Binding *b = find_binding(f, x->x->name);
-        if (!b && is_operator(x->x->name)) return lower_operator(f, e, want);
+        if (!b && is_operator(x->x->name)) return lower_operator(f, e);
         if (!b || b->value.kind == VInstance) return call_by_name(f, e, x->x, &x->args, want);
     }
     if (x->kind == ExMember && x->x->kind == ExName) {

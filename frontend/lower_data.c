@@ -142,27 +142,19 @@ static bool set_row(Front *fr, Dataset *d, const Expr *e) {
     return false;
 }
 
-enum {
-    SrcCsv = 1,
-    SrcNpz = 2,
-    SrcNpy = 4,
-    SrcIdx = 8,
-    SrcText = 16,
-    SrcRows = 32,
-    SrcFiles = SrcRows - 1,
-    SrcAll = SrcFiles | SrcRows
-};
+enum { SrcCsv = 1, SrcNpz = 2, SrcNpy = 4, SrcIdx = 8, SrcText = 16, SrcRows = 32, SrcAll = -1 };
+enum { SrcFiles = SrcAll & ~SrcRows };
 
 static const struct {
     const char *name;
-    unsigned kind;
+    int kind;
     bool several; /* files, each a part of every row */
 } sources[] = {{"csv", SrcCsv, true}, {"npz", SrcNpz, false},   {"npy", SrcNpy, true},
                {"idx", SrcIdx, true}, {"text", SrcText, false}, {"rows", SrcRows, false}};
 
 static const struct {
     const char *name;
-    unsigned kinds; /* of sources that have it */
+    int kinds; /* of sources that have it */
     bool (*set)(Front *fr, Dataset *d, const Expr *e);
 } settings[] = {
     {"split", SrcAll, set_split},   {"split_seed", SrcAll, set_split_seed},
@@ -180,7 +172,7 @@ bool is_rows_setting(Sym name) {
     return false;
 }
 
-static bool read_setting(Front *fr, Dataset *d, const Arg *a, unsigned kind) {
+static bool read_setting(Front *fr, Dataset *d, const Arg *a, int kind) {
     const char *names[LEN(settings)];
     size_t n = 0;
     for (size_t i = 0; i < LEN(settings); i++) {
@@ -197,16 +189,20 @@ static bool read_setting(Front *fr, Dataset *d, const Arg *a, unsigned kind) {
 
 static void unknown_source(Front *fr, const Expr *e) {
     VEC(const char *) names = {0};
-    for (size_t i = 0; i < LEN(sources); i++) vec_push(fr->cx->arena, &names, sources[i].name);
+    Text kinds = {0};
+    for (size_t i = 0; i < LEN(sources); i++) {
+        text_add(&kinds, "%s(...), ", sources[i].name);
+        vec_push(fr->cx->arena, &names, sources[i].name);
+    }
     for (uint32_t i = 0; i < fr->globals.len; i++) {
         const Item *item = fr->globals.data[i].item;
         if (item->kind == ItFn) vec_push(fr->cx->arena, &names, item->name);
     }
     bool named = e->kind == ExCall && e->x->kind == ExName;
-    diag_unknown(
-        fr->cx, named ? e->x->loc : e->loc, named ? e->x->name : NULL, names.data, names.len,
-        "a dataset is made by csv(...), npz(...), npy(...), idx(...), text(...), rows(...) "
-        "or a function of one row");
+    diag_unknown(fr->cx, named ? e->x->loc : e->loc, named ? e->x->name : NULL, names.data, names.len,
+                 "a dataset is made by %.*s or a function of one row", (int)kinds.len - 2,
+                 kinds.data);
+    free(kinds.data);
 }
 
 /* Which of `sources` makes the rows; LEN(sources) after a report. fn: the function that does. */

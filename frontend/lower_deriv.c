@@ -75,8 +75,8 @@ static bool scalar_result(Frame *f, const FnInst *inst, int op, Loc loc) {
     return false;
 }
 
-static FnInst *resolve_fn(Frame *f, Loc loc, const Expr *e, const OpUse *use, CallArg *args,
-                          uint32_t n, Value *bound);
+static FnInst *resolve_fn(Frame *f, Loc loc, const Expr *e, CallArg *args, uint32_t n,
+                          Value *bound);
 
 static Value coerced(Frame *f, CallArg from, Type t, const char *what) {
     Want w = {t.dt, 0, t.shape->rank, dims_computed(f->fr, t.shape)};
@@ -250,7 +250,7 @@ static bool apply_operator(Frame *f, Loc loc, const OpUse *u, CallArg *args, uin
     CallArg *inner = NEW_ARRAY(cx->arena, CallArg, n), *more = NEW_ARRAY(cx->arena, CallArg, n);
     uint32_t ninner, nmore = split_extras(args, n, positional, inner, more, &ninner);
     Value *bound = NEW_ARRAY(cx->arena, Value, n + 1);
-    FnInst *inst = resolve_fn(f, loc, u->fn, u, inner, ninner, bound);
+    FnInst *inst = resolve_fn(f, loc, u->fn, inner, ninner, bound);
     if (!inst) return false;
     Wrt w = {0};
     uint32_t nargs, ngot;
@@ -275,8 +275,7 @@ static bool apply_operator(Frame *f, Loc loc, const OpUse *u, CallArg *args, uin
 }
 
 /* An operator as a function: op[f, wrt] with parameters of its own. */
-static FnInst *operator_fn(Frame *f, Loc loc, const Expr *e, CallArg *args, uint32_t n,
-                           Value *bound) {
+static FnInst *operator_fn(Frame *f, const Expr *e, CallArg *args, uint32_t n, Value *bound) {
     Front *fr = f->fr;
     Cx *cx = fr->cx;
     OpUse u;
@@ -331,7 +330,6 @@ static FnInst *operator_fn(Frame *f, Loc loc, const Expr *e, CallArg *args, uint
     text_add(&key, " %s %d %d", callee->fn->name, f->training, fr->bf16);
     Sym k = sym_n(cx, key.data, key.len);
     free(key.data);
-    (void)loc;
     return keep_instance(fr, k, inst, fn, sym_fmt(cx, "%s_%s", callee->fn->name, e->x->name));
 }
 
@@ -366,11 +364,10 @@ Value call_function(Frame *f, Loc loc, const FnInst *fn, CallArg *args, uint32_t
     return results_value(f, results, dims, fn->nresults);
 }
 
-static FnInst *resolve_fn(Frame *f, Loc loc, const Expr *e, const OpUse *use, CallArg *args,
-                          uint32_t n, Value *bound) {
-    (void)use;
+static FnInst *resolve_fn(Frame *f, Loc loc, const Expr *e, CallArg *args, uint32_t n,
+                          Value *bound) {
     if (is_operator_use(e)) {
-        return operator_fn(f, loc, e, args, n, bound);
+        return operator_fn(f, e, args, n, bound);
     }
     const Expr *name = e->kind == ExIndex ? e->x : e;
     const Args *settings = e->kind == ExIndex ? &e->args : NULL;
@@ -388,8 +385,7 @@ static FnInst *resolve_fn(Frame *f, Loc loc, const Expr *e, const OpUse *use, Ca
     return instantiate_operand(f, loc, v.inst->module, v.inst, NULL, args, n, bound);
 }
 
-Value lower_operator(Frame *f, const Expr *call, const Want *want) {
-    (void)want;
+Value lower_operator(Frame *f, const Expr *call) {
     Cx *cx = f->fr->cx;
     OpUse u;
     if (!operator_use(f, call->x, &u)) return v_error();

@@ -258,9 +258,9 @@ FnInst *keep_instance(Front *fr, Sym key, FnInst *inst, Fn *fn, Sym base) {
     return inst;
 }
 
-/* ruled: the body is a call of item, which then keeps its rule. bound gets the caller's values of the run-time formals, in order. wrt: these are run-time even
- * where numbers are given. The body is lowered anew each time for the names of its dimensions; an
- * equal function is kept once. */
+/* ruled: the body is a call of item, which then keeps its rule. bound gets the caller's values of the
+ * run-time formals, in order. wrt: these are run-time even where numbers are given. The body is
+ * lowered anew each time for the names of its dimensions; an equal function is kept once. */
 static FnInst *instance_of(Frame *f, Loc loc, const Item *item, Instance *self, bool ruled,
                            const Args *settings, CallArg *args, uint32_t n, const Want *want,
                            Value *bound) {
@@ -305,7 +305,7 @@ static FnInst *instance_of(Frame *f, Loc loc, const Item *item, Instance *self, 
         v = call_ruled(&top, loc, item, settings, inner, n, want);
     } else {
         callee = open_call(&top, loc, item, all, NULL, inner, n, want);
-        v = callee ? close_call(callee, want) : v_error();
+        v = callee ? close_call(callee) : v_error();
     }
     if (v.kind == VError) return NULL;
     for (uint32_t i = 0; callee && i < item->formals.len; i++) {

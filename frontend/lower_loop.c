@@ -13,7 +13,8 @@ static bool carried_init(Frame *f, const Bind *b, Carried *c) {
     c->bind = b;
     if (typed && !eval_type(f, b->type, &c->want)) return false;
     Value v = lower_expr(f, b->init, typed ? &c->want : NULL);
-    v = typed ? v_coerce(f, b->init->loc, v, &c->want, arena_printf(f->fr->cx->arena, "'%s'", b->name))
+    const char *what = arena_printf(f->fr->cx->arena, "'%s'", b->name);
+    v = typed ? v_coerce(f, b->init->loc, v, &c->want, what)
               : v_materialise(f, b->init->loc, v, -1, NULL);
     if (v.kind != VTensor) return false;
     Type t = v_type(f, v);

@@ -220,7 +220,7 @@ static void lower_entry(Front *fr, const Item *item, bool keep) {
     CallArg *args = NEW_ARRAY(cx->arena, CallArg, item->formals.len + 1);
     if (!concrete_arguments(&f, item, args, &n)) return;
     Frame *callee = open_call(&f, (Loc){0}, item, NULL, NULL, args, n, NULL);
-    Value v = callee ? close_call(callee, NULL) : v_error();
+    Value v = callee ? close_call(callee) : v_error();
     if (v.kind == VError || cx->errors != errors) return;
     for (uint32_t i = 0, m = v.kind == VTuple ? v.n : 1; i < m; i++) {
         Value e = v_materialise(&f, item->loc, v.kind == VTuple ? v.elems[i] : v, -1, NULL);

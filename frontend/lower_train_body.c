@@ -291,7 +291,8 @@ static bool same_totals(Train *t, const Fn *a, const Fn *b, const Loc *total_at)
     for (uint32_t i = t->metrics.len + 1; i < a->results.len; i++) {
         Type x = a->ins.data[a->results.data[i]].type, y = b->ins.data[b->results.data[i]].type;
         if (type_equal(x, y)) continue;
-        diag_error(t->fr->cx, total_at[i - t->metrics.len - 1], "total(e) needs an e whose shape does not depend on the batch");
+        diag_error(t->fr->cx, total_at[i - t->metrics.len - 1],
+                   "total(e) needs an e whose shape does not depend on the batch");
         return false;
     }
     return true;

@@ -158,11 +158,11 @@ typedef union Num {
     int64_t i;
 } Num;
 
-/* What a rule has for an operand: a value, or one of two words, which an Op_const 0 with the word as
- * its `rule` stands for. */
+/* What a rule has for an operand: a value, or one of two words, which an Op_const 0 with the word
+ * as its `rule` stands for. */
 typedef enum RuleEntry { EntryValue, EntryZero, EntryNoDiff } RuleEntry;
 RuleEntry entry_named(const char *word); /* "zero", "nodiff"; else, or of NULL, EntryValue */
-RuleEntry entry_of(const Ins *i);
+RuleEntry rule_entry(const Ins *i);
 
 typedef enum Prop { /* what a function is known to satisfy */
     PropNoOperators = 1, /* no grad, jvp, ... left */
@@ -282,8 +282,8 @@ typedef struct PrintPart {
 typedef struct PrintLine {
     VEC(PrintPart) parts;
 } PrintLine;
-/* The compiled functions of a stage. accum: as step, but adds up gradients only, with accumulate > 1;
- * finish, report: see lower_train_body.c. NULL where there is none. */
+/* The compiled functions of a stage. accum: as step, but adds up gradients only, with accumulate > 1
+ * (finish, report: see lower_train_body.c). NULL where there is none. */
 #define STAGE_ENTRIES(FN) FN(step) FN(eval) FN(eval_row) FN(accum) FN(finish) FN(report)
 /* 0: not given. */
 #define STAGE_COUNTS(COUNT)                                                                        \

@@ -178,7 +178,7 @@ static void add_header(const Printer *w) {
 void print_lines(const Printer *w) {
     for (Val v = w->fn->nparams; v < w->fn->ins.len; v++) {
         const Ins *i = &w->fn->ins.data[v];
-        if (w->inlined[v] || i->op == Op_get || entry_of(i) != EntryValue) continue;
+        if (w->inlined[v] || i->op == Op_get || rule_entry(i) != EntryValue) continue;
         text_add(w->out, "  ");
         print_line(w, v);
         text_add(w->out, "\n");

@@ -33,8 +33,8 @@ static void print_rule(const Program *p, RuleKind kind, const Fn *fn, const Fn *
         if (kind == RuleForward && !is_float) continue;
         Val x = rule->results.data[line++];
         const Ins *i = &rule->ins.data[x];
-        if (is_float)
-            text_add(out, "  %s: %s;\n", w.names[v], entry_of(i) != EntryValue ? i->rule : w.names[x]);
+        Sym value = rule_entry(i) != EntryValue ? i->rule : w.names[x];
+        if (is_float) text_add(out, "  %s: %s;\n", w.names[v], value);
     }
     text_add(out, "}\n");
 }

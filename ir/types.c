@@ -157,7 +157,7 @@ RuleEntry entry_named(const char *word) {
     return !strcmp(word, "zero") ? EntryZero : !strcmp(word, "nodiff") ? EntryNoDiff : EntryValue;
 }
 
-RuleEntry entry_of(const Ins *i) {
+RuleEntry rule_entry(const Ins *i) {
     return i->op == Op_const ? entry_named(i->rule) : EntryValue;
 }
 

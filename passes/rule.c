@@ -112,7 +112,7 @@ static Type *float_types(Program *p, const Signature *s) {
 static const RuleEntry *entries_of(Program *p, const Fn *rule) {
     RuleEntry *e = NEW_ARRAY(p->cx->scratch, RuleEntry, rule->results.len);
     for (uint32_t k = 0; k < rule->results.len; k++) {
-        e[k] = entry_of(&rule->ins.data[rule->results.data[k]]);
+        e[k] = rule_entry(&rule->ins.data[rule->results.data[k]]);
     }
     return e;
 }

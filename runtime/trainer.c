@@ -160,9 +160,9 @@ static Record train_record(Trainer *t) {
     for (uint32_t i = 0; i <= t->s->nmetrics; i++) {
         t->means[i] = t->at.summed ? t->at.sums[i] / (double)t->at.summed : NAN;
     }
-    return (Record){
-        t->s,    t->at.step, (t->at.step + t->plan.per_epoch - 1) / t->plan.per_epoch,
-        "train", t->means,   t->busy > 0 ? (double)(t->timed * t->s->batch * t->s->accumulate) / t->busy : 0};
+    double examples = (double)(t->timed * t->s->batch * t->s->accumulate);
+    return (Record){t->s, t->at.step, (t->at.step + t->plan.per_epoch - 1) / t->plan.per_epoch,
+                    "train", t->means, t->busy > 0 ? examples / t->busy : 0};
 }
 
 static Exit record(Trainer *t) {
