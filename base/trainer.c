@@ -1,7 +1,23 @@
-/* The meaning of names that compiler and trainer share. */
+/* The words that compiler and trainer share. */
 #include "base/trainer.h"
 
 #include "base/base.h"
+
+static const struct {
+    const char *name;
+    size_t size;
+    bool is_float;
+} dtypes[DTypeCount] = {
+    [F32] = {"f32", 4, true},  [F64] = {"f64", 8, true},  [BF16] = {"bf16", 2, true},
+    [I32] = {"i32", 4, false}, [I64] = {"i64", 8, false}, [BOOL] = {"bool", 1, false},
+};
+
+const char *dtype_name(DType dt) { return dtypes[dt].name; }
+bool dtype_is_float(DType dt) { return dtypes[dt].is_float; }
+size_t dtype_size(DType dt) { return dtypes[dt].size; }
+
+const char *const split_modes[SplitModes] = {
+    [SplitNone] = "none", [SplitRandom] = "random", [SplitTail] = "tail"};
 
 const char *const data_parts[DataParts] = {"train", "valid", "test"};
 

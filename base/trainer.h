@@ -1,11 +1,18 @@
-/* What compiler and trainer must agree on, said once: limits, names of arguments, words of the
+/* What compiler and trainer must agree on, said once: types, names of arguments, words of the
  * manifest (docs/manifest.md). The trainer's options have their own table: trainer_options.def. */
 #ifndef BPC_TRAINER_AGREEMENT_H
 #define BPC_TRAINER_AGREEMENT_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum { MaxRank = 16 }; /* dimensions of an array */
+
+typedef enum DType { F32, F64, BF16, I32, I64, BOOL, DTypeCount } DType;
+const char *dtype_name(DType dt);
+bool dtype_is_float(DType dt);
+size_t dtype_size(DType dt); /* bytes in memory: 4 8 2 4 8 1 */
 
 /* What an argument of a compiled function is, by its name. */
 typedef enum ArgClass {
@@ -23,6 +30,10 @@ ArgClass arg_class(const char *name);
 /* The parts of a dataset: "train", "valid", "test". */
 enum { DataParts = 3 };
 extern const char *const data_parts[DataParts];
+
+/* Which rows are whose; "none", "random", "tail". */
+typedef enum SplitMode { SplitNone, SplitRandom, SplitTail, SplitModes } SplitMode;
+extern const char *const split_modes[SplitModes];
 
 /* How a field of a dataset is computed from a row of the source. */
 typedef enum DataExprKind {

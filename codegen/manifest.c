@@ -87,8 +87,6 @@ static json_t *names_json(const Sym *names, uint32_t n) {
 }
 
 static json_t *dataset_json(const Dataset *d) {
-    static const char *const modes[] = {
-        [SplitNone] = "none", [SplitRandom] = "random", [SplitTail] = "tail"};
     json_t *o = named("name", d->name, d->doc);
     json_t *split = json_object(), *split_files = json_object();
     put_text(o, "kind", d->kind);
@@ -100,7 +98,7 @@ static json_t *dataset_json(const Dataset *d) {
     put_text(o, "row", d->row);
     put_int(o, "rows", d->rows);
     put_int(o, "seed", (int64_t)d->seed);
-    put_text(split, "mode", modes[d->split]);
+    put_text(split, "mode", split_modes[d->split]);
     put(split, "valid", real_json(d->valid));
     put(split, "test", real_json(d->test));
     put_int(split, "seed", (int64_t)d->split_seed);

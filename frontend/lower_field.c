@@ -118,30 +118,23 @@ static const DataExpr *data_call(Front *fr, const Dataset *d, const Expr *e) {
 
 static const DataExpr *data_expr(Front *fr, const Dataset *d, const Expr *e) {
     DataExpr *x;
-    switch (e->kind) {
-    case ExCall:
-        return data_call(fr, d, e);
-    case ExUnary:
-        if (e->uop != '-') break;
-        x = data_new(fr, DxNeg);
-        return (x->x = data_expr(fr, d, e->x)) ? x : NULL;
-    case ExBinary: {
-        static const DataExprKind kinds[BinCount] = {
-            [BinAdd] = DxAdd, [BinSub] = DxSub, [BinMul] = DxMul, [BinDiv] = DxDiv};
-        if (!kinds[e->op]) break;
-        x = data_new(fr, kinds[e->op]);
+    if (e->kind == ExCall) return data_call(fr, d, e);
+    static const DataExprKind kinds[BinCount] = {
+        [BinAdd] = DxAdd, [BinSub] = DxSub, [BinMul] = DxMul, [BinDiv] = DxDiv};
+    bool binary = e->kind == ExBinary && kinds[e->op];
+    if (binary || (e->kind == ExUnary && e->uop == '-')) {
+        x = data_new(fr, binary ? kinds[e->op] : DxNeg);
         x->x = data_expr(fr, d, e->x);
-        x->y = x->x ? data_expr(fr, d, e->y) : NULL;
-        return x->y ? x : NULL;
+        if (binary && x->x) x->y = data_expr(fr, d, e->y);
+        return x->x && (x->y || !binary) ? x : NULL;
     }
-    default: {
-        Value v = lower_expr(&fr->top, e, NULL);
-        if (v.kind == VError) return NULL;
-        if (v.kind != VInt && v.kind != VFloat) break;
+    bool other = e->kind == ExBinary || e->kind == ExUnary;
+    Value v = other ? v_str("") : lower_expr(&fr->top, e, NULL);
+    if (v.kind == VError) return NULL;
+    if (v.kind == VInt || v.kind == VFloat) {
         x = data_new(fr, DxNum);
         x->num = v.kind == VInt ? (double)v.i : v.f;
         return x;
-    }
     }
     diag_error(fr->cx, e->loc, "this does not stand in a field of a dataset");
     return NULL;

@@ -69,6 +69,16 @@ Val b_sum_to(Builder *b, Val x, const Shape *to) {
     return b_reshape(b, b_op(b, Op_reduce_sum, &x, 1, &axes, NULL), to);
 }
 
+Val fn_append_identity(Arena *a, Fn *fn, Val v) {
+    Val *arg = NEW(a, Val);
+    *arg = v;
+    const Ins *i = &fn->ins.data[v];
+    Ins copy = {.op = Op_opt_barrier, .nargs = 1, .args = arg, .type = i->type, .loc = i->loc,
+                .rule = i->rule};
+    vec_push(a, &fn->ins, copy);
+    return fn->ins.len - 1;
+}
+
 Fn *fn_copy(Arena *a, const Fn *from) {
     Fn *fn = NEW(a, Fn);
     *fn = *from;

@@ -12,11 +12,6 @@
 #include "base/trainer.h"
 
 /* ---- types ---- */
-typedef enum DType { F32, F64, BF16, I32, I64, BOOL, DTypeCount } DType;
-const char *dtype_name(DType dt);
-bool dtype_is_float(DType dt);
-size_t dtype_size(DType dt); /* bytes in memory: 4 8 2 4 8 1 */
-
 /* Interned: equal shapes are the equal pointer. Sizes are >= 0, the rank is at most MaxRank. */
 typedef struct Shape {
     uint32_t rank;
@@ -249,7 +244,6 @@ typedef struct Field {
     Loc loc;
 } Field;
 typedef VEC(Sym) Syms;
-typedef enum SplitMode { SplitNone, SplitRandom, SplitTail } SplitMode;
 typedef struct Dataset {
     Sym name;
     Loc loc;
@@ -394,6 +388,8 @@ Val b_copy(Builder *b, const Ins *ins, const Val *map);
 uint32_t count_results(const Fn *fn, Val v);
 /* A function of its own with from's instructions and results, and no kernels yet. */
 Fn *fn_copy(Arena *a, const Fn *from);
+/* One more instruction of fn, which is not shared: the value v under a name of its own. */
+Val fn_append_identity(Arena *a, Fn *fn, Val v);
 /* fold.c: a value that always has the same bits as the instruction, or NoVal. */
 Val fold_ins(Builder *b, const Ins *ins);
 /* shorthands of b_op for what passes emit most */

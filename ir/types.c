@@ -1,20 +1,6 @@
 /* Types, interned shapes, attributes, and the list of a program's functions. */
 #include "ir/ir.h"
 
-static const struct {
-    const char *name;
-    size_t size;
-    bool is_float, is_int;
-} dtypes[DTypeCount] = {
-    [F32] = {"f32", 4, .is_float = true},   [F64] = {"f64", 8, .is_float = true},
-    [BF16] = {"bf16", 2, .is_float = true}, [I32] = {"i32", 4, .is_int = true},
-    [I64] = {"i64", 8, .is_int = true},     [BOOL] = {"bool", 1, .is_int = false},
-};
-
-const char *dtype_name(DType dt) { return dtypes[dt].name; }
-bool dtype_is_float(DType dt) { return dtypes[dt].is_float; }
-size_t dtype_size(DType dt) { return dtypes[dt].size; }
-
 /* ---- shapes ---- */
 /* Open addressing, kept at most half full. */
 typedef struct ShapeTable {

@@ -98,9 +98,7 @@ void report_missing(Program *p, const Fn *fn, const Activity *a, Val v) {
 void report_nodiff(Program *p, const Fn *fn, const Activity *a, Val v, uint32_t k) {
     const Ins *i = &fn->ins.data[v];
     if (p->cx->errors && reported(p->cx, i->loc)) return;
-    const char *label = backward_label(p, i, k == NoVal ? 0 : k);
-    const char *operand = strstr(label, ", ") + 2;
-    diag_error(p->cx, i->loc, "no derivative of '%s' with respect to %.*s; that of '%s' needs it",
-               op_title(i), (int)strlen(operand) - 1, operand, fn->name);
+    diag_error(p->cx, i->loc, "no derivative of '%s' with respect to %s; that of '%s' needs it",
+               op_title(i), operand_title(p, i, k == NoVal ? 0 : k), fn->name);
     note_source(p, fn, a, v);
 }

@@ -15,23 +15,6 @@
 
 /* ---- results ---- */
 
-/* Appends the identity of v. */
-static Val append_copy(Fuse *f, Val v) {
-    Arena *a = f->p->cx->arena;
-    Ins copy = *fuse_ins(f, v);
-    Val *arg = NEW(a, Val);
-    *arg = v;
-    copy.op = Op_opt_barrier;
-    copy.nargs = 1;
-    copy.args = arg;
-    copy.attrs = NULL;
-    copy.data = NULL;
-    copy.ndata = 0;
-    copy.name = NULL;
-    vec_push(a, &f->fn->ins, copy);
-    return f->fn->ins.len - 1;
-}
-
 static void own_results(Fuse *f) {
     Fn *fn = f->fn;
     bool *taken = NEW_ARRAY(f->a, bool, fn->ins.len);
@@ -40,7 +23,7 @@ static void own_results(Fuse *f) {
         bool stays = fn->donated && v < fn->nparams && fn->donated[r] == (int32_t)v;
         bool made = !fuse_is_free(f, v) && fuse_ins(f, v)->op != Op_reshape;
         if (stays || (made && !taken[v])) taken[v] = true;
-        else fn->results.data[r] = append_copy(f, v);
+        else fn->results.data[r] = fn_append_identity(f->p->cx->arena, fn, v);
     }
 }
 

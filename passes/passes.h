@@ -104,6 +104,8 @@ typedef struct Rule {
 Rule rule_find(Program *p, RuleKind kind, const Fn *fn, Val v);
 /* Whether `call`, an instruction of fn, is differentiated by a rule. */
 bool has_rule(Program *p, const Fn *fn, const Ins *call, Keep mode);
+/* What operand k is called in rules and messages. */
+const char *operand_title(Program *p, const Ins *ins, uint32_t k);
 /* "B[tanh, x]": how the adjoint of operand k is labelled. */
 Sym backward_label(Program *p, const Ins *ins, uint32_t k);
 /* "J[tanh]" */

@@ -96,18 +96,10 @@ static bool may_overwrite(Planner *s, Val param, uint32_t writer) {
 /* The identity of v, in a last kernel of its own. */
 static Val copy_at_end(Planner *s, Val v) {
     Arena *a = s->p->cx->arena;
-    Ins copy = *ins_at(s, v);
-    Val *arg = NEW(a, Val), out = s->fn->ins.len;
-    *arg = v;
-    copy.op = Op_opt_barrier;
-    copy.nargs = 1;
-    copy.args = arg;
-    copy.attrs = NULL;
-    copy.name = NULL;
-    vec_push(a, &s->fn->ins, copy);
+    Val out = fn_append_identity(a, s->fn, v);
     Kernel *k = NEW(a, Kernel);
     *k = (Kernel){.id = s->fn->kernels.len, .kind = KernMap, .root = NoVal,
-                  .space = copy.type.shape};
+                  .space = ins_at(s, out)->type.shape};
     vec_push(a, &k->members, out);
     vec_push(a, &k->inputs, v);
     vec_push(a, &k->outputs, out);

@@ -182,18 +182,16 @@ Rule rule_find(Program *p, RuleKind kind, const Fn *fn, Val v) {
     return (Rule){.fn = rule, .entry = entry};
 }
 
-Sym backward_label(Program *p, const Ins *i, uint32_t k) {
-    Sym name = rule_name(p, i);
-    if (op_info[i->op].cls == ClsRegion) {
-        Region r = region_of(p, i);
-        return sym_fmt(p->cx, "B[%s, %s]", name, r.body->ins.data[k].name);
-    }
-    if (i->op == Op_call) {
-        return sym_fmt(p->cx, "B[%s, %s]", name, callee_of(p, i)->ins.data[k].name);
-    }
+const char *operand_title(Program *p, const Ins *i, uint32_t k) {
     const OpInfo *info = &op_info[i->op];
-    if (info->nargs < 0) return sym_fmt(p->cx, "B[%s, %s%u]", name, info->operands[0], k);
-    return sym_fmt(p->cx, "B[%s, %s]", name, info->operands[k]);
+    if (info->cls == ClsRegion) return region_of(p, i).body->ins.data[k].name;
+    if (i->op == Op_call) return callee_of(p, i)->ins.data[k].name;
+    if (info->nargs >= 0) return info->operands[k];
+    return arena_printf(p->cx->arena, "%s%u", info->operands[0], k);
+}
+
+Sym backward_label(Program *p, const Ins *i, uint32_t k) {
+    return sym_fmt(p->cx, "B[%s, %s]", rule_name(p, i), operand_title(p, i, k));
 }
 
 Sym forward_label(Program *p, const Ins *i) { return sym_fmt(p->cx, "J[%s]", rule_name(p, i)); }

@@ -107,7 +107,7 @@ typedef struct Data {
 } Data;
 typedef struct LoadOptions {
     const char *source;   /* the .bp file, for errors of fields */
-    MfDType real;         /* of statistics */
+    DType real;         /* of statistics */
     const Learned *given; /* by an earlier training, or NULL */
     const Npz *made;      /* the rows that the program made, or NULL */
 } LoadOptions;

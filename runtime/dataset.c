@@ -16,18 +16,18 @@ bool load_fail(const Load *l, const char *fmt, ...) {
 /* ---- fields ---- */
 
 static bool check_element(const Load *l, MfType t, double v, int64_t row, int64_t c) {
-    if (t.dt == MfF32 || t.dt == MfF64 || t.dt == MfBF16) return true;
+    if (dtype_is_float(t.dt)) return true;
     if (v != floor(v)) return row_error(l, row, c, arena_printf(l->a, "%g is not an integer", v));
     double high = t.range          ? (double)(t.range - 1)
-                  : t.dt == MfI32  ? INT32_MAX
-                  : t.dt == MfBool ? 1
+                  : t.dt == I32  ? INT32_MAX
+                  : t.dt == BOOL ? 1
                                    : 0x1p53 - 1; /* as far as a double counts */
-    double low = t.range || t.dt == MfBool ? 0 : t.dt == MfI32 ? INT32_MIN : 1 - 0x1p53;
+    double low = t.range || t.dt == BOOL ? 0 : t.dt == I32 ? INT32_MIN : 1 - 0x1p53;
     if (v >= low && v <= high) return true;
     return row_error(l, row, c,
                      t.range
                          ? arena_printf(l->a, "label %g is not in [0, %lld)", v, (long long)t.range)
-                         : arena_printf(l->a, "%g does not fit %s", v, mf_dtype_name(t.dt)));
+                         : arena_printf(l->a, "%g does not fit %s", v, dtype_name(t.dt)));
 }
 
 /* The windows of an expression: how many, and *at the last. */
@@ -56,11 +56,11 @@ static unsigned char *stream_ids(Load *l, const Node *n, MfType t, int64_t reach
         const MfField *other = &l->spec->fields[f];
         if (other->expr->kind != DxWindow || l->field->expr->kind != DxWindow) continue;
         if (other->type.dt != t.dt) continue;
-        return l->data->fields[f] - (size_t)other->expr->a * mf_dtype_size(t.dt);
+        return l->data->fields[f] - (size_t)other->expr->a * dtype_size(t.dt);
     }
     size_t all;
     if (!size_add((size_t)l->rows, (size_t)reach, &all)) all = SIZE_MAX;
-    unsigned char *ids = arena_array(l->a, all, mf_dtype_size(t.dt));
+    unsigned char *ids = arena_array(l->a, all, dtype_size(t.dt));
     for (int64_t i = 0; i < l->rows; i++) {
         double v;
         row_read(l, n, i, &v);
@@ -77,7 +77,7 @@ static bool load_stream(Load *l, const Node *n, MfType t) {
         return load_fail(l, "a field of a text has one window(i) in its expression");
     int64_t reach, step;
     window_sizes(l->spec, &reach, &step);
-    size_t size = mf_dtype_size(t.dt);
+    size_t size = dtype_size(t.dt);
     unsigned char *ids = stream_ids(l, n, t, reach);
     if (!ids) return false;
     l->data->fields[l->f] = ids + (size_t)e->a * size;
@@ -193,8 +193,8 @@ static void take_windows(Load *l, MfSplit s, int64_t from, int64_t n) {
 static void split_rows(Load *l) {
     const MfDataset *s = l->spec;
     int64_t n = l->part[0].rows;
-    int64_t valid = s->split == MfSplitNone ? 0 : (int64_t)floor((double)n * s->valid + 0.5);
-    int64_t test = s->split == MfSplitNone ? 0 : (int64_t)floor((double)n * s->test + 0.5);
+    int64_t valid = s->split == SplitNone ? 0 : (int64_t)floor((double)n * s->valid + 0.5);
+    int64_t test = s->split == SplitNone ? 0 : (int64_t)floor((double)n * s->test + 0.5);
     if (valid > n) valid = n;
     if (test > n - valid) test = n - valid;
     int64_t train = n - valid - test;
@@ -205,7 +205,7 @@ static void split_rows(Load *l) {
         return;
     }
     int64_t *order = NEW_ARRAY(l->a, int64_t, (size_t)n + 1);
-    if (s->split == MfSplitRandom)
+    if (s->split == SplitRandom)
         shuffle(s->split_seed, order, n);
     else
         for (int64_t i = 0; i < n; i++) order[i] = i;

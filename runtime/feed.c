@@ -95,8 +95,8 @@ static const char *stat_name(Arena *a, const MfDataset *d, const MfField *f, con
     return arena_printf(a, "data.%s.%s.%s", d->name, f->name, what);
 }
 
-static MfDType real_of(const Manifest *m) {
-    return !strcmp(m->real, "f64") ? MfF64 : MfF32;
+static DType real_of(const Manifest *m) {
+    return !strcmp(m->real, "f64") ? F64 : F32;
 }
 
 /* ---- what reading found out, as tensors of a checkpoint ---- */
@@ -121,7 +121,7 @@ static double *saved_stat(Run *r, const MfDataset *d, const MfField *f, const Ch
 /* Bytes, one an element; NULL if there are none. */
 static char *saved_bytes(Run *r, const Checkpoint *c, const char *name, int64_t *n) {
     const Slot *t = saved(c, name);
-    if (!t || t->type.dt != MfI32) return NULL;
+    if (!t || t->type.dt != I32) return NULL;
     char *bytes = NEW_ARRAY(r->arena, char, (size_t)t->type.size + 1);
     for (*n = 0; *n < t->type.size; ++*n) bytes[*n] = (char)((const int32_t *)t->data)[*n];
     return bytes;
@@ -181,7 +181,7 @@ static void add_stat(Run *r, const MfDataset *d, const MfField *f, const char *w
 static void add_bytes(Run *r, const char *name, const char *bytes, size_t n) {
     int64_t *dim = NEW(r->arena, int64_t);
     *dim = (int64_t)n;
-    MfType t = {MfI32, 1, 0, (int64_t)n, dim};
+    MfType t = {I32, 1, 0, (int64_t)n, dim};
     Slot s = {name, t, mem_new(r, mf_bytes(t))};
     for (size_t i = 0; i < n; i++) ((int32_t *)s.data)[i] = (unsigned char)bytes[i];
     vec_push(r->arena, &r->stats, s);
@@ -232,7 +232,7 @@ static const Npz *make_rows(Run *r, const MfDataset *d) {
             return NULL;
         }
         made->arrays[i] = (Array){"", {t.dt, t.rank + 1, 0, t.size, dim}, NULL};
-        made->arrays[i].data = arena_array(r->arena, (size_t)t.size + 1, mf_dtype_size(t.dt));
+        made->arrays[i].data = arena_array(r->arena, (size_t)t.size + 1, dtype_size(t.dt));
     }
     unsigned char *trainer_work = r->work;
     r->work = mem_new(r, f->arena);

@@ -130,10 +130,10 @@ static json_t *hypers_json(const Run *r) {
     json_t *o = json_object();
     for (uint32_t i = 0; i < r->m->nhypers; i++) {
         double v = r->o.hypers[i];
-        MfDType dt = r->m->hypers[i].dt;
-        bool whole = dt == MfI32 || dt == MfI64;
+        DType dt = r->m->hypers[i].dt;
+        bool whole = dt == I32 || dt == I64;
         json_object_set_new(o, r->m->hypers[i].name,
-                            dt == MfBool  ? json_boolean(v != 0)
+                            dt == BOOL  ? json_boolean(v != 0)
                             : whole       ? json_integer((json_int_t)v)
                             : isfinite(v) ? json_real(v)
                                           : json_null());

@@ -11,27 +11,12 @@ typedef struct Reader {
     const char *error;
 } Reader;
 
-static const struct {
-    const char *name;
-    size_t size;
-} dtypes[MfDTypeCount] = {
-    [MfF32] = {"f32", 4}, [MfF64] = {"f64", 8}, [MfBF16] = {"bf16", 2},
-    [MfI32] = {"i32", 4}, [MfI64] = {"i64", 8}, [MfBool] = {"bool", 1},
-};
-static const char *const split_modes[] = {
-    [MfSplitNone] = "none", [MfSplitRandom] = "random", [MfSplitTail] = "tail"};
 
-const char *mf_dtype_name(MfDType dt) {
-    return dtypes[dt].name;
-}
-size_t mf_dtype_size(MfDType dt) {
-    return dtypes[dt].size;
-}
 const char *mf_split_name(MfSplit s) {
     return data_parts[s];
 }
 size_t mf_bytes(MfType t) {
-    return (size_t)t.size * mf_dtype_size(t.dt);
+    return (size_t)t.size * dtype_size(t.dt);
 }
 
 bool mf_same_shape(MfType a, MfType b) {
@@ -40,7 +25,7 @@ bool mf_same_shape(MfType a, MfType b) {
 
 const char *mf_type_text(Arena *a, MfType t) {
     Text s = {0};
-    text_add(&s, "%s", mf_dtype_name(t.dt));
+    text_add(&s, "%s", dtype_name(t.dt));
     if (t.range) text_add(&s, "<%lld>", (long long)t.range);
     for (uint32_t i = 0; i < t.rank; i++) {
         text_add(&s, "%s%lld", i ? ", " : "[", (long long)t.dim[i]);
@@ -93,10 +78,10 @@ static int choice(Reader *r, const json_t *o, const char *key, const char *const
     return 0;
 }
 
-static MfDType get_dtype(Reader *r, const json_t *o) {
-    const char *names[MfDTypeCount];
-    for (int i = 0; i < MfDTypeCount; i++) names[i] = dtypes[i].name;
-    return (MfDType)choice(r, o, "dtype", names, MfDTypeCount);
+static DType get_dtype(Reader *r, const json_t *o) {
+    const char *names[DTypeCount];
+    for (int i = 0; i < DTypeCount; i++) names[i] = dtype_name((DType)i);
+    return (DType)choice(r, o, "dtype", names, DTypeCount);
 }
 
 /* {dtype, range, shape}; range may be absent. */
@@ -187,7 +172,7 @@ static const DataExpr *get_expr(Reader *r, const json_t *list, int depth) {
 
 static void get_split(Reader *r, const json_t *o, MfDataset *d) {
     const json_t *split = json_object_get(o, "split"), *files = json_object_get(o, "split_files");
-    d->split = (MfSplitMode)choice(r, split, "mode", split_modes, LEN(split_modes));
+    d->split = (SplitMode)choice(r, split, "mode", split_modes, SplitModes);
     d->valid = number(r, json_object_get(split, "valid"), "valid");
     d->test = number(r, json_object_get(split, "test"), "test");
     d->split_seed = (uint64_t)get_int(r, split, "seed");

@@ -6,21 +6,17 @@
 #include "base/base.h"
 #include "base/trainer.h"
 
-typedef enum MfDType { MfF32, MfF64, MfBF16, MfI32, MfI64, MfBool, MfDTypeCount } MfDType;
-const char *mf_dtype_name(MfDType dt);
-size_t mf_dtype_size(MfDType dt); /* bytes in memory: 4 8 2 4 8 1 */
-
 /* range is the V of i32<V>, 0 where there is none; size the number of elements. */
 typedef struct MfType {
-    MfDType dt;
+    DType dt;
     uint32_t rank;
     int64_t range, size;
     const int64_t *dim;
 } MfType;
 size_t mf_bytes(MfType t);
 /* ---- element.c: element i of an array ---- */
-double mf_load(MfDType dt, const void *data, int64_t i);
-void mf_store(MfDType dt, void *data, int64_t i, double v);
+double mf_load(DType dt, const void *data, int64_t i);
+void mf_store(DType dt, void *data, int64_t i, double v);
 bool mf_same_shape(MfType a, MfType b);
 /* "f32[64, 128]", "i32<10>[64]", "f32" */
 const char *mf_type_text(Arena *a, MfType t);
@@ -47,7 +43,7 @@ typedef struct MfFn {
 
 typedef struct MfHyper {
     const char *name, *doc;
-    MfDType dt;
+    DType dt;
     double value;
 } MfHyper;
 
@@ -62,8 +58,6 @@ typedef struct MfField {
     int64_t line, col; /* in the .bp file */
 } MfField;
 
-typedef enum MfSplitMode { MfSplitNone, MfSplitRandom, MfSplitTail } MfSplitMode;
-
 /* The parts of a dataset, in this order everywhere. */
 typedef enum MfSplit { MfTrain, MfValid, MfTest, MfSplitCount = DataParts } MfSplit;
 const char *mf_split_name(MfSplit s);
@@ -75,7 +69,7 @@ typedef struct MfDataset {
     int header; /* -1: detect, 0: none, 1: one line of names */
     int64_t skip;
     char sep; /* ' ': any blanks */
-    MfSplitMode split;
+    SplitMode split;
     double valid, test;
     uint64_t split_seed;
     uint32_t nsplit_files[MfSplitCount];

@@ -11,13 +11,13 @@
 typedef struct Kind {
     char letter; /* f i u b */
     int size;
-    MfDType as;        /* what it is kept as */
+    DType as;        /* what it is kept as */
     unsigned char idx; /* its code in an idx file, or 0 */
 } Kind;
 static const Kind kinds[] = {
-    {'f', 2, MfF32, 0},    {'f', 4, MfF32, 0x0D}, {'f', 8, MfF64, 0x0E}, {'i', 1, MfI32, 0x09},
-    {'i', 2, MfI32, 0x0B}, {'i', 4, MfI32, 0x0C}, {'i', 8, MfI64, 0},    {'u', 1, MfI32, 0x08},
-    {'u', 2, MfI32, 0},    {'u', 4, MfI64, 0},    {'u', 8, MfI64, 0},    {'b', 1, MfBool, 0},
+    {'f', 2, F32, 0},    {'f', 4, F32, 0x0D}, {'f', 8, F64, 0x0E}, {'i', 1, I32, 0x09},
+    {'i', 2, I32, 0x0B}, {'i', 4, I32, 0x0C}, {'i', 8, I64, 0},    {'u', 1, I32, 0x08},
+    {'u', 2, I32, 0},    {'u', 4, I64, 0},    {'u', 8, I64, 0},    {'b', 1, BOOL, 0},
 };
 
 /* What a header says of the elements behind it. */
@@ -127,23 +127,23 @@ static void keep_element(const Npy *h, const unsigned char *from, void *to, int6
     for (int b = 0; b < size; b++) u |= (uint64_t)from[h->big ? size - 1 - b : b] << (8 * b);
     uint32_t w = (uint32_t)u;
     switch (h->kind->as) {
-    case MfF32:
+    case F32:
         if (size == 2)
             ((float *)to)[i] = (float)half_value((uint16_t)u);
         else
             memcpy((float *)to + i, &w, 4);
         break;
-    case MfF64:
+    case F64:
         memcpy((double *)to + i, &u, 8);
         break;
-    case MfBool:
+    case BOOL:
         ((uint8_t *)to)[i] = u != 0;
         break;
     default: {
         int64_t v = (int64_t)u;
         if (h->kind->letter == 'i' && size < 8)
             v = (int64_t)(u << (64 - 8 * size)) >> (64 - 8 * size);
-        if (h->kind->as == MfI32)
+        if (h->kind->as == I32)
             ((int32_t *)to)[i] = (int32_t)v;
         else
             ((int64_t *)to)[i] = v;
@@ -166,7 +166,7 @@ static void keep_array(Arena *a, const Npy *h, const unsigned char *from, Array 
     int64_t *dim = NEW_ARRAY(a, int64_t, h->rank + 1);
     memcpy(dim, h->dim, h->rank * sizeof *dim);
     out->type = (MfType){h->kind->as, h->rank, 0, h->size, dim};
-    out->data = arena_array(a, (size_t)h->size + 1, mf_dtype_size(h->kind->as));
+    out->data = arena_array(a, (size_t)h->size + 1, dtype_size(h->kind->as));
     for (int64_t i = 0; i < h->size; i++) {
         int64_t at = h->fortran ? fortran_at(h, i) : i;
         keep_element(h, from + (size_t)at * (size_t)h->kind->size, out->data, i);
@@ -201,11 +201,11 @@ double array_float(const Array *x, int64_t i) { return mf_load(x->type.dt, x->da
 
 int64_t array_int(const Array *x, int64_t i) {
     switch (x->type.dt) {
-    case MfI32:
+    case I32:
         return ((const int32_t *)x->data)[i];
-    case MfI64:
+    case I64:
         return ((const int64_t *)x->data)[i];
-    case MfBool:
+    case BOOL:
         return ((const uint8_t *)x->data)[i];
     default:
         break;
@@ -216,19 +216,18 @@ int64_t array_int(const Array *x, int64_t i) {
 
 /* NULL if element i fits the type. */
 static const char *misfit(Arena *a, const Array *x, MfType t, int64_t i) {
-    bool from_float = x->type.dt == MfF32 || x->type.dt == MfF64;
-    bool to_float = t.dt == MfF32 || t.dt == MfF64 || t.dt == MfBF16;
-    if (to_float) return NULL;
+    bool from_float = dtype_is_float(x->type.dt);
+    if (dtype_is_float(t.dt)) return NULL;
     double v = array_float(x, i);
     if (from_float && v != floor(v)) return arena_printf(a, "%g is not an integer", v);
-    int64_t n = array_int(x, i), low = t.dt == MfI32 ? INT32_MIN : INT64_MIN,
-            high = t.dt == MfI32 ? INT32_MAX : INT64_MAX;
-    if (t.dt == MfBool) low = 0, high = 1;
+    int64_t n = array_int(x, i), low = t.dt == I32 ? INT32_MIN : INT64_MIN,
+            high = t.dt == I32 ? INT32_MAX : INT64_MAX;
+    if (t.dt == BOOL) low = 0, high = 1;
     if (t.range) low = 0, high = t.range - 1;
     if (from_float && !(v >= -0x1p63 && v < 0x1p63)) n = high, low = INT64_MAX;
     if (n >= low && n <= high) return NULL;
     return t.range ? arena_printf(a, "%g is not in [0, %lld)", v, (long long)t.range)
-                   : arena_printf(a, "%g does not fit %s", v, mf_dtype_name(t.dt));
+                   : arena_printf(a, "%g does not fit %s", v, dtype_name(t.dt));
 }
 
 bool array_convert(Arena *a, const Array *x, MfType t, void *dst, Text *err) {
@@ -243,9 +242,9 @@ bool array_convert(Arena *a, const Array *x, MfType t, void *dst, Text *err) {
             text_add(err, "'%s', element %lld: %s", x->name, (long long)i, wrong);
             return false;
         }
-        if (t.dt == MfI32)
+        if (t.dt == I32)
             ((int32_t *)dst)[i] = (int32_t)array_int(x, i);
-        else if (t.dt == MfI64)
+        else if (t.dt == I64)
             ((int64_t *)dst)[i] = array_int(x, i);
         else
             mf_store(t.dt, dst, i, array_float(x, i));

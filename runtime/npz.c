@@ -149,9 +149,9 @@ const Array *npz_find(const Npz *z, const char *name) {
 
 /* ---- writing ---- */
 
-static const char *const descrs[MfDTypeCount] = {
-    [MfF32] = "<f4", [MfF64] = "<f8", [MfBF16] = "<f4",
-    [MfI32] = "<i4", [MfI64] = "<i8", [MfBool] = "|b1"};
+static const char *const descrs[DTypeCount] = {
+    [F32] = "<f4", [F64] = "<f8", [BF16] = "<f4",
+    [I32] = "<i4", [I64] = "<i8", [BOOL] = "|b1"};
 
 static bool write_entry(Arena *a, zipFile z, const Array *x) {
     Text head = {0};
@@ -173,7 +173,7 @@ static bool write_entry(Arena *a, zipFile z, const Array *x) {
                                (unsigned char)(head.len >> 8)};
     size_t bytes = mf_bytes(x->type);
     void *data = x->data;
-    if (x->type.dt == MfBF16) { /* NumPy has no bf16: written as f32 */
+    if (x->type.dt == BF16) { /* NumPy has no bf16: written as f32 */
         uint32_t *wide = NEW_ARRAY(a, uint32_t, (size_t)x->type.size + 1);
         for (int64_t i = 0; i < x->type.size; i++)
             wide[i] = (uint32_t)((uint16_t *)x->data)[i] << 16;

@@ -118,17 +118,17 @@ static bool set_hyper(Options *o, const MfHyper *h, uint32_t i, const char *text
     char *end;
     int64_t whole;
     o->hyper_given[i] = true;
-    if (h->dt == MfBool) {
+    if (h->dt == BOOL) {
         bool is_true = !strcmp(text, "true") || !strcmp(text, "1");
         o->hypers[i] = is_true;
         if (is_true || !strcmp(text, "false") || !strcmp(text, "0")) return true;
         return usage(o, "--%s takes true or false, not '%s'", h->name, text);
     }
-    if (h->dt == MfI32 || h->dt == MfI64) {
+    if (h->dt == I32 || h->dt == I64) {
         bool ok = read_int(text, &whole);
         o->hypers[i] = (double)whole;
-        if (ok && (h->dt == MfI64 || whole == (int32_t)whole)) return true;
-        return usage(o, "--%s takes a whole number (%s), not '%s'", h->name, mf_dtype_name(h->dt),
+        if (ok && (h->dt == I64 || whole == (int32_t)whole)) return true;
+        return usage(o, "--%s takes a whole number (%s), not '%s'", h->name, dtype_name(h->dt),
                      text);
     }
     o->hypers[i] = strtod(text, &end);
@@ -289,7 +289,7 @@ void options_help(const Manifest *m, Arena *a) {
         hyper_text(value, h, h->value);
         Text t = {0};
         text_add(&t, "%s%s(default %s)", h->doc ? h->doc : "", h->doc ? " " : "", value);
-        help_row(arena_printf(a, "--%s", h->name), mf_dtype_name(h->dt), text_done(&t, a));
+        help_row(arena_printf(a, "--%s", h->name), dtype_name(h->dt), text_done(&t, a));
     }
     if (m->ndatasets) puts("\ndatasets:");
     for (uint32_t i = 0; i < m->ndatasets; i++) {

@@ -9,23 +9,23 @@ static void print_element(Text *t, MfType type, const void *data, int64_t i) {
     char buf[32];
     double v = mf_load(type.dt, data, i);
     switch (type.dt) {
-    case MfF32:
-    case MfBF16:
+    case F32:
+    case BF16:
         print_f32(buf, (float)v);
         break;
-    case MfF64:
+    case F64:
         print_f64(buf, v);
         break;
-    case MfI64:
+    case I64:
         snprintf(buf, sizeof buf, "%lld", (long long)((const int64_t *)data)[i]);
         break;
-    case MfI32:
+    case I32:
         snprintf(buf, sizeof buf, "%d", (int)v);
         break;
-    case MfBool:
+    case BOOL:
         strcpy(buf, v != 0 ? "true" : "false");
         break;
-    case MfDTypeCount:
+    case DTypeCount:
         return;
     }
     text_add(t, "%s", buf);

@@ -244,7 +244,7 @@ static Node *standardize_node(Load *l, const DataExpr *e) {
     measure(l, x, s, NEW_ARRAY(l->a, double, (size_t)x->width));
     for (int64_t c = 0; c < x->width; c++) {
         if (!(s->deviation[c] > 0)) s->deviation[c] = 1;
-        if (l->o->real != MfF32) continue;
+        if (l->o->real != F32) continue;
         /* as a checkpoint keeps them, so that a resumed run sees the same rows */
         s->mean[c] = (double)(float)s->mean[c];
         s->deviation[c] = (double)(float)s->deviation[c];

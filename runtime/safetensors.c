@@ -12,9 +12,9 @@
 
 enum { LengthBytes = 8, MaxHeader = 100 * 1000 * 1000, Align = 64 };
 
-static const char *const st_dtypes[MfDTypeCount] = {
-    [MfF32] = "F32", [MfF64] = "F64", [MfBF16] = "BF16",
-    [MfI32] = "I32", [MfI64] = "I64", [MfBool] = "BOOL",
+static const char *const st_dtypes[DTypeCount] = {
+    [F32] = "F32", [F64] = "F64", [BF16] = "BF16",
+    [I32] = "I32", [I64] = "I64", [BOOL] = "BOOL",
 };
 
 static json_t *entry_json(const Slot *t, size_t at) {
@@ -102,15 +102,15 @@ static bool read_all(int fd, void *to, size_t n) {
 static bool read_type(StFile *f, const char *name, const json_t *e, MfType *t) {
     const char *dtype = json_string_value(json_object_get(e, "dtype"));
     int dt = 0;
-    while (dt < MfDTypeCount && (!dtype || strcmp(dtype, st_dtypes[dt]))) dt++;
-    if (dt == MfDTypeCount) {
+    while (dt < DTypeCount && (!dtype || strcmp(dtype, st_dtypes[dt]))) dt++;
+    if (dt == DTypeCount) {
         return bad(f, "tensor '%s' has the unknown dtype '%s'", name, dtype ? dtype : "");
     }
     const json_t *shape = json_object_get(e, "shape");
     size_t rank = json_array_size(shape);
     if (!json_is_array(shape) || rank > MaxRank) return bad(f, "tensor '%s': bad shape", name);
     int64_t *dim = NEW_ARRAY(f->a, int64_t, rank);
-    *t = (MfType){.dt = (MfDType)dt, .rank = (uint32_t)rank, .size = 1, .dim = dim};
+    *t = (MfType){.dt = (DType)dt, .rank = (uint32_t)rank, .size = 1, .dim = dim};
     for (size_t i = 0; i < rank; i++) {
         const json_t *d = json_array_get(shape, i);
         dim[i] = json_integer_value(d);
@@ -136,7 +136,7 @@ static bool read_entry(StFile *f, const char *name, const json_t *e, Slot *t, St
         return bad(f, "tensor '%s': its offsets lie outside the file", name);
     }
     size_t bytes;
-    if (!size_mul((size_t)t->type.size, mf_dtype_size(t->type.dt), &bytes) ||
+    if (!size_mul((size_t)t->type.size, dtype_size(t->type.dt), &bytes) ||
         bytes != (size_t)(end - b)) {
         return bad(f, "tensor '%s': its shape and its offsets disagree", name);
     }
@@ -207,7 +207,7 @@ static bool check_bytes(StFile *f, const Checkpoint *c) {
     for (uint32_t i = 0; i < c->n; i++) {
         const Slot *t = &c->tensors[i];
         const unsigned char *p = t->data;
-        for (int64_t k = 0; t->type.dt == MfBool && k < t->type.size; k++) {
+        for (int64_t k = 0; t->type.dt == BOOL && k < t->type.size; k++) {
             if (p[k] > 1) return bad(f, "tensor '%s' holds a bool beside 0 and 1", t->name);
         }
     }

@@ -49,11 +49,11 @@ void mem_free_all(Run *r) {
 }
 
 void hyper_text(char *buf, const MfHyper *h, double value) {
-    if (h->dt == MfF64)
+    if (h->dt == F64)
         print_f64(buf, value);
-    else if (h->dt == MfF32 || h->dt == MfBF16)
+    else if (h->dt == F32 || h->dt == BF16)
         print_f32(buf, (float)value);
-    else if (h->dt == MfBool)
+    else if (h->dt == BOOL)
         strcpy(buf, value != 0 ? "true" : "false");
     else
         snprintf(buf, 32, "%lld", (long long)value);
@@ -61,7 +61,7 @@ void hyper_text(char *buf, const MfHyper *h, double value) {
 
 /* What the name of an argument stands for in the program; NULL: a field or a user's argument. */
 static void *bound(Run *r, MfVar arg, MfType *type) {
-    *type = (MfType){.dt = MfI64, .size = 1};
+    *type = (MfType){.dt = I64, .size = 1};
     if (!strcmp(arg.name, "train.step")) return &r->step;
     if (!strcmp(arg.name, "train.steps")) return &r->steps;
     if (!strcmp(arg.name, "train.key")) return &r->key;

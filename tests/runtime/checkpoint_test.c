@@ -38,9 +38,9 @@ static int setup(void **state) {
     f->path = arena_printf(f->a, "%s/" CkLast, f->dir);
     for (int i = 0; i < 6; i++) f->w[i] = (float)i / 3;
     f->mask[1] = 1;
-    f->slots[0] = (Slot){"a.mask", {MfBool, 1, 0, 3, three}, f->mask};
-    f->slots[1] = (Slot){"net.w", {MfF32, 2, 0, 6, dims}, f->w};
-    f->slots[2] = (Slot){"z.step", {MfI64, 0, 0, 1, dims}, &f->step};
+    f->slots[0] = (Slot){"a.mask", {BOOL, 1, 0, 3, three}, f->mask};
+    f->slots[1] = (Slot){"net.w", {F32, 2, 0, 6, dims}, f->w};
+    f->slots[2] = (Slot){"z.step", {I64, 0, 0, 1, dims}, &f->step};
     *state = f;
     return 0;
 }

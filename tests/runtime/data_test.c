@@ -97,7 +97,7 @@ static const char *make_npz(Files *f) {
     static const int64_t dim[] = {2, 3};
     static float x[] = {1, 2, 3, 4, 5, 6.5f};
     static int64_t y[] = {-1};
-    Array arrays[] = {{"x", {MfF32, 2, 0, 6, dim}, x}, {"y", {MfI64, 0, 0, 1, NULL}, y}};
+    Array arrays[] = {{"x", {F32, 2, 0, 6, dim}, x}, {"y", {I64, 0, 0, 1, NULL}, y}};
     const char *path = arena_printf(f->a, "%s/a.npz", f->dir);
     assert_true(npz_write(f->a, path, arrays, 2, &f->err));
     return path;
@@ -115,13 +115,13 @@ static void test_npz(void **state) {
     assert_null(npz_find(&z, "z"));
     int32_t whole[6];
     static const int64_t dim[] = {2, 3};
-    MfType want = {MfI32, 2, 0, 6, dim};
+    MfType want = {I32, 2, 0, 6, dim};
     assert_false(array_convert(f->a, x, want, whole, &f->err));
     assert_non_null(strstr(taken_error(f), "6.5 is not an integer"));
-    MfType ranged = {MfI32, 0, 5, 1, NULL};
+    MfType ranged = {I32, 0, 5, 1, NULL};
     assert_false(array_convert(f->a, y, ranged, whole, &f->err));
     assert_non_null(strstr(taken_error(f), "not in [0, 5)"));
-    MfType other = {MfF32, 1, 0, 6, (int64_t[]){6}};
+    MfType other = {F32, 1, 0, 6, (int64_t[]){6}};
     assert_false(array_convert(f->a, x, other, whole, &f->err));
     assert_non_null(strstr(taken_error(f), "shape"));
 }
@@ -129,7 +129,7 @@ static void test_npz(void **state) {
 static void test_npz_names(void **state) {
     Files *f = *state;
     static float x[1];
-    Array arrays[] = {{"x", {MfF32, 0, 0, 1, NULL}, x}, {"x", {MfF32, 0, 0, 1, NULL}, x}};
+    Array arrays[] = {{"x", {F32, 0, 0, 1, NULL}, x}, {"x", {F32, 0, 0, 1, NULL}, x}};
     const char *path = arena_printf(f->a, "%s/a.npz", f->dir);
     assert_true(npz_write(f->a, path, arrays, 2, &f->err));
     Npz z;
@@ -171,7 +171,7 @@ static void test_hostile_npz(void **state) {
 
 /* ---- datasets ---- */
 
-static const LoadOptions options = {.source = "m.bp", .real = MfF32};
+static const LoadOptions options = {.source = "m.bp", .real = F32};
 
 static DataExpr cols(int64_t a, int64_t b) {
     return (DataExpr){.kind = DxCols, .a = a, .b = b};
@@ -186,8 +186,8 @@ static void test_dataset(void **state) {
     static const int64_t two[] = {2};
     DataExpr raw = cols(0, 2), scaled = {.kind = DxStandardize, .x = &raw};
     DataExpr col = {.kind = DxCol, .a = 2}, kind = {.kind = DxCategory, .x = &col};
-    MfField fields[] = {{"x", {MfF32, 1, 0, 2, two}, &scaled, 3, 5},
-                        {"y", {MfI32, 0, 2, 1, NULL}, &kind, 4, 5}};
+    MfField fields[] = {{"x", {F32, 1, 0, 2, two}, &scaled, 3, 5},
+                        {"y", {I32, 0, 2, 1, NULL}, &kind, 4, 5}};
     MfDataset spec = {.name = "d",
                       .kind = "csv",
                       .nfiles = 1,
@@ -195,7 +195,7 @@ static void test_dataset(void **state) {
                       .files = &path,
                       .header = 0,
                       .sep = ',',
-                      .split = MfSplitRandom,
+                      .split = SplitRandom,
                       .valid = 0.2,
                       .test = 0.1,
                       .fields = fields};
@@ -216,7 +216,7 @@ static void test_dataset(void **state) {
     assert_true(sum > -1e-4 && sum < 1e-4);
     assert_int_equal(((int32_t *)d->fields[1])[3], 0);
     assert_int_equal(((int32_t *)d->fields[1])[4], 1);
-    fields[0].type = (MfType){MfF32, 0, 0, 1, NULL};
+    fields[0].type = (MfType){F32, 0, 0, 1, NULL};
     assert_null(data_load(f->a, &spec, &options, &f->err));
     assert_string_equal(taken_error(f),
                         "m.bp:3:5: error: field 'x': f32 has 1 numbers a row, its value has 2");
@@ -226,7 +226,7 @@ static void test_labels(void **state) {
     Files *f = *state;
     const char *path = text_file(f, "1,0\n2,1\n3,2\n");
     DataExpr col = {.kind = DxCol, .a = 1};
-    MfField y = {"y", {MfI32, 0, 2, 1, NULL}, &col, 1, 1};
+    MfField y = {"y", {I32, 0, 2, 1, NULL}, &col, 1, 1};
     MfDataset spec = {.name = "d",
                       .kind = "csv",
                       .nfiles = 1,

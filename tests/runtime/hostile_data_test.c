@@ -107,7 +107,7 @@ static bool load(Files *f, const char *kind, const char *path) {
                                                : DxField,
                 .b = csv ? 2 : 0,
                 .s = "x"};
-    MfField field = {"x", {text ? MfI32 : MfF32, 1, text ? 5 : 0, 2, two}, &x, 1, 1};
+    MfField field = {"x", {text ? I32 : F32, 1, text ? 5 : 0, 2, two}, &x, 1, 1};
     MfDataset spec = {.name = "d",
                       .kind = kind,
                       .nfiles = 1,
@@ -116,7 +116,7 @@ static bool load(Files *f, const char *kind, const char *path) {
                       .header = -1,
                       .sep = ',',
                       .fields = &field};
-    LoadOptions o = {.source = "m.bp", .real = MfF32};
+    LoadOptions o = {.source = "m.bp", .real = F32};
     return data_load(f->a, &spec, &o, &f->err);
 }
 
@@ -217,7 +217,7 @@ static void test_overlap(void **state) {
     Files *f = *state;
     static const int64_t dim[] = {400};
     static float x[400];
-    Array array = {"x", {MfF32, 1, 0, 400, dim}, x};
+    Array array = {"x", {F32, 1, 0, 400, dim}, x};
     const char *path = arena_printf(f->a, "%s/a.npz", f->dir);
     assert_true(npz_write(f->a, path, &array, 1, &f->err));
     size_t len;

@@ -149,7 +149,7 @@ static void round_trip(void **state) {
     assert_true(m->fns[mf_fn_index(m, "apply")].exported);
     const MfDataset *d = mf_dataset(m, "points");
     assert_int_equal(d->sep, '\t');
-    assert_true(d->split == MfSplitRandom && d->valid == 0.2 && d->split_seed == UINT64_MAX);
+    assert_true(d->split == SplitRandom && d->valid == 0.2 && d->split_seed == UINT64_MAX);
     assert_int_equal(d->nsplit_files[MfTest], 2);
     assert_string_equal(d->split_files[MfTest][1], "/data/more.csv");
     assert_int_equal(d->nsplit_files[MfTrain], 0);

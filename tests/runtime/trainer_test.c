@@ -321,11 +321,11 @@ static void weights_must_fit(void **state) {
     Fixture *f = *state;
     float w[4] = {0};
     const int64_t four[] = {4}, three[] = {3};
-    const Slot wrong[] = {{"net.b", {MfF32, 0, 0, 1, four}, w},
-                          {"net.w", {MfF32, 1, 0, 4, four}, w}};
-    const Slot strange[] = {{"net.b", {MfF32, 0, 0, 1, four}, w},
-                            {"net.v", {MfF32, 1, 0, 3, three}, w},
-                            {"net.w", {MfF32, 1, 0, 3, three}, w}};
+    const Slot wrong[] = {{"net.b", {F32, 0, 0, 1, four}, w},
+                          {"net.w", {F32, 1, 0, 4, four}, w}};
+    const Slot strange[] = {{"net.b", {F32, 0, 0, 1, four}, w},
+                            {"net.v", {F32, 1, 0, 3, three}, w},
+                            {"net.w", {F32, 1, 0, 3, three}, w}};
     const Meta meta = {"format", "test"};
     assert_null(ck_commit(f->a, ".", "wrong", wrong, 2, &meta, 1, false));
     assert_null(ck_commit(f->a, ".", "strange", strange, 3, &meta, 1, false));
