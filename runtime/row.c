@@ -57,7 +57,7 @@ static int64_t first_column(Load *l, const Part *p, const DataExpr *e, int64_t *
             return -1;
         }
         load_fail(l, "'%s' has no column named \"%s\"%s", p->path, e->s,
-                  did_you_mean(l->a, near));
+                  near ? arena_printf(l->a, "; did you mean \"%s\"?", near) : "");
         return -1;
     }
     if (*n <= source_columns(p) - from) return from;
