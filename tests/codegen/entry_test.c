@@ -107,15 +107,6 @@ static void write_16(Program *p) {
 static void many_dimensions(void **state) {
     (void)state;
     compare(write_16);
-    Cx *cx = cx_new();
-    Program *p = program_new(cx);
-    p->name = p->path = sym(cx, "t");
-    write_deep_shape(p, 17);
-    assert_true(passes_run(p, &(PassOptions){.level = 2, .limit = -1, .out = stdout}));
-    assert_null(cg_build(p, &(CgOptions){.level = 2}));
-    assert_int_equal(cx->diags.len, 1);
-    assert_non_null(strstr(cx->diags.data[0].text, "17 dimensions"));
-    cx_free(cx);
 }
 
 static void write_some(Program *p) {
