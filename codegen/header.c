@@ -103,8 +103,20 @@ static Pass pass_value(Header *h, const char *name, Type t, bool in) {
     return pass;
 }
 
-static Pass pass_arg(Header *h, const Ins *ins) {
+/* Of the user's, rather than a part of training: its key is the seed of the call. */
+static bool is_export(const Program *p, const Fn *f) {
+    bool part = f->name == p->init;
+    for (uint32_t i = 0; i < p->stages.len; i++) {
+        const Stage *s = p->stages.data[i];
+        Sym fns[] = {s->step, s->eval, s->eval_row, s->accum, s->finish, s->report};
+        for (size_t k = 0; k < LEN(fns); k++) part |= fns[k] == f->name;
+    }
+    return !part;
+}
+
+static Pass pass_arg(Header *h, const Fn *f, const Ins *ins) {
     const char *member = state_member(h, ins->name), *name = ins->name;
+    if (!strcmp(name, "train.key") && is_export(h->p, f)) name = "seed";
     if (member) return (Pass){.pointer = arena_printf(h->p->cx->arena, "state->%s", member)};
     if (!strncmp(name, "hyper.", 6) || !strncmp(name, "train.", 6)) name += 6;
     return pass_value(h, identifier(h, name), ins->type, true);
@@ -154,7 +166,7 @@ static void write_wrapper(Header *h, const Fn *f, const char *name) {
     uint32_t n = f->nparams + f->results.len;
     Pass *all = NEW_ARRAY(h->p->cx->arena, Pass, n);
     forget_names(h);
-    for (uint32_t i = 0; i < f->nparams; i++) all[i] = pass_arg(h, &f->ins.data[i]);
+    for (uint32_t i = 0; i < f->nparams; i++) all[i] = pass_arg(h, f, &f->ins.data[i]);
     for (uint32_t i = 0; i < f->results.len; i++) all[f->nparams + i] = pass_result(h, f, i, all);
     text_add(&h->t, "#define %s_ARENA %lluu\n", name,
              f->plan ? (unsigned long long)f->plan->arena_bytes : 0ull);

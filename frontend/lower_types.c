@@ -316,8 +316,12 @@ bool header_finish(Frame *f, Loc loc) {
         Static *s = &f->hdr->statics.data[i];
         if (s->solved) continue;
         if (!s->bind->init) {
-            diag_error(cx, loc, "cannot infer '%s' of '%s'; give it: %s[%s=...]", s->name,
-                       f->item->name, f->item->name, s->name);
+            if (s->spread)
+                diag_error(cx, loc, "%s() needs a shape here: a declared type or to=[...]",
+                           f->item->name);
+            else
+                diag_error(cx, loc, "cannot infer '%s' of '%s'; give it: %s[%s=...]", s->name,
+                           f->item->name, f->item->name, s->name);
             diag_note(cx, s->bind->loc, "declared here");
             return false;
         }

@@ -64,6 +64,11 @@ def shared_library():
     assert abs(j.value - 0.37890127635787707) < 1e-15 and abs(d.value - 0.8047029207275974) < 1e-15, (j, d)
 
 
+def draws():
+    open(t.path("draws.bp"), "w").write("export fn f() -> f32[2] { let u: f32[2] = uniform(); return u; }\n")
+    assert "draws_f(int64_t seed, float *out0" in run(bpc, "--emit=header", t.path("draws.bp")).stdout
+
+
 def prints():
     assert "define void @bp_predict" in run(bpc, "--emit=llvm", digits).stdout
     assert "bp_predict" in run(bpc, "--emit=asm", digits).stdout
@@ -90,6 +95,7 @@ def refusals():
 t.check("a C program", in_c_program)
 t.check("a C++ program", header_compiles_as_cpp)
 t.check("a shared library", shared_library)
+t.check("an export that draws", draws)
 t.check("what is printed", prints)
 t.check("what is refused", refusals)
 t.finish()
