@@ -190,6 +190,12 @@ static const Item *item_of(Frame *f, const Expr *e, const FnInst **fn) {
     if (name->kind == ExName && !find_binding(f, name->name)) {
         Global *g = find_item(f->fr, name->name, f->in_std, -1);
         if (g) return g->item;
+        if (is_builtin(name->name)) {
+            diag_error(f->fr->cx, e->loc,
+                       "'%s' is an operation; a derivative operator needs a fn that calls it",
+                       name->name);
+            return NULL;
+        }
     }
     Value v = lower_expr(f, e, NULL);
     if (v.kind == VInstance) return v.inst->module;
