@@ -58,6 +58,21 @@ static bool is_axis(const char *name) {
     return !strcmp(name, "axis") || !strcmp(name, "perm");
 }
 
+/* reshape: one -1 stands for what is left. */
+static bool fill_in(Frame *f, const Expr *e, int64_t *dim, uint32_t n, int64_t size) {
+    int64_t known = 1, at = -1;
+    bool fits = true;
+    for (uint32_t k = 0; k < n; k++) {
+        if (dim[k] == -1 && at < 0) at = k;
+        else fits = fits && dim[k] > 0 && !__builtin_mul_overflow(known, dim[k], &known);
+    }
+    if (at < 0) return true;
+    if (fits && size % known == 0) dim[at] = size / known;
+    else diag_error(f->fr->cx, e->loc, "reshape: %lld elements have no whole rest for -1",
+                    (long long)size);
+    return dim[at] >= 0;
+}
+
 static bool set_ints(Frame *f, const Expr *e, OpCall *c, int i, Value v) {
     Cx *cx = f->fr->cx;
     int64_t *ints;
@@ -87,11 +102,14 @@ static bool set_ints(Frame *f, const Expr *e, OpCall *c, int i, Value v) {
         c->attrs[i] = attr_int(ints[0]);
         return true;
     }
+    if (c->op == Op_reshape && !fill_in(f, e, ints, n, v_type(f, c->args[0]).shape->size))
+        return false;
     c->attrs[i] = attr_ints(cx, ints, n);
     if (!strcmp(name, "to")) {
         Dim *dims = NEW_ARRAY(cx->arena, Dim, n);
         for (uint32_t k = 0; k < n; k++) {
-            dims[k] = (Dim){ints[k], v.kind == VInt ? v.tag : v.elems[k].tag};
+            Value one = v.kind == VInt ? v : v.elems[k];
+            dims[k] = (Dim){ints[k], one.i == ints[k] ? one.tag : &dim_computed};
         }
         c->to = dims;
     }
