@@ -13,5 +13,6 @@ void list_builtins(Text *out) {
     text_add(out, "\nnear-primitives:\n");
     for (size_t i = 0; i < LEN(rows); i++) text_add(out, "  %-57s %s\n", rows[i][0], rows[i][1]);
     text_add(out, "\nknown at compile time:\n");
-    for (size_t i = 0; i < LEN(known); i++) text_add(out, "  %-42s  %s\n", known[i][0], known[i][1]);
+    for (size_t i = 0; i < LEN(known); i++)
+        text_add(out, "  %-42s  %s\n", known[i][0], known[i][1]);
 }

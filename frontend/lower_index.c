@@ -41,23 +41,22 @@ typedef struct Cut { /* per axis of the tensor */
 /* a:b:c as NumPy has it, but out of range is an error. A negative stride c takes the same elements
  * upwards, to be turned round. */
 static bool cut_slice(Frame *f, const Expr *s, int64_t n, Cut *c, uint32_t at) {
-    int64_t step = 1, from, to;
+    int64_t step = 1, from = 0, to = 0;
     if (s->z && !eval_int(f, s->z, &step, "a stride")) return false;
     if (!step || step == INT64_MIN) {
         diag_error(f->fr->cx, s->z->loc, "a stride is not %s", step ? "that small" : "0");
         return false;
     }
-    from = step > 0 ? 0 : n - 1;
-    to = step > 0 ? n : -1;
     if (s->x && !eval_int(f, s->x, &from, "a bound")) return false;
     if (s->y && !eval_int(f, s->y, &to, "a bound")) return false;
-    if (s->x && from < 0) from += n;
-    if (s->y && to < 0) to += n;
-    int64_t lo = step > 0 ? from : to + 1, hi = step > 0 ? to : from + 1;
-    if (lo < 0 || hi > n || lo > hi) {
+    bool far = from < -n || from > n || to < -n || to > n;
+    from = !s->x ? (step > 0 ? 0 : n - 1) : from < 0 ? from + n : from;
+    to = !s->y ? (step > 0 ? n : -1) : to < 0 ? to + n : to;
+    int64_t lo = step > 0 || far ? from : to + 1, hi = step > 0 || far ? to : from + 1;
+    if (far || lo < 0 || hi > n || lo > hi) {
         diag_error(f->fr->cx, s->loc,
                    "the slice is %lld:%lld, which is out of range for an axis of length %lld",
-                   (long long)lo, (long long)hi, (long long)n);
+                   (long long)from, (long long)to, (long long)n);
         return false;
     }
     if (step < 0 && hi > lo) lo = hi - 1 - (hi - 1 - lo) / -step * -step;

@@ -328,7 +328,8 @@ bool header_finish(Frame *f, Loc loc) {
         s->value = lower_expr(f, s->bind->init, NULL);
         if (s->value.kind == VError) return false;
         const TypeX *t = s->bind->type;
-        if (t && t->has_dims && !bind_compile_time(f, s->bind, &s->value, s->bind->loc)) return false;
+        if (t && t->has_dims && !bind_compile_time(f, s->bind, &s->value, s->bind->loc))
+            return false;
         if (s->value.kind == VInt) s->value.tag = &dim_computed;
         s->solved = true;
     }

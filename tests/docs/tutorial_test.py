@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """docs/tutorial.md, done: a block whose fence names a file is written, `sh` blocks run line by line, and the lines
-of a `text` block stand in the output of the block before. Everything happens in one empty folder."""
+of a `text` block stand in the output of the block before. Everything happens in one empty folder.
+"""
+
 import os
 import re
 import sys
@@ -32,6 +34,6 @@ def step(kind, name, code):
 
 
 for block in re.finditer(r"^```(\w*) ?(\S*)\n(.*?)^```$", text, re.S | re.M):
-    line = text[:block.start()].count("\n") + 1
+    line = text[: block.start()].count("\n") + 1
     t.check(f"docs/tutorial.md:{line}", step, *block.groups())
 t.finish()
