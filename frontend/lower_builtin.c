@@ -108,8 +108,8 @@ static bool set_ints(Frame *f, const Expr *e, OpCall *c, int i, Value v) {
     if (!strcmp(name, "to")) {
         Dim *dims = NEW_ARRAY(cx->arena, Dim, n);
         for (uint32_t k = 0; k < n; k++) {
-            Value one = v.kind == VInt ? v : v.elems[k];
-            dims[k] = (Dim){ints[k], one.i == ints[k] ? one.tag : &dim_computed};
+            Value given = v.kind == VInt ? v : v.elems[k];
+            dims[k] = (Dim){ints[k], given.i == ints[k] ? given.tag : &dim_computed};
         }
         c->to = dims;
     }
