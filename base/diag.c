@@ -49,6 +49,7 @@ static bool said(const Cx *cx, Loc loc, const char *text) {
 static void add(Cx *cx, Severity sev, const char *flag, Loc loc, const char *fmt, va_list ap) {
     const char *text = arena_vprintf(cx->arena, fmt, ap);
     if (sev == SevError) cx->errors++;
+    if (sev == SevError && flag) cx->werrors++;
     if (sev != SevNote) cx->repeated = said(cx, loc, text);
     if (cx->repeated) return;
     vec_push(cx->arena, &cx->diags, (Diag){.sev = sev, .loc = loc, .flag = flag, .text = text});

@@ -10,7 +10,7 @@ void scope_push(Frame *f) {
 void scope_pop(Frame *f) {
     for (uint32_t i = 0; !f->in_std && i < f->scope->names.len; i++) {
         const Binding *b = &f->scope->names.data[i];
-        if (f->fr->cx->errors || b->used || b->quiet || b->name[0] == '_' ||
+        if (f->fr->cx->errors > f->fr->cx->werrors || b->used || b->quiet || b->name[0] == '_' ||
             b->value.kind == VError)
             continue;
         diag_warn(f->fr->cx, b->value.kind == VInstance ? "unused-layer" : "unused-let", b->loc,
