@@ -48,6 +48,7 @@ static void track_brackets(Lex *l, int kind) {
 }
 
 int lex_token(Lex *l, int kind) {
+    if (kind == BP_EOF && l->last == BP_EOF) return kind; /* read again after an error */
     track_brackets(l, kind);
     l->last = kind;
     l->before = l->last_loc;

@@ -177,7 +177,8 @@ static bool bind_formal(Frame *callee, Frame *f, const Bind *b, CallArg *a, Loc 
         if (v.kind == VError || !match_type(callee, b->type, &v, loc, what)) return false;
     }
     bind_name(callee, b->name, b->loc, v, false);
-    callee->scope->names.data[callee->scope->names.len - 1].quiet = true;
+    Scope *s = callee->scope; /* "_" binds nothing */
+    if (s->names.len) s->names.data[s->names.len - 1].quiet = true;
     return true;
 }
 

@@ -186,7 +186,7 @@ Unit *parse_tokens(Cx *cx, Sym name, const char *text, size_t len, Tokens *token
                   .col = 1,
                   .first_on_line = true,
                   .last_loc = start,
-                  .before = start,
+                  .before = {name, 1, 1, 0},
                   .loc = start,
                   .missing = l.missing,
                   .unit = NEW(cx->arena, Unit),
