@@ -4,98 +4,18 @@
 
 enum { ChunkFlops = 1 << 18 };
 
-/* Element of a value: base[offset + sum of index[d] * stride[d]]. */
-typedef struct Affine {
-    Val stored;
-    int64_t offset, stride[MaxRank];
-} Affine;
-
 typedef struct Batch {
     KernelCtx *k;
     const Shape *out;
     V at[MaxRank]; /* leading indices */
 } Batch;
 
-static void row_major(const Shape *s, Affine *a) {
-    int64_t stride = 1;
-    for (uint32_t d = s->rank; d-- > 0; stride *= s->dim[d]) a->stride[d] = stride;
-}
-
-static bool of_broadcast(const Shape *from, const Shape *to, Affine *a) {
-    Affine x = *a;
-    for (uint32_t d = 0; d < to->rank; d++) {
-        bool added = d < to->rank - from->rank;
-        uint32_t f = d - (to->rank - from->rank);
-        a->stride[d] = added || from->dim[f] == 1 ? 0 : x.stride[f];
-    }
-    return true;
-}
-
-/* Groups of dimensions of equal size correspond; within a group the old strides must nest. */
-static bool of_reshape(const Shape *from, const Shape *to, Affine *a) {
-    Affine x = *a;
-    uint32_t f = from->rank, t = to->rank;
-    if (from->size == 0) return false;
-    while (t > 0) {
-        int64_t had = 1, got = 1, stride = 0;
-        uint32_t first = t;
-        do {
-            if (got <= had) got *= to->dim[--t];
-            while (had < got) {
-                int64_t n = from->dim[--f];
-                if (n != 1 && had > 1 && x.stride[f] != stride * had) return false;
-                if (n != 1 && had == 1) stride = x.stride[f];
-                had *= n;
-            }
-        } while (had != got);
-        for (uint32_t d = first; d-- > t; stride *= to->dim[d]) a->stride[d] = stride;
-    }
-    return true;
-}
-
-static bool of_view(const Ins *ins, const Shape *from, Affine *a) {
-    Affine x = *a;
-    uint32_t rank = ins->type.shape->rank;
-    switch ((Op)ins->op) {
-    case Op_broadcast: return of_broadcast(from, ins->type.shape, a);
-    case Op_reshape: return of_reshape(from, ins->type.shape, a);
-    case Op_transpose:
-        for (uint32_t d = 0; d < rank; d++) a->stride[d] = x.stride[ins->attrs[0].is.v[d]];
-        return true;
-    case Op_slice:
-        for (uint32_t d = 0; d < rank; d++) {
-            a->offset += ins->attrs[0].is.v[d] * x.stride[d];
-            if (ins->attrs[2].kind == AttrInts) a->stride[d] *= ins->attrs[2].is.v[d];
-        }
-        return true;
-    case Op_flip:
-        for (uint32_t i = 0; i < ins->attrs[0].is.n; i++) {
-            int64_t d = ins->attrs[0].is.v[i];
-            a->offset += (from->dim[d] - 1) * x.stride[d];
-            a->stride[d] = -x.stride[d];
-        }
-        return true;
-    default: return false;
-    }
-}
-
-static bool affine(const KernelCtx *k, Val v, Affine *a) {
-    const Ins *ins = k_ins(k, v);
-    if (!k->member[v]) {
-        *a = (Affine){.stored = v};
-        row_major(ins->type.shape, a);
-        return k->base[v] != NULL;
-    }
-    if (op_info[ins->op].cls != ClsView || !affine(k, ins->args[0], a)) return false;
-    return of_view(ins, k_shape(k, ins->args[0]), a);
-}
-
 static Matrix matrix_of(const Batch *b, Val v) {
     Cg *cg = b->k->cg;
     Affine a;
     Matrix m = {.v = v};
     uint32_t rank = b->out->rank;
-    if (!affine(b->k, v, &a)) return m;
+    if (!contract_affine(b->k, v, &a)) return m;
     V at = cg_i64(cg, a.offset);
     for (uint32_t d = 0; d + 2 < rank; d++)
         at = cg_add(cg, cg_mul_imm(cg, b->at[d], a.stride[d]), at);
@@ -123,32 +43,10 @@ static V element(void *data, const Matrix *m, V i, V j) {
     return v;
 }
 
-static V part_of(Cg *cg, V v, unsigned from, unsigned lanes) {
-    if (lanes == cg_lanes_of(v)) return v;
-    if (lanes == 1) return LLVMBuildExtractElement(cg->b, v, cg_int(cg->i32, from), "");
-    V mask[MaxLanes];
-    for (unsigned l = 0; l < lanes; l++) mask[l] = cg_int(cg->i32, from + l);
-    return LLVMBuildShuffleVector(cg->b, v, LLVMGetPoison(LLVMTypeOf(v)),
-                                  LLVMConstVector(mask, lanes), "");
-}
-
-/* A row's end is stored in pieces that are powers of two. */
 static void store(void *data, V i, V j, V value, unsigned count) {
     Batch *b = data;
-    KernelCtx *k = b->k;
-    Cg *cg = k->cg;
-    if (k_ins(k, k->k->root)->type.dt == BF16) value = cg_round_bf16(cg, value);
-    for (unsigned lanes = cg_lanes_of(value), from = 0; from < count; lanes /= 2) {
-        if (count - from < lanes) continue;
-        Index idx = index_at(b, i, cg_add_imm(cg, j, from));
-        idx.step[idx.rank - 1] = lanes > 1;
-        k_forget(k);
-        k->root = part_of(cg, value, from, lanes);
-        k_store_outputs(k, &idx, lanes);
-        k->root = NULL;
-        k_forget(k);
-        from += lanes;
-    }
+    Index idx = index_at(b, i, j);
+    contract_store_row(b->k, &idx, value, count);
 }
 
 /* Item `number` of all batches. */
@@ -170,6 +68,10 @@ static void item(Contract *c, Batch *b, int64_t items, V number) {
 void cg_contract(KernelCtx *k) {
     Cg *cg = k->cg;
     const Ins *root = k_ins(k, k->k->root);
+    if (root->op == Op_conv) {
+        cg_conv(k);
+        return;
+    }
     const Shape *out = root->type.shape, *from = k_shape(k, root->args[0]);
     Batch b = {.k = k, .out = out};
     k->flat = false;

@@ -21,6 +21,12 @@ typedef struct Matrix {
     Val v; /* what it is, for ContractElement */
 } Matrix;
 
+/* Element of a value: base[offset + sum of index[d] * stride[d]]. */
+typedef struct Affine {
+    Val stored;
+    int64_t offset, stride[MaxRank];
+} Affine;
+
 typedef struct Tile {
     unsigned lanes;     /* of a vector along N */
     int64_t rows, vecs; /* of accumulators */
@@ -58,6 +64,16 @@ void dot_item(const Contract *c, V item);
 /* panel[k - k0][0 .. vecs * lanes) = y[k][j ..] for k in [k0, k1); the first `valid` columns
  * exist, the others become 0. */
 void contract_pack(const Contract *c, V panel, V k0, V k1, V j, int64_t vecs, int64_t valid);
+
+/* rows: lanes x lanes, in registers. */
+void contract_transpose(Cg *cg, V *rows, unsigned lanes);
+
+/* ---- contract_view.c ---- */
+/* How v lies in memory: false where views of a stored value do not keep even strides. */
+bool contract_affine(const KernelCtx *k, Val v, Affine *a);
+/* What follows the root, done and stored for `count` results, the first lanes of value, from an
+ * index on along its last dimension, step[] apart; in pieces that are powers of two. */
+void contract_store_row(KernelCtx *k, const Index *at, V value, unsigned count);
 
 /* ---- contract_load.c: building blocks ---- */
 V contract_zero(const Contract *c, unsigned lanes);

@@ -47,6 +47,8 @@ V contract_vector(const Contract *c, const Matrix *m, V i, V j, int axis, unsign
         if (count == lanes) return cg_load(cg, c->dt, m->base, at, lanes);
         if (c->dt != BF16) return masked_load(c, m->base, at, lanes, count);
     }
+    if (m->base && count == lanes)
+        return cg_load_apart(cg, c->dt, m->base, offset(c, m, i, j), axis ? m->col : m->row, lanes);
     V v = contract_zero(c, lanes);
     for (unsigned l = 0; l < count; l++) {
         V e = contract_element(c, m, axis == 0 ? cg_add_imm(cg, i, l) : i,

@@ -48,7 +48,7 @@ static void exchange(Cg *cg, V *a, V *b, unsigned lanes, unsigned d) {
     *b = LLVMBuildShuffleVector(cg->b, x, y, LLVMConstVector(high, lanes), "");
 }
 
-static void transpose(Cg *cg, V *rows, unsigned lanes) {
+void contract_transpose(Cg *cg, V *rows, unsigned lanes) {
     for (unsigned d = lanes / 2; d; d /= 2) {
         for (unsigned i = 0; i < lanes; i++) {
             if (!(i & d)) exchange(cg, &rows[i], &rows[i + d], lanes, d);
@@ -68,7 +68,7 @@ static void block(const Packing *p, V k, V vec, unsigned valid) {
         rows[i] = i < valid ? contract_vector(c, &c->y, k, cg_add_imm(cg, j, i), 0, lanes, lanes)
                             : contract_zero(c, lanes);
     }
-    transpose(cg, rows, lanes);
+    contract_transpose(cg, rows, lanes);
     for (unsigned i = 0; i < lanes; i++)
         contract_put(c, p->panel, cg_add_imm(cg, slot, (int64_t)i * p->vecs), rows[i]);
 }

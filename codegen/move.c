@@ -67,11 +67,7 @@ static void move_concat(Move *m) {
 
 /* ---- argmax, argmin ---- */
 
-/* Whether x beats the best so far: NaN beats numbers, the first of equals stays. */
-static V beats(const Move *m, V x, V best) {
-    Cg *cg = m->k->cg;
-    bool max = m->ins->op == Op_argmax;
-    DType dt = k_ins(m->k, m->x)->type.dt;
+V cg_beats(Cg *cg, DType dt, bool max, V x, V best) {
     if (!dtype_is_float(dt)) {
         LLVMIntPredicate more = dt == BOOL ? (max ? LLVMIntUGT : LLVMIntULT)
                                            : (max ? LLVMIntSGT : LLVMIntSLT);
@@ -93,7 +89,8 @@ static void arg_at(void *data, const Index *idx, unsigned lanes) {
     V i = loop_open(cg, &l, cg_i64(cg, 1), cg_i64(cg, s->dim[m->axis]), 1, init, 2);
     k_forget(m->k);
     at.at[m->axis] = i;
-    V x = value_at(m, m->x, &at, lanes), better = beats(m, x, l.phi[0]);
+    V x = value_at(m, m->x, &at, lanes);
+    V better = cg_beats(cg, k_ins(m->k, m->x)->type.dt, m->ins->op == Op_argmax, x, l.phi[0]);
     V here = cg_splat(cg, LLVMBuildTrunc(cg->b, i, cg->i32, ""), lanes);
     V next[] = {LLVMBuildSelect(cg->b, better, x, l.phi[0], ""),
                 LLVMBuildSelect(cg->b, better, here, l.phi[1], "")};
@@ -215,6 +212,10 @@ void cg_move(KernelCtx *k) {
             moves[i].emit(&m);
             return;
         }
+    }
+    if (ins->op == Op_window_argmax || ins->op == Op_window_pick || ins->op == Op_window_place) {
+        cg_window(k);
+        return;
     }
     bug_at(k->cg->cx, ins->loc, "%s is no data movement", op_info[ins->op].name);
 }

@@ -111,7 +111,9 @@ static void run(Interp *in, const Tensor *args) {
         case ClsElem: interp_elem(in, ins, r); break;
         case ClsView: interp_view(in, ins, r); break;
         case ClsReduce: interp_reduce(in, ins, r); break;
-        case ClsContract: interp_matmul(in, ins, r); break;
+        case ClsContract:
+            (ins->op == Op_conv ? interp_conv : interp_matmul)(in, ins, r);
+            break;
         case ClsMove: interp_move(in, ins, r); break;
         case ClsCall:
         case ClsRegion:

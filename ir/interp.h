@@ -31,6 +31,7 @@ void interp_elem(Interp *in, const Ins *ins, Tensor *r);
 /* ---- interp_sum.c ---- */
 void interp_reduce(Interp *in, const Ins *ins, Tensor *r);
 void interp_matmul(Interp *in, const Ins *ins, Tensor *r);
+void interp_conv(Interp *in, const Ins *ins, Tensor *r);
 /* ---- interp_move.c ---- */
 void interp_view(Interp *in, const Ins *ins, Tensor *r);
 void interp_move(Interp *in, const Ins *ins, Tensor *r);

@@ -181,10 +181,70 @@ static void move_cumsum(Interp *in, const Ins *ins, Tensor *r) {
     }
 }
 
+/* The window at `at` of an array of shape s; its element k begins at full. */
+static void window_element(const Ins *ins, const Shape *s, const int64_t *at, int64_t k,
+                           int64_t *full) {
+    const Attr *size = &ins->attrs[0], *stride = &ins->attrs[1];
+    uint32_t lead = s->rank - size->is.n;
+    for (uint32_t d = 0; d < lead; d++) full[d] = at[d];
+    for (uint32_t d = size->is.n; d-- > 0; k /= size->is.v[d]) {
+        full[lead + d] = at[lead + d] * stride->is.v[d] + k % size->is.v[d];
+    }
+}
+
+static void move_window_argmax(Interp *in, const Ins *ins, Tensor *r) {
+    const Tensor *x = &in->vals[ins->args[0]];
+    int64_t at[InterpMaxRank], full[InterpMaxRank];
+    for (int64_t i = 0; i < ins->type.shape->size; i++) {
+        coords_of(ins->type.shape, i, at);
+        window_element(ins, x->type.shape, at, 0, full);
+        int64_t best = offset_of(x->type.shape, full);
+        for (int64_t k = 1; k < ins->type.range; k++) {
+            window_element(ins, x->type.shape, at, k, full);
+            int64_t here = offset_of(x->type.shape, full);
+            if (beats(x, here, best, true)) best = here, r->i[i] = k;
+        }
+    }
+}
+
+static void move_window_pick(Interp *in, const Ins *ins, Tensor *r) {
+    const Tensor *x = &in->vals[ins->args[0]], *k = &in->vals[ins->args[1]];
+    int64_t at[InterpMaxRank], full[InterpMaxRank];
+    for (int64_t i = 0; i < ins->type.shape->size; i++) {
+        coords_of(ins->type.shape, i, at);
+        window_element(ins, x->type.shape, at, k->i[i], full);
+        tensor_copy(r, i, x, offset_of(x->type.shape, full));
+    }
+}
+
+static void move_window_place(Interp *in, const Ins *ins, Tensor *r) {
+    const Tensor *u = &in->vals[ins->args[0]], *k = &in->vals[ins->args[1]];
+    int64_t at[InterpMaxRank], full[InterpMaxRank];
+    for (int64_t i = 0; i < u->type.shape->size; i++) {
+        coords_of(u->type.shape, i, at);
+        window_element(ins, ins->type.shape, at, k->i[i], full);
+        add_to(in, r, offset_of(ins->type.shape, full), u, i);
+    }
+}
+
 void interp_move(Interp *in, const Ins *ins, Tensor *r) {
+<<<<<<< HEAD
     static void (*const moves[OpCount])(Interp *, const Ins *, Tensor *) = {
         [Op_concat] = move_concat, [Op_argmax] = move_arg,          [Op_argmin] = move_arg,
         [Op_gather] = move_gather, [Op_scatter_add] = move_scatter, [Op_cumsum] = move_cumsum};
     if (!moves[ins->op]) not_interpreted(in, ins);
     moves[ins->op](in, ins, r);
+=======
+    static const struct {
+        Op op;
+        void (*run)(Interp *, const Ins *, Tensor *);
+    } moves[] = {{Op_concat, move_concat},       {Op_argmax, move_arg},
+                 {Op_argmin, move_arg},          {Op_gather, move_gather},
+                 {Op_scatter_add, move_scatter}, {Op_cumsum, move_cumsum},
+                 {Op_window_argmax, move_window_argmax}, {Op_window_pick, move_window_pick},
+                 {Op_window_place, move_window_place}};
+    size_t k = 0;
+    while (moves[k].op != ins->op) k++;
+    moves[k].run(in, ins, r);
+>>>>>>> 4edce15 (Convolutions and windows of the last axes: rules, interpreter, direct kernels; conv and pooling in std)
 }

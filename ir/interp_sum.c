@@ -161,6 +161,56 @@ void interp_reduce(Interp *in, const Ins *ins, Tensor *r) {
     }
 }
 
+/* The taps of output (n, o, p) in order: offsets in x and in w. Padding is the element at `zero`. */
+static int64_t conv_taps(const Conv *c, const Shape *x, const int64_t *p, int64_t n, int64_t o,
+                         int64_t zero, int64_t *xi, int64_t *wi) {
+    int64_t group = o / (c->o / (c->groups * c->batch_groups)), many = 0;
+    int64_t image = c->batch_groups > 1 ? group * c->n + n : n, k[MaxSpatial];
+    int64_t first = c->groups > 1 ? group * c->i : 0, taps = 1;
+    for (int d = 0; d < MaxSpatial; d++) taps *= c->axis[d].taps;
+    for (int64_t t = 0; t < taps; t++) {
+        int64_t rest = t, at = 0;
+        bool inside = true, hits = true;
+        for (int d = MaxSpatial; d-- > 0; rest /= c->axis[d].taps) k[d] = rest % c->axis[d].taps;
+        for (int d = 0; d < MaxSpatial; d++) {
+            const ConvAxis *a = &c->axis[d];
+            int64_t q = p[d] * a->stride + k[d] * a->rhs - a->lo;
+            hits &= q % a->lhs == 0;
+            inside &= q >= 0 && q / a->lhs < a->in;
+            at = at * a->in + q / a->lhs;
+        }
+        int64_t plane = c->axis[0].in * c->axis[1].in * c->axis[2].in;
+        for (int64_t i = 0; hits && i < c->i; i++) {
+            xi[many] = inside ? (image * x->dim[1] + first + i) * plane + at : zero;
+            wi[many++] = (o * c->i + i) * taps + t;
+        }
+    }
+    return many;
+}
+
+void interp_conv(Interp *in, const Ins *ins, Tensor *r) {
+    const Tensor *x = &in->vals[ins->args[0]], *w = &in->vals[ins->args[1]];
+    Conv c = conv_of(ins, x->type.shape, w->type.shape);
+    int64_t zero = x->type.shape->size, taps = c.i, p[MaxSpatial];
+    for (int d = 0; d < MaxSpatial; d++) taps *= c.axis[d].taps;
+    Tensor wider = *x; /* and one zero */
+    wider.re = NEW_ARRAY(in->a, double, zero + 1);
+    copy_bytes(wider.re, x->re, (size_t)zero * sizeof *x->re);
+    if (x->im) {
+        wider.im = NEW_ARRAY(in->a, double, zero + 1);
+        copy_bytes(wider.im, x->im, (size_t)zero * sizeof *x->im);
+    }
+    int64_t *xi = NEW_ARRAY(in->a, int64_t, taps + 1), *wi = NEW_ARRAY(in->a, int64_t, taps + 1);
+    Sum sum = {in, Op_reduce_sum, accumulator(ins->type.dt)};
+    for (int64_t i = 0; i < ins->type.shape->size; i++) {
+        int64_t rest = i;
+        for (int d = MaxSpatial; d-- > 0; rest /= c.axis[d].out) p[d] = rest % c.axis[d].out;
+        int64_t n = conv_taps(&c, x->type.shape, p, rest / c.o, rest % c.o, zero, xi, wi);
+        Terms f = {.x = &wider, .y = w, .xi = xi, .yi = wi};
+        put(in, r, i, chain_rule(&sum, &f, n));
+    }
+}
+
 void interp_matmul(Interp *in, const Ins *ins, Tensor *r) {
     const Tensor *x = &in->vals[ins->args[0]], *y = &in->vals[ins->args[1]];
     const Shape *s = ins->type.shape;

@@ -70,7 +70,7 @@ typedef enum OpClass {
     ClsElem,     /* elementwise, all operands of equal shape */
     ClsView,     /* data movement by an index map: broadcast reshape transpose slice flip pad */
     ClsReduce,   /* reduce_* over axes */
-    ClsContract, /* matmul */
+    ClsContract, /* matmul conv */
     ClsMove,     /* other data movement and scans along an axis: concat gather scatter_add cumsum */
     ClsCall,     /* call and get */
     ClsRegion,   /* control flow over functions: scan while cond checkpoint, see region.c */
@@ -190,7 +190,7 @@ typedef struct Fn {
 typedef enum KernelKind {
     KernMap,      /* one loop nest over `space`, elementwise and views inside */
     KernReduce,   /* root is a ClsReduce; members before it feed it, members after it use it */
-    KernContract, /* root is a matmul; views of stored values may feed it, elementwise follow it */
+    KernContract, /* root is a matmul or conv; views of stored values may feed it, elementwise follow it */
     KernMove,     /* root is one ClsMove instruction on stored values */
     KernRegion,   /* root is a ClsRegion instruction on stored values; outputs are its results */
 } KernelKind;
@@ -435,6 +435,19 @@ RegionTypes region_types(Cx *cx, Arena *a, const Ins *ins, const Region *r);
 /* What a planned region needs beside its results: a second buffer for each carry, at carry[k], then
  * the arena of its functions, of which one runs at a time, at *arena. Aligned to 64 bytes. */
 uint64_t region_scratch(Cx *cx, const Ins *ins, const Region *r, uint64_t *carry, uint64_t *arena);
+
+/* ---- conv.c: what a convolution means, as three spatial axes (the first ones of size 1) ---- */
+enum { MaxSpatial = 3 };
+typedef struct ConvAxis {
+    int64_t in, out, taps; /* of x, of the result, of w */
+    int64_t stride, lo, lhs, rhs;
+} ConvAxis;
+typedef struct Conv {
+    int64_t n, o, i; /* images of the result, filters, channels that a filter sees */
+    int64_t groups, batch_groups;
+    ConvAxis axis[MaxSpatial];
+} Conv;
+Conv conv_of(const Ins *ins, const Shape *x, const Shape *w);
 
 /* ---- print.c ---- */
 void print_program(const Program *p, Text *out);

@@ -27,6 +27,8 @@ static double value_flops(const Fn *fn, Val v) {
         return (double)fn->ins.data[i->args[0]].type.shape->size;
     case ClsContract: {
         const Shape *a = fn->ins.data[i->args[0]].type.shape;
+        const Shape *b = fn->ins.data[i->args[1]].type.shape;
+        if (i->op == Op_conv) return 2 * size * (double)b->size / (double)(b->dim[0] ? b->dim[0] : 1);
         return 2 * size * (double)a->dim[a->rank - 1];
     }
     case ClsMove:

@@ -1,0 +1,97 @@
+/* Operands of convolutions in the form that kernels read in place:
+ *
+ *   conv(x, w, lo=[1, 1], hi=[1, 1])    conv(pad(x, 0.0, lo=[0, 0, 1, 1], ...), f)
+ *
+ * Padding becomes part of x, so that every tap lies inside, and filters are copied in the order in
+ * which taps are summed, o next to o: f = opt_barrier(transpose(w)) seen through the inverse
+ * transposition. No bit changes. Tests: tests/codegen/conv_test.c */
+#include "passes/passes.h"
+
+typedef struct Layout {
+    Program *p;
+    Builder *b;
+    const Shape *x, *w;
+    Conv c;
+    Attr *attrs;
+} Layout;
+
+static int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
+
+/* Zeros before and behind each axis of x, in elements, as far as taps reach; lo and hi of what
+ * remains. */
+static Val padded(Layout *l, Val x) {
+    Cx *cx = l->p->cx;
+    uint32_t rank = l->x->rank, skip = MaxSpatial + 2 - rank;
+    int64_t *lo = NEW_ARRAY(cx->scratch, int64_t, rank), *hi = NEW_ARRAY(cx->scratch, int64_t, rank);
+    int64_t *none = NEW_ARRAY(cx->scratch, int64_t, rank), rest[2][MaxSpatial];
+    bool any = false;
+    for (uint32_t d = 2; d < rank; d++) {
+        const ConvAxis *a = &l->c.axis[skip + d - 2];
+        int64_t last = (a->out - 1) * a->stride + (a->taps - 1) * a->rhs - a->lo;
+        int64_t before = floor_div(a->lo, a->lhs), behind = floor_div(last, a->lhs) - (a->in - 1);
+        lo[d] = before > 0 ? before : 0;
+        hi[d] = behind > 0 ? behind : 0;
+        any |= lo[d] || hi[d];
+        int64_t in = a->in + lo[d] + hi[d], has = in ? (in - 1) * a->lhs + 1 : 0;
+        int64_t window = a->taps ? (a->taps - 1) * a->rhs + 1 : 0;
+        rest[0][d - 2] = a->lo - lo[d] * a->lhs;
+        rest[1][d - 2] = (a->out - 1) * a->stride + window - has - rest[0][d - 2];
+    }
+    l->attrs[1] = attr_ints(cx, rest[0], rank - 2);
+    l->attrs[2] = attr_ints(cx, rest[1], rank - 2);
+    Type scalar = type_of(b_type(l->b, x).dt, shape_scalar(cx));
+    Attr attrs[] = {attr_ints(cx, lo, rank), attr_ints(cx, hi, rank), attr_ints(cx, none, rank)};
+    if (any) x = b_op(l->b, Op_pad, (Val[]){x, b_float(l->b, scalar, 0)}, 2, attrs, NULL);
+    bool literal = b_ins(l->b, x)->op == Op_const;
+    return literal ? b_op(l->b, Op_opt_barrier, &x, 1, NULL, NULL) : x;
+}
+
+/* Kernels have vectors of filters where there are many, else of places along the last axis. */
+static bool by_filters(const Layout *l) {
+    int64_t o = l->c.o / (l->c.groups * l->c.batch_groups);
+    return o >= 16 || o > l->c.axis[MaxSpatial - 1].out;
+}
+
+static Val reordered(Layout *l, Val w) {
+    uint32_t rank = l->w->rank;
+    if (!by_filters(l) && l->w->size > l->x->size && b_ins(l->b, w)->op != Op_const) return w;
+    int64_t *order = NEW_ARRAY(l->p->cx->scratch, int64_t, rank);
+    int64_t *back = NEW_ARRAY(l->p->cx->scratch, int64_t, rank);
+    for (uint32_t d = 0; d < rank; d++) order[d] = d + 2 < rank ? d + 2 : rank - 1 - d;
+    for (uint32_t d = 0; d < rank; d++) back[order[d]] = d;
+    Attr there = attr_ints(l->p->cx, order, rank), again = attr_ints(l->p->cx, back, rank);
+    w = b_op(l->b, Op_transpose, &w, 1, &there, NULL);
+    w = b_op(l->b, Op_opt_barrier, &w, 1, NULL, NULL);
+    return b_op(l->b, Op_transpose, &w, 1, &again, NULL);
+}
+
+static Val laid_out(Program *p, Builder *b, const Ins *ins, const Val *map) {
+    Attr attrs[MaxAttrs];
+    copy_bytes(attrs, ins->attrs, (size_t)op_info[Op_conv].nattrs * sizeof *attrs);
+    Layout l = {.p = p, .b = b, .x = b_type(b, map[ins->args[0]]).shape,
+                .w = b_type(b, map[ins->args[1]]).shape, .attrs = attrs};
+    l.c = conv_of(ins, l.x, l.w);
+    b_at(b, ins->loc, ins->rule);
+    if (!ins->type.shape->size || !l.w->size) return b_copy(b, ins, map);
+    Val x = padded(&l, map[ins->args[0]]), w = reordered(&l, map[ins->args[1]]);
+    Val y = b_op(b, Op_conv, (Val[]){x, w}, 2, attrs, NULL);
+    if (ins->name) b_name(b, y, ins->name);
+    return y;
+}
+
+static Fn *layout_fn(Program *p, Fn *fn) {
+    bool has = false;
+    for (Val v = 0; v < fn->ins.len; v++) has |= fn->ins.data[v].op == Op_conv;
+    if (!has) return fn;
+    Val *map;
+    Builder *b = copy_begin(p, fn, fn->name, &map);
+    for (Val v = fn->nparams; v < fn->ins.len; v++) {
+        const Ins *ins = &fn->ins.data[v];
+        map[v] = ins->op == Op_conv ? laid_out(p, b, ins, map) : b_copy(b, ins, map);
+    }
+    return copy_done(b, fn, map);
+}
+
+void pass_layout(Program *p) {
+    for (uint32_t i = 0; i < p->fns.len; i++) p->fns.data[i] = layout_fn(p, p->fns.data[i]);
+}
