@@ -194,7 +194,7 @@ static void window_element(const Ins *ins, const Shape *s, const int64_t *at, in
 
 static void move_window_argmax(Interp *in, const Ins *ins, Tensor *r) {
     const Tensor *x = &in->vals[ins->args[0]];
-    int64_t at[InterpMaxRank], full[InterpMaxRank];
+    int64_t at[MaxRank], full[MaxRank];
     for (int64_t i = 0; i < ins->type.shape->size; i++) {
         coords_of(ins->type.shape, i, at);
         window_element(ins, x->type.shape, at, 0, full);
@@ -209,7 +209,7 @@ static void move_window_argmax(Interp *in, const Ins *ins, Tensor *r) {
 
 static void move_window_pick(Interp *in, const Ins *ins, Tensor *r) {
     const Tensor *x = &in->vals[ins->args[0]], *k = &in->vals[ins->args[1]];
-    int64_t at[InterpMaxRank], full[InterpMaxRank];
+    int64_t at[MaxRank], full[MaxRank];
     for (int64_t i = 0; i < ins->type.shape->size; i++) {
         coords_of(ins->type.shape, i, at);
         window_element(ins, x->type.shape, at, k->i[i], full);
@@ -219,7 +219,7 @@ static void move_window_pick(Interp *in, const Ins *ins, Tensor *r) {
 
 static void move_window_place(Interp *in, const Ins *ins, Tensor *r) {
     const Tensor *u = &in->vals[ins->args[0]], *k = &in->vals[ins->args[1]];
-    int64_t at[InterpMaxRank], full[InterpMaxRank];
+    int64_t at[MaxRank], full[MaxRank];
     for (int64_t i = 0; i < u->type.shape->size; i++) {
         coords_of(u->type.shape, i, at);
         window_element(ins, ins->type.shape, at, k->i[i], full);
@@ -228,23 +228,11 @@ static void move_window_place(Interp *in, const Ins *ins, Tensor *r) {
 }
 
 void interp_move(Interp *in, const Ins *ins, Tensor *r) {
-<<<<<<< HEAD
     static void (*const moves[OpCount])(Interp *, const Ins *, Tensor *) = {
         [Op_concat] = move_concat, [Op_argmax] = move_arg,          [Op_argmin] = move_arg,
-        [Op_gather] = move_gather, [Op_scatter_add] = move_scatter, [Op_cumsum] = move_cumsum};
+        [Op_gather] = move_gather, [Op_scatter_add] = move_scatter, [Op_cumsum] = move_cumsum,
+        [Op_window_argmax] = move_window_argmax, [Op_window_pick] = move_window_pick,
+        [Op_window_place] = move_window_place};
     if (!moves[ins->op]) not_interpreted(in, ins);
     moves[ins->op](in, ins, r);
-=======
-    static const struct {
-        Op op;
-        void (*run)(Interp *, const Ins *, Tensor *);
-    } moves[] = {{Op_concat, move_concat},       {Op_argmax, move_arg},
-                 {Op_argmin, move_arg},          {Op_gather, move_gather},
-                 {Op_scatter_add, move_scatter}, {Op_cumsum, move_cumsum},
-                 {Op_window_argmax, move_window_argmax}, {Op_window_pick, move_window_pick},
-                 {Op_window_place, move_window_place}};
-    size_t k = 0;
-    while (moves[k].op != ins->op) k++;
-    moves[k].run(in, ins, r);
->>>>>>> 4edce15 (Convolutions and windows of the last axes: rules, interpreter, direct kernels; conv and pooling in std)
 }
