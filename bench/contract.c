@@ -1,44 +1,7 @@
 /* Speed of generated contractions on one thread, in GF/s and as a share of the fused multiply-add
  * peak that is measured first. Arguments: M N K [nn|tn|nt], else a list of shapes. */
+#include "bench/bench.h"
 #include "tests/codegen/contraction.h"
-
-#include <immintrin.h>
-#include <stdlib.h>
-#include <time.h>
-
-static double seconds(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t); /* of this thread: others do not count */
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-enum { Chains = 12, Turns = 4000000 };
-
-/* Independent chains, enough to hide the latency. */
-#define PEAK(name, isa, Vec, splat, fma, bytes)                                                    \
-    __attribute__((target(isa))) static double name(void) {                                        \
-        Vec acc[Chains], x = splat(0.5f);                                                          \
-        for (int k = 0; k < Chains; k++) acc[k] = x;                                               \
-        __asm__ volatile("" : "+v"(x));                                                            \
-        double start = seconds();                                                                  \
-        for (int i = 0; i < Turns; i++) {                                                          \
-            _Pragma("GCC unroll 12") for (int k = 0; k < Chains; k++) acc[k] = fma(acc[k], x, x);  \
-        }                                                                                          \
-        double took = seconds() - start;                                                           \
-        for (int k = 0; k < Chains; k++) __asm__ volatile("" ::"v"(acc[k]));                       \
-        return 2.0 * Turns * Chains * (bytes / 4) / took * 1e-9;                                   \
-    }
-PEAK(peak_512, "avx512f", __m512, _mm512_set1_ps, _mm512_fmadd_ps, 64)
-PEAK(peak_256, "avx2,fma", __m256, _mm256_set1_ps, _mm256_fmadd_ps, 32)
-
-static double peak(void) {
-    double best = 0;
-    for (int i = 0; i < 5; i++) {
-        double p = __builtin_cpu_supports("avx512f") ? peak_512() : peak_256();
-        if (p > best) best = p;
-    }
-    return best;
-}
 
 static void *array(int64_t n, DType dt) {
     size_t bytes = ((size_t)n * dtype_size(dt) + 127) / 64 * 64;
@@ -55,37 +18,20 @@ static void *array(int64_t n, DType dt) {
     return p;
 }
 
-/* Median of the times of a call. */
-static double time_of(BpEntry *f, void *const *args, double flops) {
-    enum { Samples = 15 };
-    double t[Samples];
-    int64_t turns = (int64_t)(4e8 / flops) + 1;
-    f(args, NULL, NULL);
-    for (int s = 0; s < Samples; s++) {
-        double start = seconds();
-        for (int64_t i = 0; i < turns; i++) f(args, NULL, NULL);
-        double took = (seconds() - start) / (double)turns;
-        int k = s;
-        for (; k && t[k - 1] > took; k--) t[k] = t[k - 1];
-        t[k] = took;
-    }
-    return t[Samples / 2];
-}
-
 static void measure(Contraction c, double top, const char *cpu) {
     Cx *cx = cx_new();
     Program *p = program_new(cx);
     p->name = p->path = sym(cx, "bench");
     contraction_add(p, "f", &c);
     CgOptions o = {.level = 2, .cpu = cpu, .library = true};
-    double start = seconds();
+    double start = bench_seconds();
     Cg *cg = cg_build(p, &o);
     Jit *jit = jit_new(cg);
     BpEntry *f = (BpEntry *)(uintptr_t)jit_symbol(jit, "bp_f");
-    double built = seconds() - start, flops = 2.0 * (double)c.m * (double)c.n * (double)c.k;
+    double built = bench_seconds() - start, flops = 2.0 * (double)c.m * (double)c.n * (double)c.k;
     void *args[] = {array(c.m * c.k, c.dt), array(c.k * c.n, c.dt), array(c.n, c.dt),
                     array(c.m * c.n, c.dt)};
-    double t = time_of(f, args, flops);
+    double t = bench_time(f, args, NULL, flops);
     printf("%s %c%c %5d %5d %5d  %8.2f us %7.1f GF/s %4.0f %%  (built in %3.0f ms)\n",
            dtype_name(c.dt), c.a_flipped ? 'T' : 'N', c.b_flipped ? 'T' : 'N', (int)c.m, (int)c.n,
            (int)c.k, t * 1e6, flops / t * 1e-9,
@@ -113,7 +59,7 @@ static const struct Row {
 };
 
 int main(int argc, char **argv) {
-    double top = peak();
+    double top = bench_peak();
     const char *cpu = getenv("BENCH_CPU");
     printf("peak %.1f GF/s (f32)\n", top);
     if (argc >= 4) {

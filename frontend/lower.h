@@ -292,8 +292,6 @@ Value lower_index(Frame *f, const Expr *e);
 bool is_builtin(Sym name);
 /* The i-th of builtins.def, or NULL. */
 const char *near_primitive(uint32_t i);
-/* Whether the name is one of the language's that is not supported yet; reports it. */
-bool comes_later(Frame *f, const Expr *name);
 Value lower_builtin(Frame *f, const Expr *e, Sym name, const Want *want);
 Value emit_op(Frame *f, Loc loc, Op op, const Value *args, uint32_t n, Attr *attrs,
               const Type *given, const Dim *dims);

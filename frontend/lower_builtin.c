@@ -414,20 +414,6 @@ static const struct {
 #include "frontend/builtins.def"
 };
 
-/* What the language and its library name and this version does not have. */
-static const char *const later[] = {
-    "conv", "conv1d", "conv2d", "conv_transpose2d", "max_pool2d", "avg_pool2d", "Conv1d", "Conv2d",
-};
-
-bool comes_later(Frame *f, const Expr *name) {
-    for (size_t i = 0; i < LEN(later); i++) {
-        if (strcmp(later[i], name->name)) continue;
-        not_supported(f, name->loc, arena_printf(f->fr->cx->arena, "'%s'", name->name));
-        return true;
-    }
-    return false;
-}
-
 static bool callable(Op op) {
     return op != OpCount && op_info[op].cls != ClsCall && op_info[op].cls != ClsOperator &&
            op_info[op].cls != ClsRegion &&
@@ -442,9 +428,6 @@ bool is_builtin(Sym name) {
     for (size_t i = 0; i < LEN(near_primitives); i++) {
         if (!strcmp(near_primitives[i].name, name)) return true;
     }
-    for (size_t i = 0; i < LEN(later); i++) {
-        if (!strcmp(later[i], name)) return true;
-    }
     return callable(op_by_name(name));
 }
 
@@ -452,8 +435,5 @@ Value lower_builtin(Frame *f, const Expr *e, Sym name, const Want *want) {
     for (size_t i = 0; i < LEN(near_primitives); i++) {
         if (!strcmp(near_primitives[i].name, name)) return near_primitives[i].run(f, e, name, want);
     }
-    Op op = op_by_name(name);
-    if (callable(op)) return op_call(f, e, op);
-    comes_later(f, e->x->kind == ExIndex ? e->x->x : e->x);
-    return v_error();
+    return op_call(f, e, op_by_name(name));
 }

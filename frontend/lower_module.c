@@ -57,7 +57,6 @@ Instance *make_instance(Frame *f, const Expr *e, Sym path) {
     Front *fr = f->fr;
     const Expr *name = module_name(e);
     Global *g = name ? find_global(fr, name->name, ItModule, f->in_std) : NULL;
-    if (!g && name && comes_later(f, name)) return NULL;
     if (!g) {
         VEC(const char *) names = {0};
         for (uint32_t i = 0; i < fr->globals.len; i++) {

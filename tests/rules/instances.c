@@ -1,9 +1,11 @@
 /* Operands and attributes at random, kept where the operation's shape rule takes them. */
 #include "tests/rules/rules_test.h"
 
-static const int64_t dims[][3] = {{0, 0, 0}, {1, 0, 0}, {3, 0, 0}, {17, 0, 0}, {2, 3, 0}, {3, 2, 0},
-                                  {3, 5, 0}, {1, 4, 0}, {0, 3, 0}, {2, 2, 3},  {2, 3, 4}};
-static const uint32_t ranks[] = {0, 1, 1, 1, 2, 2, 2, 2, 2, 3, 3};
+static const int64_t dims[][5] = {
+    {0},       {1},       {3},       {17},         {2, 3},       {3, 2},          {3, 5},
+    {1, 4},    {0, 3},    {2, 2, 3}, {2, 3, 4},    {2, 2, 7},    {4, 2, 1},       {2, 3, 3},
+    {0, 2, 3}, {2, 4, 5}, {4, 1, 3}, {2, 2, 5, 3}, {4, 2, 2, 3}, {2, 1, 1, 2, 2}, {2, 2, 3, 2, 3}};
+static const uint32_t ranks[] = {0, 1, 1, 1, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3, 4, 4, 5, 5};
 
 static Type draw_type(Suite *s, DType dt) {
     size_t k = draw(s, LEN(ranks));
@@ -15,7 +17,11 @@ static Type draw_type(Suite *s, DType dt) {
     return t;
 }
 
-/* Lists as long as the first operand's rank, or the shapes that `to` may name. */
+static bool positive(const char *name) {
+    return !strcmp(name, "stride") || !strcmp(name, "size") || strstr(name, "dilation");
+}
+
+/* Lists as long as the first operand's rank or so, or the shapes that `to` may name. */
 static Attr draw_ints(Suite *s, const char *name, const Type *args, uint32_t nargs) {
     const Shape *x = nargs ? args[0].shape : shape_scalar(s->cx);
     int64_t v[8] = {0};
@@ -36,8 +42,9 @@ static Attr draw_ints(Suite *s, const char *name, const Type *args, uint32_t nar
         }
         return attr_ints(s->cx, v, many);
     }
+    if (n > 2 && strcmp(name, "perm") && draw(s, 2)) n -= 2; /* spatial axes */
     for (uint32_t i = 0; i < n; i++) {
-        bool high = !strcmp(name, "hi"), stride = !strcmp(name, "stride");
+        bool high = !strcmp(name, "hi"), stride = positive(name);
         v[i] = high && draw(s, 2) ? x->dim[i]
                : stride           ? (int64_t)(1 + draw(s, 2))
                                   : (int64_t)draw(s, 3) - (draw(s, 4) == 0);
@@ -103,6 +110,8 @@ static bool draw_instance(Suite *s, Op op, DType dt, Instance *x) {
     Type first = draw_type(s, dt);
     for (uint32_t i = 0; i < x->n; i++) x->args[i] = draw(s, 3) ? first : draw_type(s, dt);
     if (draw(s, 2)) x->args[0] = first;
+    if (!draw(s, 3)) /* the second is an index into the first */
+        x->args[1] = (Type){I32, (int64_t)(1 + draw(s, 4)), draw_type(s, dt).shape};
     for (int i = 0; i < info->nattrs; i++)
         x->attrs[i] = draw_attr(s, &info->attrs[i], x->args, x->n);
     Infer q = {.cx = s->cx, .nargs = x->n, .args = x->args, .attrs = x->attrs};
@@ -115,6 +124,8 @@ static bool known(const Instance *all, uint32_t n, const Instance *x) {
     for (uint32_t i = 0; i < n; i++) {
         bool same = true;
         for (uint32_t k = 0; same && k < x->n; k++) same = type_equal(all[i].args[k], x->args[k]);
+        for (int k = 0; same && op_info[x->op].nattrs > 3 && k < op_info[x->op].nattrs; k++)
+            same = attr_equal(all[i].attrs[k], x->attrs[k]);
         if (same) return true;
     }
     return false;
@@ -136,7 +147,7 @@ static void build(Suite *s, Instance *x) {
 
 uint32_t instances_draw(Suite *s, Op op, DType dt, Instance *out, uint32_t most) {
     uint32_t n = 0;
-    for (unsigned tries = 0; tries < 20000 && n < most; tries++) {
+    for (unsigned tries = 0; tries < 60000 && n < most; tries++) {
         Instance x;
         if (!draw_instance(s, op, dt, &x) || known(out, n, &x)) continue;
         build(s, &x);

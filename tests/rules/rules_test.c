@@ -47,7 +47,9 @@ static bool tested(Op op) {
     return op_info[op].domain != DomNone && c != ClsCall && c != ClsOperator && c != ClsSource;
 }
 
-enum { PerOp = 6, MaxInstances = OpCount * PerOp };
+/* One with many attributes is drawn more often. */
+static uint32_t instances_of(Op op) { return op_info[op].nattrs > 3 ? 60 : 6; }
+enum { MaxInstances = OpCount * 60 };
 
 static void check_rules_of(DType dt, bool derivatives) {
     Suite s = suite_new();
@@ -55,7 +57,7 @@ static void check_rules_of(DType dt, bool derivatives) {
     uint32_t n = 0;
     for (Op op = 0; op < OpCount; op++) {
         if (!tested(op)) continue;
-        uint32_t got = instances_draw(&s, op, dt, all + n, PerOp);
+        uint32_t got = instances_draw(&s, op, dt, all + n, instances_of(op));
         check(&s, got > 0, "no operands found for %s", op_info[op].name);
         for (uint32_t i = 0; derivatives && i < got; i++) check_derivatives(&s, &all[n + i]);
         n += got;
