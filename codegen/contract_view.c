@@ -75,16 +75,6 @@ bool contract_affine(const KernelCtx *k, Val v, Affine *a) {
     return of_view(ins, k_shape(k, ins->args[0]), a);
 }
 
-static V part_of(Cg *cg, V v, unsigned from, unsigned lanes) {
-    if (lanes == cg_lanes_of(v)) return v;
-    if (lanes == 1) return LLVMBuildExtractElement(cg->b, v, cg_int(cg->i32, from), "");
-    V mask[MaxLanes];
-    for (unsigned l = 0; l < lanes; l++) mask[l] = cg_int(cg->i32, from + l);
-    return LLVMBuildShuffleVector(cg->b, v, LLVMGetPoison(LLVMTypeOf(v)),
-                                  LLVMConstVector(mask, lanes), "");
-}
-
-
 void contract_store_row(KernelCtx *k, const Index *at, V value, unsigned count) {
     Cg *cg = k->cg;
     uint32_t last = at->rank - 1;
@@ -98,7 +88,7 @@ void contract_store_row(KernelCtx *k, const Index *at, V value, unsigned count) 
             idx.at[last] = cg_add_imm(cg, at->at[last], (int64_t)from * (step > 1 ? step : 1));
             idx.step[last] = lanes > 1;
             k_forget(k);
-            k->root = part_of(cg, value, from, lanes);
+            k->root = cg_part(cg, value, from, lanes);
             k_store_outputs(k, &idx, lanes);
             k->root = NULL;
             k_forget(k);

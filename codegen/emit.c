@@ -29,6 +29,15 @@ V cg_splat(Cg *cg, V scalar, unsigned lanes) {
                                   LLVMConstNull(cg_vec(cg->i32, lanes)), "");
 }
 
+V cg_part(Cg *cg, V v, unsigned from, unsigned lanes) {
+    if (lanes == cg_lanes_of(v)) return v;
+    V mask[MaxLanes];
+    for (unsigned l = 0; l < lanes; l++) mask[l] = cg_int(cg->i32, from + l);
+    if (lanes == 1) return LLVMBuildExtractElement(cg->b, v, mask[0], "");
+    return LLVMBuildShuffleVector(cg->b, v, LLVMGetPoison(LLVMTypeOf(v)),
+                                  LLVMConstVector(mask, lanes), "");
+}
+
 T cg_reg_type(Cg *cg, DType dt) {
     T types[DTypeCount] = {[F32] = cg->f32, [F64] = cg->f64, [BF16] = cg->f32,
                            [I32] = cg->i32, [I64] = cg->i64, [BOOL] = cg->i1};

@@ -58,6 +58,7 @@ V cg_int(T t, int64_t n);
 V cg_call(Cg *cg, const char *intrinsic, const T *overload, unsigned nover, const V *args,
           unsigned n);
 V cg_splat(Cg *cg, V scalar, unsigned lanes);
+V cg_part(Cg *cg, V v, unsigned from, unsigned lanes); /* lanes [from, from + lanes) */
 T cg_vec(T scalar, unsigned lanes); /* scalar itself for one lane */
 unsigned cg_lanes_of(V v);
 T cg_scalar_of(T t);
@@ -126,6 +127,11 @@ const Shape *k_shape(const KernelCtx *k, Val v);
 /* Forget memoised values: a new block of code begins. */
 void k_forget(KernelCtx *k);
 V cg_eval(KernelCtx *k, Val v, const Index *idx, unsigned lanes);
+/* The same, lane by lane. */
+V k_eval_lanes(KernelCtx *k, Val v, const Index *idx, unsigned lanes);
+/* The operand's index from that of a view; false for a pad and where a reshape regroups. */
+bool k_view_index(KernelCtx *k, const Ins *ins, const Index *idx, Index *operand);
+V cg_eval_pad(KernelCtx *k, Val v, const Index *idx, unsigned lanes); /* eval_pad.c */
 /* Stores the kernel's outputs at an index of its space; k->root must be set where there is one. */
 void k_store_outputs(KernelCtx *k, const Index *idx, unsigned lanes);
 /* Whether every access is to the same linear index (or to a single element). */
@@ -149,6 +155,7 @@ V cg_random(Cg *cg, DType dt, V key, int64_t stream, V index);
 
 /* ---- kernels: each emits the body of kN and sets k->chunks ---- */
 void cg_map(KernelCtx *k);
+bool cg_map_turned(KernelCtx *k, unsigned lanes); /* false: nothing to gain, nothing was emitted */
 void cg_reduce(KernelCtx *k);
 void cg_contract(KernelCtx *k);
 void cg_move(KernelCtx *k);

@@ -30,6 +30,7 @@ void cg_map(KernelCtx *k) {
     k->chunks = 1;
     if (!s->size) return;
     k->flat = k_is_flat(k, s);
+    if (!k->flat && cg_map_turned(k, map_lanes(k))) return;
     Nest n = {.k = k, .space = s, .skip = MaxRank, .lanes = map_lanes(k), .work = s->size,
               .across = reads_across(k), .body = map_at, .data = k};
     if (k->flat) n.space = shape_of(k->cg->cx, &s->size, 1);

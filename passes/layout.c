@@ -2,9 +2,10 @@
  *
  *   conv(x, w, lo=[1, 1], hi=[1, 1])    conv(pad(x, 0.0, lo=[0, 0, 1, 1], ...), f)
  *
- * Padding becomes part of x, so that every tap lies inside, and filters are copied in the order in
- * which taps are summed, o next to o: f = opt_barrier(transpose(w)) seen through the inverse
- * transposition. No bit changes. Tests: tests/codegen/conv_test.c */
+ * Padding becomes part of x, so that every tap lies inside. Filters are copied in the order in which
+ * taps are summed, o next to o: f = opt_barrier(transpose(w)) seen through the inverse
+ * transposition; so is x, channels last, where many of them are summed at each place. No bit
+ * changes. Tests: tests/codegen/conv_test.c */
 #include "passes/passes.h"
 
 typedef struct Layout {
@@ -52,17 +53,34 @@ static bool by_filters(const Layout *l) {
     return o >= 16 || o > l->c.axis[MaxSpatial - 1].out;
 }
 
-static Val reordered(Layout *l, Val w) {
-    uint32_t rank = l->w->rank;
-    if (!by_filters(l) && l->w->size > l->x->size && b_ins(l->b, w)->op != Op_const) return w;
-    int64_t *order = NEW_ARRAY(l->p->cx->scratch, int64_t, rank);
+/* x in memory with its axes in the given order. */
+static Val stored(Layout *l, Val x, const int64_t *order, uint32_t rank) {
     int64_t *back = NEW_ARRAY(l->p->cx->scratch, int64_t, rank);
-    for (uint32_t d = 0; d < rank; d++) order[d] = d + 2 < rank ? d + 2 : rank - 1 - d;
     for (uint32_t d = 0; d < rank; d++) back[order[d]] = d;
     Attr there = attr_ints(l->p->cx, order, rank), again = attr_ints(l->p->cx, back, rank);
-    w = b_op(l->b, Op_transpose, &w, 1, &there, NULL);
-    w = b_op(l->b, Op_opt_barrier, &w, 1, NULL, NULL);
-    return b_op(l->b, Op_transpose, &w, 1, &again, NULL);
+    x = b_op(l->b, Op_transpose, &x, 1, &there, NULL);
+    x = b_op(l->b, Op_opt_barrier, &x, 1, NULL, NULL);
+    return b_op(l->b, Op_transpose, &x, 1, &again, NULL);
+}
+
+static Val filters(Layout *l, Val w) {
+    uint32_t rank = l->w->rank;
+    int64_t *order = NEW_ARRAY(l->p->cx->scratch, int64_t, rank);
+    bool large = !by_filters(l) && l->w->size > l->x->size;
+    if (large && b_ins(l->b, w)->op != Op_const) return w;
+    for (uint32_t d = 0; d < rank; d++) order[d] = d + 2 < rank ? d + 2 : rank - 1 - d;
+    return stored(l, w, order, rank);
+}
+
+enum { ManyChannels = 16 };
+
+static Val images(Layout *l, Val x) {
+    uint32_t rank = l->x->rank;
+    int64_t *order = NEW_ARRAY(l->p->cx->scratch, int64_t, rank);
+    x = padded(l, x);
+    if (!by_filters(l) || l->c.i < ManyChannels) return x;
+    for (uint32_t d = 1; d < rank; d++) order[d] = d + 1 < rank ? d + 1 : 1;
+    return stored(l, x, order, rank);
 }
 
 static Val laid_out(Program *p, Builder *b, const Ins *ins, const Val *map) {
@@ -73,7 +91,7 @@ static Val laid_out(Program *p, Builder *b, const Ins *ins, const Val *map) {
     l.c = conv_of(ins, l.x, l.w);
     b_at(b, ins->loc, ins->rule);
     if (!ins->type.shape->size || !l.w->size) return b_copy(b, ins, map);
-    Val x = padded(&l, map[ins->args[0]]), w = reordered(&l, map[ins->args[1]]);
+    Val x = images(&l, map[ins->args[0]]), w = filters(&l, map[ins->args[1]]);
     Val y = b_op(b, Op_conv, (Val[]){x, w}, 2, attrs, NULL);
     if (ins->name) b_name(b, y, ins->name);
     return y;
