@@ -83,6 +83,27 @@ V cg_load_masked(Cg *cg, DType dt, V base, V offset, V mask) {
     return from_memory(cg, dt, cg_call(cg, "llvm.masked.load", t, 2, args, 4), lanes);
 }
 
+/* Every second element: two loads that together cover just these. */
+static V load_every_second(Cg *cg, DType dt, V base, V offset, unsigned lanes) {
+    V lo = cg_load(cg, dt, base, offset, lanes), mask[MaxLanes];
+    V hi = cg_load(cg, dt, base, cg_add_imm(cg, offset, lanes - 1), lanes);
+    for (unsigned l = 0; l < lanes; l++)
+        mask[l] = cg_int(cg->i32, 2 * l < lanes ? 2 * l : 2 * l + 1);
+    return LLVMBuildShuffleVector(cg->b, lo, hi, LLVMConstVector(mask, lanes), "");
+}
+
+V cg_load_apart(Cg *cg, DType dt, V base, V offset, int64_t step, unsigned lanes) {
+    if (step == 1 || lanes == 1) return cg_load(cg, dt, base, offset, lanes);
+    if (step == 0) return cg_splat(cg, cg_load(cg, dt, base, offset, 1), lanes);
+    if (step == 2) return load_every_second(cg, dt, base, offset, lanes);
+    V r = LLVMGetPoison(cg_vec(cg_reg_type(cg, dt), lanes));
+    for (unsigned l = 0; l < lanes; l++) {
+        V x = cg_load(cg, dt, base, cg_add_imm(cg, offset, step * (int64_t)l), 1);
+        r = LLVMBuildInsertElement(cg->b, r, x, cg_int(cg->i32, (int)l), "");
+    }
+    return r;
+}
+
 void cg_store(Cg *cg, DType dt, V v, V base, V offset) {
     unsigned lanes = cg_lanes_of(v);
     if (dt == BOOL) v = LLVMBuildZExt(cg->b, v, cg_vec(cg->i8, lanes), "");

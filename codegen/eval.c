@@ -67,10 +67,9 @@ static V load_at(KernelCtx *k, Val v, const Index *idx, unsigned lanes) {
     }
     if (!base) bug_at(cg->cx, ins->loc, "kernel %u reads %%%u, which is not stored", k->k->id, v);
     V mask = k->mask && cg_lanes_of(k->mask) == lanes ? k->mask : NULL;
+    if (!mask || step == 0) return cg_load_apart(cg, ins->type.dt, base, at, step, lanes);
     if (lanes == 1) return cg_load(cg, ins->type.dt, base, where_set(cg, mask, at), 1);
-    if (step == 1 && mask) return cg_load_masked(cg, ins->type.dt, base, at, mask);
-    if (step == 1) return cg_load(cg, ins->type.dt, base, at, lanes);
-    if (step == 0) return cg_splat(cg, cg_load(cg, ins->type.dt, base, at, 1), lanes);
+    if (step == 1) return cg_load_masked(cg, ins->type.dt, base, at, mask);
     V r = LLVMGetPoison(cg_vec(cg_reg_type(cg, ins->type.dt), lanes));
     for (unsigned l = 0; l < lanes; l++) {
         V one = where_set(cg, lane_of(cg, mask, l), lane_index(cg, at, step, l));

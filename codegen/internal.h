@@ -71,6 +71,8 @@ unsigned cg_lanes(const Cg *cg, DType dt);
 V cg_load(Cg *cg, DType dt, V base, V offset, unsigned lanes);
 /* The lanes that are set in the mask; the others are 0 and need not exist. */
 V cg_load_masked(Cg *cg, DType dt, V base, V offset, V mask);
+/* `lanes` elements from offset on, step apart. */
+V cg_load_apart(Cg *cg, DType dt, V base, V offset, int64_t step, unsigned lanes);
 void cg_store(Cg *cg, DType dt, V value, V base, V offset);
 V cg_add(Cg *cg, V a, V b);
 V cg_mul_imm(Cg *cg, V a, int64_t n);
@@ -127,11 +129,6 @@ const Shape *k_shape(const KernelCtx *k, Val v);
 /* Forget memoised values: a new block of code begins. */
 void k_forget(KernelCtx *k);
 V cg_eval(KernelCtx *k, Val v, const Index *idx, unsigned lanes);
-/* The same, lane by lane. */
-V k_eval_lanes(KernelCtx *k, Val v, const Index *idx, unsigned lanes);
-/* The operand's index from that of a view; false for a pad and where a reshape regroups. */
-bool k_view_index(KernelCtx *k, const Ins *ins, const Index *idx, Index *operand);
-V cg_eval_pad(KernelCtx *k, Val v, const Index *idx, unsigned lanes); /* eval_pad.c */
 /* Stores the kernel's outputs at an index of its space; k->root must be set where there is one. */
 void k_store_outputs(KernelCtx *k, const Index *idx, unsigned lanes);
 /* Whether every access is to the same linear index (or to a single element). */
@@ -150,6 +147,8 @@ V cg_elem(Cg *cg, const Ins *ins, DType operand, V *args);
 V cg_identity(Cg *cg, Op reduce, DType dt); /* of a reduction, scalar */
 V cg_combine(Cg *cg, Op reduce, DType dt, V a, V b);
 V cg_round_bf16(Cg *cg, V x);
+/* Whether x is better than the best so far: NaN beats numbers, the first of equals stays. */
+V cg_beats(Cg *cg, DType dt, bool max, V x, V best);
 V cg_const(Cg *cg, Type t, Num n, unsigned lanes);
 V cg_random(Cg *cg, DType dt, V key, int64_t stream, V index);
 
@@ -158,7 +157,9 @@ void cg_map(KernelCtx *k);
 bool cg_map_turned(KernelCtx *k, unsigned lanes); /* false: nothing to gain, nothing was emitted */
 void cg_reduce(KernelCtx *k);
 void cg_contract(KernelCtx *k);
+void cg_conv(KernelCtx *k);
 void cg_move(KernelCtx *k);
+void cg_window(KernelCtx *k);
 /* ---- module.c ---- */
 /* Calls fn, which is emitted when it is first called. args: a table of pointers to its arguments,
  * then its results. */

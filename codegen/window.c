@@ -32,6 +32,7 @@ static void put(const Window *w, const Index *idx, V value) {
 static Index element_of(const Window *w, const Index *idx, V k) {
     Cg *cg = w->k->cg;
     Index r = *idx;
+    r.of = NULL;
     for (uint32_t d = w->n; d-- > 0;) {
         V n = cg_i64(cg, w->size[d]), own = d ? LLVMBuildURem(cg->b, k, n, "") : k;
         if (d) k = LLVMBuildUDiv(cg->b, k, n, "");
@@ -113,6 +114,7 @@ static V add_window(const Window *w, const Index *cell, const Cover *c, unsigned
     Cg *cg = w->k->cg;
     const Shape *u = k_shape(w->k, w->x);
     Index at = *cell;
+    at.of = NULL;
     V there = NULL;
     int64_t k = 0;
     for (uint32_t d = 0; d < w->n; d++) {
@@ -173,6 +175,7 @@ static V interleaved(Cg *cg, V x, V y) {
 static Index element_index(const Window *w, const Index *cell, const int64_t *r, V *inside) {
     Cg *cg = w->k->cg;
     Index at = *cell;
+    at.of = NULL;
     for (uint32_t d = 0; d < w->n; d++) {
         uint32_t full = w->lead + d;
         at.at[full] = cg_add_imm(cg, cg_mul_imm(cg, cell->at[full], w->stride[d]), r[d]);

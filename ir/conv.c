@@ -6,7 +6,7 @@
  *
  * Taps at which the division leaves a rest take no part; those before and behind x read 0. Filters
  * are in `groups` groups, each of which sees its own channels, or in `batch_groups`, each of which
- * sees its own part of the batch. Tests: tests/ir/infer_test.c, tests/ir/conv_test.c */
+ * sees its own part of the batch. Tests: tests/ir/infer_test.c, tests/ir/order_test.c */
 #include "ir/infer.h"
 
 #define RULE(name) const char *infer_##name(Infer *q)

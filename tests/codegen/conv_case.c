@@ -15,13 +15,16 @@ static Type type_with(Cx *cx, DType dt, int64_t a, int64_t b, const int64_t *res
     return type_of(dt, shape_of(cx, dim, 2 + n));
 }
 
+static Val swapped(Builder *b, Cx *cx, Val v) {
+    static const int64_t perm[] = {1, 0, 2, 3, 4};
+    Attr attr = attr_ints(cx, perm, b_type(b, v).shape->rank);
+    return b_op(b, Op_transpose, &v, 1, &attr, NULL);
+}
+
 static Val operand(Builder *b, Cx *cx, const char *name, const ConvCase *c, DType dt, int64_t m,
                    int64_t n, const int64_t *rest) {
-    int64_t perm[] = {1, 0, 2, 3, 4};
-    if (!c->swapped) return b_param(b, sym(cx, name), type_with(cx, dt, m, n, rest, c->rank));
-    Val v = b_param(b, sym(cx, name), type_with(cx, dt, n, m, rest, c->rank));
-    Attr attr = attr_ints(cx, perm, 2 + c->rank);
-    return b_op(b, Op_transpose, &v, 1, &attr, NULL);
+    int64_t first = c->swapped ? n : m, second = c->swapped ? m : n;
+    return b_param(b, sym(cx, name), type_with(cx, dt, first, second, rest, c->rank));
 }
 
 Fn *conv_case_add(Program *p, const char *name, const ConvCase *c, DType dt) {
@@ -31,6 +34,7 @@ Fn *conv_case_add(Program *p, const char *name, const ConvCase *c, DType dt) {
     Val x = operand(b, cx, "x", c, dt, c->n, c->c, c->s);
     Val w = operand(b, cx, "w", c, dt, c->o, c->c / groups, c->k);
     Val bias = b_param(b, sym(cx, "bias"), type_of(dt, shape_of(cx, &c->o, 1)));
+    if (c->swapped) x = swapped(b, cx, x), w = swapped(b, cx, w);
     Attr attrs[] = {list(cx, c, c->stride, 1), list(cx, c, c->lo, 0),  list(cx, c, c->hi, 0),
                     list(cx, c, c->lhs, 1),    list(cx, c, c->rhs, 1), attr_int(groups),
                     attr_int(batch_groups)};

@@ -273,6 +273,42 @@ static void contractions(void **state) {
     }
 }
 
+/* Taps place by place, the channels of each; padding is multiplied too. */
+static void check_conv(DType dt, int64_t channels, int64_t places) {
+    Fixture f = fixture_open(true);
+    int64_t filters = 2, length = places + 2, n = channels * places, pad = 1;
+    double *x = numbers(dt, channels * length, 11), *w = numbers(dt, filters * n, 12);
+    double *row = calloc((size_t)n + 1, sizeof *row), *col = calloc((size_t)n + 1, sizeof *col);
+    if (n > 1) w[1] = INFINITY;
+    Type tx = shaped(&f, dt, (int64_t[]){1, channels, length}, 3);
+    Type tw = shaped(&f, dt, (int64_t[]){filters, channels, places}, 3);
+    Val v[] = {b_param(f.b, sym(f.cx, "x"), tx), b_param(f.b, sym(f.cx, "w"), tw)};
+    Tensor args[] = {tensor_with(&f, tx, x), tensor_with(&f, tw, w)};
+    Attr attrs[MaxAttrs] = {{0}};
+    attrs[1] = attr_ints(f.cx, &pad, 1);
+    Tensor r = run(&f, b_op(f.b, Op_conv, v, 2, attrs, NULL), args);
+    Sums s = {dt == BF16 ? F32 : dt, fused, 0};
+    for (int64_t o = 0; o < filters * 4; o++) {
+        for (int64_t t = 0; t < n; t++) {
+            int64_t k = t / channels, i = t % channels, at = o % 4 + k - pad;
+            row[t] = at < 0 || at >= length ? 0 : x[i * length + at];
+            col[t] = w[(o / 4 * channels + i) * places + k];
+        }
+        assert_bits(r.re[o], result_of(dt, by_chains(&s, row, col, n)), "conv", n);
+    }
+    fixture_close(&f);
+    free(x), free(w), free(row), free(col);
+}
+
+static void convolutions(void **state) {
+    (void)state;
+    for (int dt = F32; dt <= BF16; dt++) {
+        check_conv((DType)dt, 1, 1);
+        check_conv((DType)dt, 3, 5);
+        check_conv((DType)dt, 1100, 4);
+    }
+}
+
 static void integers_reduce(void **state) {
     (void)state;
     static const struct {
@@ -307,6 +343,7 @@ int main(void) {
         cmocka_unit_test(several_axes),
         cmocka_unit_test(order_is_of_the_logical_operand),
         cmocka_unit_test(contractions),
+        cmocka_unit_test(convolutions),
         cmocka_unit_test(integers_reduce),
     };
     return cmocka_run_group_tests_name("order of sums", tests, NULL, NULL);
