@@ -255,3 +255,36 @@ module("transformer", "TransformerBlock[NH=2]", block, [("244", "2, 3, 4")], **s
 for name, variants in [("batch_norm", [("4", "6, 2")]), ("batch_norm_images", [("4", "3, 2, 2, 3")]), ("batch_norm_series", [("4", "3, 2, 4")])]:
     module(name, "BatchNorm", batch_norm, variants)
     rows[-1].bp = f"{name}_net[params=p, training=true](x)"
+
+# ---- convolutions and pooling ----
+for name, more, variants, settings in [
+        ("conv1d_", "stride=2, pad=1, dilation=3", [("2, 3, 17", "5, 3, 3"), ("1, 1, 5", "1, 1, 1"), ("0, 3, 9", "2, 3, 2")],
+         dict(stride=2, padding=1, dilation=3)),
+        ("conv1d_groups", "groups=2", [("2, 4, 5", "6, 2, 3")], dict(groups=2)),
+        ("conv2d_", "", [("2, 3, 6, 7", "4, 3, 3, 2"), ("1, 1, 1, 1", "1, 1, 1, 1"), ("2, 3, 4, 1", "5, 3, 1, 1")], {}),
+        ("conv2d_pad", "pad=[2, 1], stride=[1, 3]", [("2, 3, 5, 11", "17, 3, 3, 2"), ("0, 2, 4, 4", "3, 2, 3, 3")],
+         dict(padding=(2, 1), stride=(1, 3))),
+        ("conv2d_stride", "stride=2, pad=1", [("3, 2, 8, 9", "5, 2, 3, 3")], dict(stride=2, padding=1)),
+        ("conv2d_dilation", "dilation=[2, 3], pad=2", [("1, 2, 7, 9", "3, 2, 3, 3")], dict(dilation=(2, 3), padding=2)),
+        ("conv2d_groups", "groups=3, stride=2, pad=1", [("2, 6, 7, 5", "9, 2, 3, 3")], dict(groups=3, stride=2, padding=1)),
+        ("conv2d_depthwise", "groups=4, pad=1", [("2, 4, 5, 5", "4, 1, 3, 3")], dict(groups=4, padding=1)),
+        ("conv2d_wide", "pad=1", [("1, 9, 4, 16", "18, 9, 3, 3")], dict(padding=1))]:
+    kind = name[:6]
+    row(name, f"{kind}(x, w{', ' if more else ''}{more})", lambda x, w, f=getattr(F, kind), s=settings: f(x, w, **s), "x w", variants,
+        low=-1.0, high=1.0)
+for name, more, settings in [("conv_transpose2d_", "", {}), ("conv_transpose2d_stride", ", stride=[2, 3], pad=1, out_pad=[1, 2]",
+                                                             dict(stride=(2, 3), padding=1, output_padding=(1, 2)))]:
+    row(name, f"conv_transpose2d(x, w{more})", lambda x, w, s=settings: F.conv_transpose2d(x, w, **s), "x w",
+        [("2, 3, 4, 5", "3, 4, 3, 2"), ("1, 1, 2, 2", "1, 1, 1, 2")])
+for name, more, variants, settings in [
+        ("pool2d_", "2", ["2, 3, 6, 8", "2, 1, 7, 5", "0, 3, 4, 4"], (2,)), ("pool2d_one", "1", ["1, 1, 1, 1"], (1,)),
+        ("pool2d_overlap", "3, stride=[2, 1], pad=1", ["2, 2, 7, 6"], (3, (2, 1), 1)),
+        ("pool2d_gaps", "[1, 2], stride=3", ["1, 2, 7, 8"], ((1, 2), 3)),
+        ("pool2d_large", "[4, 5], stride=[4, 3]", ["2, 2, 8, 14"], ((4, 5), (4, 3)))]:
+    row("max_" + name, f"max_pool2d(x, {more})", lambda x, s=settings: F.max_pool2d(x, *s), variants=variants)
+    row("avg_" + name, f"avg_pool2d(x, {more})", lambda x, s=settings: F.avg_pool2d(x, *s), variants=variants)
+row("max_pool2d_ties", "max_pool2d(f64(i) + y - stop_gradient(y), 2)",
+    lambda y, i: F.max_pool2d(i.double() + y - y.detach(), 2), "y i", [("2, 2, 6, 6", "i2: 2, 2, 6, 6")])
+module("conv1d_module", "Conv1d[O=2, K=3, pad=1]", lambda p, x: F.conv1d(x, p[:18].reshape(2, 3, 3), p[18:], padding=1), [("20", "2, 3, 5")])
+module("conv2d_module", "Conv2d[O=4, K=2, stride=2, groups=2]", lambda p, x: F.conv2d(x, p[:16].reshape(4, 1, 2, 2), p[16:], 2, groups=2), [("20", "2, 2, 5, 4")])
+module("conv2d_plain", "Conv2d[O=2, K=3, bias=false]", lambda p, x: F.conv2d(x, p.reshape(2, 1, 3, 3)), [("18", "2, 1, 3, 4")])
