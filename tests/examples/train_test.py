@@ -326,6 +326,21 @@ train fit on d.train as (x, y) {
     assert "--on" in train([trainer], "h", "--on", "maybe", status=2).stderr
 
 
+def steps_done():
+    """An evaluation and its print see the updates done before it."""
+    source = write("steps.bp", data + """
+model net = Linear[O=2];
+train fit on d.train as (x, y) {
+  loss cross_entropy(net(x), y); metric done = step; optimizer = sgd();
+  batch = 12; steps = 6; eval_every = 3; valid = d.valid;
+  print "done", i32(step), "of", i32(steps);
+}
+""")
+    shown = train([bpc, "run", source, "--"], "s", "--threads", "1").stdout
+    assert [x["done"] for x in records("s", "valid")] == [3, 6] and [x["done"] for x in records("s", "train")] == [1, 4]
+    assert "done 3 of 6\ndone 6 of 6" in shown, shown
+
+
 def decoded():
     write("names.txt", "ab\nba\nabc\ncab\n" * 5)
     source = write("text.bp", """
@@ -340,13 +355,14 @@ train fit on names.train as (x) {
 }
 """)
     shown = train([bpc, "run", source, "--"], "d", "--threads", "1").stdout
-    last_line = shown.split('"read": ')[-1]
-    assert shown.count('"read": ') == 2 and last_line.strip().split("\n")[0] in ("ab", "ba", "abc", "cab"), shown
+    lines = shown.splitlines()
+    assert len(lines) == 2 and lines[1] in [f'"read": {x} of 2.0' for x in ("ab", "ba", "abc", "cab")], shown
 
 
 t.check("same bits", same_bits)
 t.check("checked", checked)
 t.check("hypers", hypers)
+t.check("steps done", steps_done)
 t.check("decoded", decoded)
 t.check("resumed", resumed)
 t.check("frozen and groups", frozen_and_groups)
