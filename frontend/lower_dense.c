@@ -1,5 +1,6 @@
 /* Dense derivatives: a scan over the rows of the identity matrix, each a tangent or a cotangent. A
- * Jacobian with more rows than columns is made by columns, in forward mode. */
+ * Jacobian with more rows than columns is made by columns, in forward mode. Its type is that of what
+ * is differentiated, as a gradient's. */
 #include "frontend/lower_deriv.h"
 
 typedef struct Dense {
@@ -11,6 +12,7 @@ typedef struct Dense {
     const Wrt *w;
     Type x, y; /* what is differentiated; the result, or the gradient of a Hessian */
     int64_t n; /* rows of the identity matrix */
+    DType basis;
     bool forward, hessian;
 } Dense;
 
@@ -61,7 +63,7 @@ static Fn *row_function(const Dense *d, int which) {
     Val *order = NEW_ARRAY(cx->arena, Val, d->nvals + 1);
     Val *args = NEW_ARRAY(cx->arena, Val, d->nvals + d->w->index.len + 1);
     b_at(root->b, d->loc, NULL);
-    order[0] = b_param(root->b, sym(cx, "basis"), type_of(d->x.dt, shape_of(cx, &d->n, 1)));
+    order[0] = b_param(root->b, sym(cx, "basis"), type_of(d->basis, shape_of(cx, &d->n, 1)));
     for (uint32_t i = 0; i < d->nvals; i++) {
         args[i] = order[i + 1] = b_param(root->b, fn->ins.data[i].name, fn->ins.data[i].type);
     }
@@ -90,7 +92,9 @@ static Val arranged(const Dense *d, Val rows) {
     }
     for (uint32_t k = 0; k < ry; k++) dim[k] = d->y.shape->dim[k];
     for (uint32_t k = 0; k < rx; k++) dim[ry + k] = d->x.shape->dim[k];
-    return b_reshape(b, rows, shape_of(cx, dim, ry + rx));
+    rows = b_reshape(b, rows, shape_of(cx, dim, ry + rx));
+    Type t = type_of(d->x.dt, b_type(b, rows).shape);
+    return b_op(b, Op_cast, &rows, 1, NULL, &t);
 }
 
 /* Room for the derivative, its rows one above the other, and as many basis vectors. */
@@ -123,12 +127,13 @@ bool emit_dense(Frame *f, Loc loc, int which, const FnInst *inst, const Val *val
     d.forward = !d.hessian && d.x.shape->size < d.y.shape->size;
     d.n = d.hessian || d.forward ? d.x.shape->size : d.y.shape->size;
     if (!fits(&d)) return false;
+    d.basis = d.forward ? d.x.dt : d.y.dt;
     if (d.forward) which = operator_index(sym(cx, "jvp"));
     const Fn *row = row_function(&d, which);
     if (!row) return false;
     b_at(f->b, loc, NULL);
     Val *args = NEW_ARRAY(cx->arena, Val, nvals + 1), result;
-    args[0] = identity(f, d.x.dt, d.n);
+    args[0] = identity(f, d.basis, d.n);
     copy_bytes(args + 1, vals, nvals * sizeof *args);
     Attr attrs[] = {attr_fn(row->name), attr_int(0), attr_int(1), attr_int(0), attr_int(d.n),
                     attr_bool(false)};

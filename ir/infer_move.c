@@ -141,8 +141,9 @@ RULE(pad) {
 }
 
 /* ---- movement along an axis ---- */
-static const char *one_axis(Infer *q, uint32_t *axis) {
-    if (q->attrs[0].kind == AttrNone) return "needs an axis";
+/* otherwise: the axis if none is given. */
+static const char *one_axis(Infer *q, uint32_t *axis, int64_t otherwise) {
+    if (q->attrs[0].kind == AttrNone) q->attrs[0] = attr_int(otherwise);
     int64_t k = q->attrs[0].i;
     const char *wrong = infer_axis(q, &k, 0);
     q->attrs[0].i = k;
@@ -153,7 +154,7 @@ static const char *one_axis(Infer *q, uint32_t *axis) {
 RULE(concat) {
     if (!q->nargs) return "needs at least one operand";
     uint32_t axis;
-    const char *wrong = one_axis(q, &axis);
+    const char *wrong = one_axis(q, &axis, 0);
     if (wrong) return wrong;
     Type like = q->args[0];
     uint32_t rank = like.shape->rank;
@@ -179,7 +180,7 @@ RULE(arg) {
     const Shape *s = q->args[0].shape;
     uint32_t axis, rank = 0;
     const char *wrong = infer_need(q, 0, q->args[0].dt != BOOL, "numbers");
-    if (!wrong) wrong = one_axis(q, &axis);
+    if (!wrong) wrong = one_axis(q, &axis, -1);
     if (wrong) return wrong;
     int64_t n = s->dim[axis];
     if (!n) return INFER_FAIL(q, "axis %u of x (%s) is empty", axis, infer_text(q, 0));
@@ -194,7 +195,7 @@ RULE(arg) {
 /* The shape of gather's result: x's with the axis replaced by the indices' shape. */
 static const char *indexed(Infer *q, uint32_t *axis) {
     const Shape *s = q->args[0].shape, *i = q->args[1].shape;
-    const char *wrong = one_axis(q, axis);
+    const char *wrong = one_axis(q, axis, 0);
     if (wrong) return wrong;
     if (q->args[1].dt != I32 || !q->args[1].range || q->args[1].range != s->dim[*axis]) {
         return INFER_FAIL(q, "i must be i32<%lld>, it is %s", (long long)s->dim[*axis],
@@ -232,5 +233,5 @@ RULE(cumsum) {
     const char *wrong = infer_need(q, 0, q->args[0].dt != BOOL, "numbers");
     if (q->attrs[1].kind == AttrNone) q->attrs[1] = attr_bool(false);
     q->result = type_of(q->args[0].dt, q->args[0].shape);
-    return wrong ? wrong : one_axis(q, &axis);
+    return wrong ? wrong : one_axis(q, &axis, -1);
 }

@@ -10,7 +10,7 @@
 #include "ir/print.h"
 
 Printer printer_of(const Program *p, const Fn *fn, Text *out) {
-    return (Printer){p, fn, print_names(p, fn), print_inlined(p, fn), out};
+    return (Printer){p, fn, print_names(p, fn), print_inlined(p, fn), out, false};
 }
 
 static void add_type(const Printer *w, Type t) {
@@ -178,7 +178,8 @@ static void add_header(const Printer *w) {
 void print_lines(const Printer *w) {
     for (Val v = w->fn->nparams; v < w->fn->ins.len; v++) {
         const Ins *i = &w->fn->ins.data[v];
-        if (w->inlined[v] || i->op == Op_get || rule_entry(i) != EntryValue) continue;
+        if (w->inlined[v] || i->op == Op_get) continue;
+        if (w->rule && rule_entry(i) != EntryValue) continue;
         text_add(w->out, "  ");
         print_line(w, v);
         text_add(w->out, "\n");

@@ -16,6 +16,7 @@ typedef struct Printer {
     const Sym *names;
     const bool *inlined;
     Text *out;
+    bool rule; /* of a rule, whose marks have no line */
 } Printer;
 Printer printer_of(const Program *p, const Fn *fn, Text *out);
 void add_origin(Text *out, Loc loc, Sym rule);

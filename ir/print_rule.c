@@ -15,6 +15,7 @@ static void add_names(const Printer *w, uint32_t from, uint32_t to) {
 
 static void print_rule(const Program *p, RuleKind kind, const Fn *fn, const Fn *rule, Text *out) {
     Printer w = printer_of(p, rule, out);
+    w.rule = true;
     uint32_t n = fn->nparams, r = fn->results.len;
     text_add(out, "%s %s(", kind == RuleBackward ? "backward" : "forward", fn->name);
     add_names(&w, 0, n);
