@@ -60,9 +60,14 @@ const Verb verb_rows[] = {
     {"check", ForCheck, command_check, "check FILE.bp", "prove every derivative the file uses",
      "In f64, against numerical derivatives; a row per rule and parameter. Exit status 1 names\n"
      "the rule that is wrong and its line."},
-    {"trace", ForTrace, NULL, "trace FILE.bp FN x=2", "values, then adjoints, step by step", NULL},
-    {"explain", ForExplain, NULL, "explain FILE.bp PARAM", "how a parameter's gradient arises",
-     NULL},
+    {"trace", ForTrace, command_trace, "trace FILE.bp FN [x=2] [y=[1,2]] [z=@A.npz]",
+     "values, then adjoints, step by step",
+     "Each step with its source line, each adjoint with the rule that made it. A number fills a\n"
+     "whole array. Weights are those of seed 0, hypers their defaults, unless given."},
+    {"explain", ForExplain, command_explain, "explain FILE.bp PARAM",
+     "how a parameter's gradient arises",
+     "The rules from the loss to the parameter with their source lines, then what they read of\n"
+     "the forward pass: saved or computed again, why, and how many bytes."},
     {"fmt", ForFmt, command_fmt, "fmt [--check] [-o OUT] FILE.bp ...", "canonical layout",
      "Files are rewritten in place; '-' is standard input and goes to standard output. A file\n"
      "with errors is left as it is."},

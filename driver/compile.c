@@ -15,6 +15,7 @@ Program *compile_front(Options *o, bool check) {
                         .include_dirs = o->includes.data,
                         .ninclude_dirs = o->includes.len,
                         .float64 = o->float64 || check,
+                        .entry = o->verb && !strcmp(o->verb, "trace") ? o->fn : NULL,
                         .check = check};
     return front_load(o->cx, o->file, f);
 }

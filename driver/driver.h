@@ -11,7 +11,8 @@ typedef enum Output { OutTrainer, OutObject, OutShared, OutAssembly, OutLlvm, Ou
 typedef struct Options {
     Cx *cx;
     const char *verb;                    /* "run" "call" "check" ..., NULL: compile */
-    const char *file, *out, *stage, *fn; /* stage: of --emit; fn: of call */
+    const char *file, *out, *stage, *fn; /* stage: of --emit; fn: of call, trace; the
+                                            parameter of explain */
     Output output;
     int64_t level, limit;
     const char *cpu, *triple, *libdir, *color, *format;
@@ -55,5 +56,7 @@ int command_run(Options *o);     /* run.c */
 int command_call(Options *o);    /* run.c */
 int command_check(Options *o);   /* check.c */
 int command_fmt(Options *o);     /* fmt.c */
+int command_trace(Options *o);   /* trace.c */
+int command_explain(Options *o); /* explain.c */
 
 #endif

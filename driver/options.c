@@ -114,6 +114,15 @@ static void warning_option(Options *o, const char *arg) {
     }
 }
 
+/* The word behind the file is o->fn. */
+static bool takes_function(const Options *o) {
+    static const char *const verbs[] = {"call", "trace", "explain"};
+    for (size_t i = 0; o->verb && i < LEN(verbs); i++) {
+        if (!strcmp(o->verb, verbs[i])) return true;
+    }
+    return false;
+}
+
 static void positional(Options *o, const char *arg) {
     const Verb *v = o->file || o->verb ? NULL : verb_find(arg);
     if (v) {
@@ -121,9 +130,9 @@ static void positional(Options *o, const char *arg) {
         if (!v->run) diag_error(o->cx, nowhere, "'bpc %s' is not supported yet", arg);
     } else if (!o->file) {
         o->file = arg;
-    } else if (o->verb && !strcmp(o->verb, "call") && !o->fn) {
+    } else if (takes_function(o) && !o->fn) {
         o->fn = arg;
-    } else if (o->verb && !strcmp(o->verb, "fmt")) {
+    } else if (o->verb && (!strcmp(o->verb, "fmt") || !strcmp(o->verb, "trace"))) {
         vec_push(o->cx->arena, &o->rest, arg);
     } else {
         diag_error(o->cx, nowhere, "unexpected argument '%s'; one file is compiled", arg);

@@ -11,6 +11,7 @@ typedef struct FrontOptions {
     uint32_t ninclude_dirs;
     bool float64; /* --float=f64: every f32 is f64 */
     bool check;   /* bpc check: training = true everywhere */
+    const char *entry; /* a fn that is lowered as if it were exported, if its shapes are known */
 } FrontOptions;
 
 /* Parses the file and lowers it (IR text is read as it stands). NULL after errors in cx.

@@ -374,10 +374,23 @@ static void keep_op_rules(Front *fr) {
     }
 }
 
+/* The fn that FrontOptions.entry names, before its name is taken. */
+static void lower_wanted(Front *fr) {
+    for (uint32_t i = 0; fr->opt->entry && i < fr->order.len; i++) {
+        const Item *item = fr->order.data[i];
+        if (item->kind == ItFn && !item->exported && !item_is_ir(item) && concrete(item) &&
+            !strcmp(item->name, fr->opt->entry)) {
+            lower_entry(fr, item, true);
+            return;
+        }
+    }
+}
+
 static void lower_items(Front *fr) {
     keep_op_rules(fr);
     bool ir = is_ir_text(fr);
     if (ir) lower_ir_text(fr);
+    lower_wanted(fr);
     for (uint32_t i = 0; i < fr->order.len; i++) {
         const Item *item = fr->order.data[i];
         if (item->kind == ItFn && item->exported && !item_is_ir(item)) lower_entry(fr, item, true);
