@@ -2,6 +2,8 @@
  * against numerical derivatives of the function that its header names. */
 #include "driver/check.h"
 
+#include "ir/interp.h"
+
 #include <math.h>
 
 typedef struct Header { /* "value_and_grad[f, wrt=(w, b)]" */
@@ -70,8 +72,35 @@ typedef struct Compare {
     const Fn *d;
     const Header *h;
     Tensor *args, *results; /* of d */
+    Tensor *spread;         /* how far rounding moves each result */
     bool ok;
 } Compare;
+
+enum { NoiseRuns = 4 };
+
+static void measure_noise(Compare *k) {
+    uint32_t n = k->d->results.len;
+    Tensor *moved = NEW_ARRAY(k->c->a, Tensor, n);
+    k->spread = NEW_ARRAY(k->c->a, Tensor, n);
+    for (uint32_t r = 0; r < n; r++) k->spread[r] = zero_tensor(k->c, k->results[r].type);
+    for (uint64_t run = 0; run < NoiseRuns; run++) {
+        interp_noise(k->c->p, k->d, k->c->a, k->args, moved, run);
+        for (uint32_t r = 0; r < n; r++) {
+            double *spread = k->spread[r].re;
+            for (int64_t i = 0; spread && i < moved[r].type.shape->size; i++)
+                spread[i] = fmax(spread[i], fabs(moved[r].re[i] - k->results[r].re[i]));
+        }
+    }
+}
+
+/* A difference that the error of a numerical derivative and rounding in result r, weighed by w,
+ * explain, as the scale of a relative error. What folds to 0 here may be rounded there. */
+static double unsure(const Compare *k, double err, uint32_t r, const Tensor *w) {
+    double sum = 0;
+    for (int64_t i = 0; i < w->type.shape->size; i++)
+        sum += fabs(k->spread[r].re[i] * w->re[i]);
+    return 10 * (err + sum + 1e-15) / GATE_PROGRAM;
+}
 
 static void row(Compare *k, const char *what, double analytic, double numeric, double scale) {
     double error = relative_error(analytic, numeric, scale);
@@ -99,7 +128,7 @@ static void compare_reverse(Compare *k, uint32_t first, const Tensor *w) {
         double err,
             numeric = numdiff_directional(c->p, k->h->f, c->a, k->args, k->h->wrt[i], &u, w, &err);
         row(k, k->h->f->ins.data[k->h->wrt[i]].name, tensor_dot(g, &u), numeric,
-            fmax(fmax(scale_of(g, &u), largest * 1e-6), err * 1e7));
+            fmax(fmax(scale_of(g, &u), largest * 1e-6), unsure(k, err, first + i, &u)));
     }
 }
 
@@ -118,9 +147,10 @@ static void compare_forward(Compare *k) {
                                            &k->args[f->nparams + i], w, &err);
             worst = fmax(worst, err);
         }
-        const Tensor *tangent = &k->results[t++];
+        const Tensor *tangent = &k->results[t];
         row(k, arena_printf(c->a, "result %u", r), tensor_dot(&w[r], tangent), numeric,
-            fmax(scale_of(tangent, &w[r]), worst * 1e7));
+            fmax(scale_of(tangent, &w[r]), unsure(k, worst, t, &w[r])));
+        t++;
     }
 }
 
@@ -141,7 +171,7 @@ static void compare_hessian(Compare *k) {
             worst = fmax(worst, err);
         }
         row(k, f->ins.data[k->h->wrt[i]].name, tensor_dot(&w[i], &k->results[i]), numeric,
-            fmax(scale_of(&k->results[i], &w[i]), worst * 1e7));
+            fmax(scale_of(&k->results[i], &w[i]), unsure(k, worst, i, &w[i])));
     }
 }
 
@@ -179,6 +209,7 @@ static void check_derivative(Check *c, const Fn *d, const Header *h) {
         diag_error(c->p->cx, d->loc, "%s is not finite at any point tried", d->rule);
         return;
     }
+    measure_noise(&k);
     const Fn *f = h->f;
     Tensor *w = zero_weights(c, f);
     switch (h->op) {

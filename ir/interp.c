@@ -89,6 +89,29 @@ static void interp_call(Interp *in, Val v) {
     }
 }
 
+static bool rounds(const Interp *in, const Ins *ins) {
+    static const Op exact[] = {Op_neg,   Op_abs,           Op_sign,        Op_floor, Op_ceil,
+                               Op_round, Op_stop_gradient, Op_opt_barrier, Op_max,   Op_min,
+                               Op_where};
+    OpClass cls = op_info[ins->op].cls;
+    for (size_t i = 0; i < LEN(exact); i++) {
+        if (ins->op == exact[i]) return false;
+    }
+    if (ins->op == Op_cast) return in->vals[ins->args[0]].type.dt != ins->type.dt;
+    return cls == ClsElem || cls == ClsContract || ins->op == Op_reduce_sum ||
+           ins->op == Op_reduce_prod || ins->op == Op_cumsum || ins->op == Op_scatter_add;
+}
+
+static void disturb(Interp *in, Tensor *r) {
+    static const double units[] = {[F32] = 0x1p-24, [F64] = 0x1p-53, [BF16] = 0x1p-9};
+    DType dt = r->type.dt;
+    for (int64_t i = 0; r->re && i < r->type.shape->size; i++) {
+        double e = 2 * rng_f64(rng_bits(*in->noise, 0)) - 1;
+        *in->noise = rng_fold(*in->noise, 1);
+        r->re[i] = interp_round(in, dt, r->re[i] * (1 + 8 * units[dt] * e));
+    }
+}
+
 static void run(Interp *in, const Tensor *args) {
     for (Val v = 0; v < in->fn->ins.len; v++) {
         const Ins *ins = &in->fn->ins.data[v];
@@ -120,6 +143,7 @@ static void run(Interp *in, const Tensor *args) {
         case ClsOperator:
             bug_at(in->p->cx, ins->loc, "%s cannot be interpreted", op_info[ins->op].name);
         }
+        if (in->noise && rounds(in, ins)) disturb(in, r);
         for (int64_t i = 0; in->choices && r->i && i < ins->type.shape->size; i++) {
             interp_choose(in, r->i[i]);
         }
@@ -129,7 +153,7 @@ static void run(Interp *in, const Tensor *args) {
 void interp_run(const Program *p, const Fn *fn, InterpMode mode, Arena *a, const Tensor *args,
                 Tensor *results, Tensor **values) {
     uint64_t steps = 0;
-    Interp in = {p, fn, mode, a, NEW_ARRAY(a, Tensor, fn->ins.len), 0, NULL, &steps};
+    Interp in = {p, fn, mode, a, NEW_ARRAY(a, Tensor, fn->ins.len), 0, NULL, &steps, NULL};
     run(&in, args);
     for (uint32_t i = 0; i < fn->results.len; i++) results[i] = in.vals[fn->results.data[i]];
     for (Val v = 0; values && v < fn->ins.len; v++) values[v] = &in.vals[v];
@@ -138,8 +162,23 @@ void interp_run(const Program *p, const Fn *fn, InterpMode mode, Arena *a, const
 uint64_t interp_choices(const Program *p, const Fn *fn, Arena *a, const Tensor *args,
                         Tensor *results) {
     uint64_t choices = 0, steps = 0;
-    Interp in = {p, fn, InterpF64, a, NEW_ARRAY(a, Tensor, fn->ins.len), 0, &choices, &steps};
+    Interp in = {p, fn, InterpF64, a, NEW_ARRAY(a, Tensor, fn->ins.len), 0, &choices, &steps, NULL};
     run(&in, args);
     for (uint32_t i = 0; i < fn->results.len; i++) results[i] = in.vals[fn->results.data[i]];
     return choices;
+}
+
+void interp_noise(const Program *p, const Fn *fn, Arena *a, const Tensor *args, Tensor *results,
+                  uint64_t key) {
+    uint64_t steps = 0;
+    Interp in = {p, fn, InterpRound, a, NEW_ARRAY(a, Tensor, fn->ins.len), 0, NULL, &steps, &key};
+    Tensor *moved = NEW_ARRAY(a, Tensor, fn->nparams);
+    for (uint32_t k = 0; k < fn->nparams; k++) {
+        moved[k] = tensor_new(a, args[k].type, false);
+        int64_t n = args[k].type.shape->size;
+        for (int64_t i = 0; i < n; i++) tensor_copy(&moved[k], i, &args[k], i);
+        disturb(&in, &moved[k]);
+    }
+    run(&in, moved);
+    for (uint32_t i = 0; i < fn->results.len; i++) results[i] = in.vals[fn->results.data[i]];
 }

@@ -13,6 +13,7 @@ typedef struct Interp {
     uint32_t depth;
     uint64_t *choices; /* or NULL: see interp_choices */
     uint64_t *steps;   /* of `while` so far */
+    uint64_t *noise;   /* or NULL: the state of interp_noise */
 } Interp;
 
 /* x rounded to the type under InterpRound, else x. */
@@ -25,6 +26,11 @@ uint64_t interp_choices(const Program *p, const Fn *fn, Arena *a, const Tensor *
 static inline void interp_choose(const Interp *in, int64_t choice) {
     if (in->choices) *in->choices = rng_fold(*in->choices, (uint64_t)choice);
 }
+
+/* interp_run under InterpRound in which arguments and whatever rounds err by up to 8 roundings more,
+ * at random by key: how far rounding may move the results. */
+void interp_noise(const Program *p, const Fn *fn, Arena *a, const Tensor *args, Tensor *results,
+                  uint64_t key);
 
 /* ---- interp_elem.c ---- */
 void interp_elem(Interp *in, const Ins *ins, Tensor *r);
@@ -47,5 +53,9 @@ void tensor_copy(Tensor *r, int64_t j, const Tensor *x, int64_t i);
 /* Row-major coordinates of element i, and back. */
 void coords_of(const Shape *s, int64_t i, int64_t *at);
 int64_t offset_of(const Shape *s, const int64_t *at);
+/* The coordinates of the next element; after the last one, of the first. */
+static inline void coords_next(const Shape *s, int64_t *at) {
+    for (uint32_t d = s->rank; d-- > 0 && ++at[d] == s->dim[d];) at[d] = 0;
+}
 
 #endif

@@ -75,9 +75,8 @@ void interp_view(Interp *in, const Ins *ins, Tensor *r) {
     View v = {ins, x->type.shape, ins->type.shape};
     From *from_result = views[ins->op];
     if (!from_result) not_interpreted(in, ins);
-    int64_t at[MaxRank], from[MaxRank];
-    for (int64_t i = 0; i < v.to->size; i++) {
-        coords_of(v.to, i, at);
+    int64_t at[MaxRank] = {0}, from[MaxRank];
+    for (int64_t i = 0; i < v.to->size; i++, coords_next(v.to, at)) {
         if (from_result(&v, at, from)) tensor_copy(r, i, x, offset_of(v.from, from));
         else tensor_copy(r, i, &in->vals[ins->args[1]], 0);
     }
@@ -86,13 +85,13 @@ void interp_view(Interp *in, const Ins *ins, Tensor *r) {
 /* ---- moves ---- */
 
 static void move_concat(Interp *in, const Ins *ins, Tensor *r) {
-    int64_t start = 0, at[MaxRank], axis = ins->attrs[0].i;
+    int64_t start = 0, at[MaxRank] = {0}, axis = ins->attrs[0].i;
     for (uint32_t a = 0; a < ins->nargs; a++) {
         const Tensor *x = &in->vals[ins->args[a]];
-        for (int64_t i = 0; i < x->type.shape->size; i++) {
-            coords_of(x->type.shape, i, at);
+        for (int64_t i = 0; i < x->type.shape->size; i++, coords_next(x->type.shape, at)) {
             at[axis] += start;
             tensor_copy(r, offset_of(ins->type.shape, at), x, i);
+            at[axis] -= start;
         }
         start += x->type.shape->dim[axis];
     }
@@ -133,9 +132,9 @@ static int64_t picked(const Interp *in, const Ins *ins, const int64_t *at) {
 }
 
 static void move_gather(Interp *in, const Ins *ins, Tensor *r) {
-    int64_t at[MaxRank];
-    for (int64_t i = 0; i < ins->type.shape->size; i++) {
-        coords_of(ins->type.shape, i, at);
+    const Shape *s = ins->type.shape;
+    int64_t at[MaxRank] = {0};
+    for (int64_t i = 0; i < s->size; i++, coords_next(s, at)) {
         tensor_copy(r, i, &in->vals[ins->args[0]], picked(in, ins, at));
     }
 }
@@ -152,10 +151,9 @@ static void add_to(const Interp *in, Tensor *r, int64_t j, const Tensor *u, int6
 
 static void move_scatter(Interp *in, const Ins *ins, Tensor *r) {
     const Tensor *x = &in->vals[ins->args[0]], *u = &in->vals[ins->args[2]];
-    int64_t at[MaxRank];
+    int64_t at[MaxRank] = {0};
     for (int64_t i = 0; i < x->type.shape->size; i++) tensor_copy(r, i, x, i);
-    for (int64_t i = 0; i < u->type.shape->size; i++) {
-        coords_of(u->type.shape, i, at);
+    for (int64_t i = 0; i < u->type.shape->size; i++, coords_next(u->type.shape, at)) {
         add_to(in, r, picked(in, ins, at), u, i);
     }
 }

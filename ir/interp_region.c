@@ -8,9 +8,8 @@ static void copy_slice(const Region *r, Tensor *to, const Tensor *from, int64_t 
                        bool stacking) {
     const Shape *slice = (stacking ? from : to)->type.shape;
     const Shape *whole = (stacking ? to : from)->type.shape;
-    int64_t axis = region_axis(r, slice->rank), at[MaxRank], in_whole[MaxRank];
-    for (int64_t i = 0; i < slice->size; i++) {
-        coords_of(slice, i, at);
+    int64_t axis = region_axis(r, slice->rank), at[MaxRank] = {0}, in_whole[MaxRank];
+    for (int64_t i = 0; i < slice->size; i++, coords_next(slice, at)) {
         for (uint32_t d = 0; d < whole->rank; d++) {
             in_whole[d] = d == axis ? step : at[d > axis ? d - 1 : d];
         }

@@ -136,14 +136,14 @@ void interp_reduce(Interp *in, const Ins *ins, Tensor *r) {
     const Tensor *x = &in->vals[ins->args[0]];
     const Shape *s = x->type.shape;
     bool reduced[MaxRank] = {false};
-    int64_t count = 1, at[MaxRank];
+    int64_t count = 1, at[MaxRank] = {0};
     for (uint32_t i = 0; i < ins->attrs[0].is.n; i++) reduced[ins->attrs[0].is.v[i]] = true;
     for (uint32_t d = 0; d < s->rank; d++) count *= reduced[d] ? s->dim[d] : 1;
     bool last = s->rank && reduced[s->rank - 1];
     int64_t n = ins->type.shape->size, *offsets = NEW_ARRAY(in->a, int64_t, s->size + 1);
     int64_t *filled = NEW_ARRAY(in->a, int64_t, n ? n : 1);
-    for (int64_t i = 0; i < s->size; i++) { /* row-major: an output's elements in their order */
-        coords_of(s, i, at);
+    /* row-major: an output's elements in their order */
+    for (int64_t i = 0; i < s->size; i++, coords_next(s, at)) {
         int64_t out = 0;
         for (uint32_t d = 0; d < s->rank; d++) {
             if (!reduced[d]) out = out * s->dim[d] + at[d];
