@@ -257,7 +257,8 @@ static void emit_scan(Body *b, const Scan *s, const Closed *c) {
     b_at(f->b, s->st->loc, NULL);
     if (c->draws) {
         Attr length = attr_int(s->length.n);
-        args[n++] = b_op(f->b, Op_iota, NULL, 0, &length, NULL);
+        Val steps = b_op(f->b, Op_iota, NULL, 0, &length, NULL);
+        args[n++] = b_reshape(f->b, steps, step_shape(cx, s->axis, true, s->length.n));
     }
     for (uint32_t i = 0; i < c->n; i++) args[n++] = c->constants[i];
     Attr attrs[] = {attr_fn(c->fn[0]->name), attr_int(carry), attr_int(s->nseqs + c->draws),
@@ -289,6 +290,7 @@ void lower_scan(Frame *f, const Stmt *st) {
     uint32_t errors = f->fr->cx->errors;
     Body *b = body_open(f, st->loc, Op_scan);
     b->length = s.length.n;
+    b->axis = s.axis;
     b->nemit = st->emit.len;
     carry_formals(b, s.carried, st->binds.len);
     sequence_formals(b, &s);

@@ -83,6 +83,14 @@ void body_names(Body *b) {
     b->own = b->frame.scope;
 }
 
+const Shape *step_shape(Cx *cx, int64_t axis, bool stacked, int64_t length) {
+    uint32_t ones = axis < 0 ? 0 : (uint32_t)axis;
+    int64_t *dim = NEW_ARRAY(cx->arena, int64_t, ones + 1);
+    for (uint32_t d = 0; d < ones; d++) dim[d] = 1;
+    dim[ones] = length;
+    return shape_of(cx, dim, ones + stacked);
+}
+
 Val body_key(Body *b) {
     Cx *cx = b->frame.fr->cx;
     Type t = type_of(I64, shape_scalar(cx));
@@ -91,9 +99,10 @@ Val body_key(Body *b) {
     if (b->op == Op_cond) return b->key;
     Val n = b->counter;
     if (b->op == Op_scan) {
-        Type index = {I32, b->length, shape_scalar(cx)};
+        Type index = {I32, b->length, step_shape(cx, b->axis, false, b->length)};
         b->step = b_param(build, sym(cx, "step"), index);
-        n = b_op(build, Op_cast, &b->step, 1, NULL, &t);
+        n = b_reshape(build, b->step, shape_scalar(cx));
+        n = b_op(build, Op_cast, &n, 1, NULL, &t);
     }
     return b_op(build, Op_fold, (Val[]){b->key, n}, 2, NULL, NULL);
 }

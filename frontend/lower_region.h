@@ -17,7 +17,7 @@ struct Body {
     VEC(Import) imports;
     Scope *imported, *own; /* names from outside; names of the body's own level */
     Val key, step, counter; /* formals by which random numbers are drawn, or NoVal */
-    int64_t length;         /* of a scan */
+    int64_t length, axis;   /* of a scan */
     uint32_t nemit;         /* of a scan: names to emit to */
     const Stmt *emitted;    /* the emit statement */
     Value *emits;
@@ -32,6 +32,9 @@ typedef struct Closed {
 
 /* A body whose formals may now be added; then body_names makes outer names visible in its frame. */
 Body *body_open(Frame *f, Loc loc, Op op);
+/* The shape of a scan's step number: ones up to the axis, along which the numbers are stacked (then
+ * that one is the length). */
+const Shape *step_shape(Cx *cx, int64_t axis, bool stacked, int64_t length);
 void body_names(Body *b);
 /* The functions, and the constants that they take after their own formals. other: the second
  * function of the region, or NULL; it has the same formals. */

@@ -146,7 +146,7 @@ static const Case rejected[] = {
     {Op_concat, "f32[2, 3];f32[3, 3]", "axis=1", NULL,
      "concat: operands 1 and 2 differ off axis 1 (f32[2, 3] and f32[3, 3])"},
     {Op_argmax, "f32[2, 0]", "axis=1", NULL, "argmax: axis 1 of x (f32[2, 0]) is empty"},
-    {Op_argmin, "f32", "", NULL, "argmin: axis -1 is out of range for x (f32)"},
+    {Op_argmin, "f32", "", NULL, "argmin: axis -1 is not an axis of x (f32)"},
     {Op_gather, "f32[5];i32[2]", "axis=0", NULL, "gather: i must be i32<5>, it is i32[2]"},
     {Op_gather, "f32[5];i32<6>[2]", "axis=0", NULL, "gather: i must be i32<5>, it is i32<6>[2]"},
     {Op_scatter_add, "f32[5];i32<5>[2];f32[3]", "axis=0", NULL,
