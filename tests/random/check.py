@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 
 Finding = collections.namedtuple("Finding", "program kind detail")
-LIMIT = 150  # seconds of one command
+LIMIT = 600  # seconds of one command
 
 
 class Checker:

@@ -163,6 +163,8 @@ static bool explained(Oracle *o, Case *c, uint32_t r, int64_t i, double got) {
 }
 
 static void compare_f64(Oracle *o, Case *c) {
+    bool wild = c->fn->nparams && !strncmp(c->fn->ins.data[0].name, "wild", 4);
+    if (wild) return; /* f64 has another range */
     for (uint32_t r = 0; r < c->fn->results.len; r++) {
         const Tensor *x = &c->round[r], *y = &c->f64[r];
         for (int64_t i = 0; i < x->type.shape->size; i++) {
