@@ -65,8 +65,8 @@ static const Fn *with_adjoints(Trace *t, const Fn *fn) {
         Sym of = y->name ? y->name : sym_fmt(p->cx, "out%u", r);
         args[k++] = b_param(b, fresh_param(p, b, "d", of), y->type);
     }
-    b_inline(b, plain, args, NULL, out);
-    b_inline(b, back, args, NULL, out + fn->results.len);
+    splice(p, b, plain, args, NULL, &(Splice){0}, out);
+    splice(p, b, back, args, NULL, &(Splice){0}, out + fn->results.len);
     for (uint32_t r = 0; r < fn->results.len + n; r++) b_result(b, out[r]);
     return builder_done(b);
 }
@@ -114,18 +114,12 @@ static bool read_numbers(Trace *t, const char *word, const char *s, Tensor *x) {
                                               type_text(t->p->cx, x->type)));
 }
 
-static MfType mf_type(Type x) {
-    static const MfDType to[] = {[F32] = MfF32, [F64] = MfF64, [BF16] = MfBF16,
-                                 [I32] = MfI32, [I64] = MfI64, [BOOL] = MfBool};
-    return (MfType){to[x.dt], x.shape->rank, x.range, x.shape->size, x.shape->dim};
-}
-
 static bool read_array(Trace *t, const char *word, const char *name, const char *path, Tensor *x) {
     Npz z = {0};
     Text err = {0};
-    MfType wide = mf_type(x->type);
-    if (wide.dt == MfF32 || wide.dt == MfBF16) wide.dt = MfF64;
-    if (wide.dt == MfI32) wide.dt = MfI64;
+    const Shape *s = x->type.shape;
+    DType dt = x->re ? F64 : x->type.dt == BOOL ? BOOL : I64;
+    MfType wide = {dt, s->rank, x->type.range, s->size, s->dim};
     const Array *from = npz_read(t->a, path, &z, &err) ? npz_find(&z, name) : NULL;
     void *data = arena_alloc(t->a, mf_bytes(wide) + 1);
     bool ok = from && array_convert(t->a, from, wide, data, &err);
