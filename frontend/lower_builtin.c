@@ -168,14 +168,19 @@ static bool bind_operands(Frame *f, const Expr *e, OpCall *c) {
         return false;
     }
     int dt = -1;
+    int64_t range = 0;
     for (uint32_t i = c->n; i-- > 0;) {
         if (c->args[i].kind == VTensor && v_type(f, c->args[i]).dt != BOOL) {
             dt = (int)v_type(f, c->args[i]).dt;
+            range = v_type(f, c->args[i]).range;
         }
     }
     for (uint32_t i = 0; i < c->n; i++) {
-        int want = c->args[i].kind == VBool ? BOOL : dt;
-        c->args[i] = v_materialise(f, e->args.data[i].value->loc, c->args[i], want, NULL);
+        Value v = c->args[i];
+        const Want ranged = {.dt = I32, .range = range};
+        bool fits = v.kind == VInt && range && v.i >= 0 && v.i < range;
+        int want = v.kind == VBool ? BOOL : dt;
+        c->args[i] = v_materialise(f, e->args.data[i].value->loc, v, want, fits ? &ranged : NULL);
         if (c->args[i].kind == VError) return false;
     }
     return true;

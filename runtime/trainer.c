@@ -235,7 +235,7 @@ static void update(Trainer *t) {
     for (uint32_t i = 0; i <= t->s->nmetrics; i++) t->at.sums[i] += t->values[i];
     t->at.summed++;
     t->timed++;
-    t->at.step = n + 1;
+    r->step = t->at.step = n + 1; /* what follows sees the updates done */
 }
 
 static void draw_bar(Trainer *t, double now) {

@@ -326,6 +326,21 @@ train fit on d.train as (x, y) {
     assert "--on" in train([trainer], "h", "--on", "maybe", status=2).stderr
 
 
+def steps_done():
+    """An evaluation and its print see the updates done before it."""
+    source = write("steps.bp", data + """
+model net = Linear[O=2];
+train fit on d.train as (x, y) {
+  loss cross_entropy(net(x), y); metric done = step; optimizer = sgd();
+  batch = 12; steps = 6; eval_every = 3; valid = d.valid;
+  print "done", i32(step), "of", i32(steps);
+}
+""")
+    shown = train([bpc, "run", source, "--"], "s", "--threads", "1").stdout
+    assert [x["done"] for x in records("s", "valid")] == [3, 6] and [x["done"] for x in records("s", "train")] == [1, 4]
+    assert "done 3 of 6\ndone 6 of 6" in shown, shown
+
+
 def decoded():
     write("names.txt", "ab\nba\nabc\ncab\n" * 5)
     source = write("text.bp", """
@@ -347,6 +362,7 @@ train fit on names.train as (x) {
 t.check("same bits", same_bits)
 t.check("checked", checked)
 t.check("hypers", hypers)
+t.check("steps done", steps_done)
 t.check("decoded", decoded)
 t.check("resumed", resumed)
 t.check("frozen and groups", frozen_and_groups)
