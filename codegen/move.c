@@ -1,4 +1,4 @@
-/* Data movement along an axis, on stored values. Outputs stand side by side in vectors; along the
+/* Data movement along an axis, on stored values; concat's are computed here. Outputs stand side by side in vectors; along the
  * axis everything goes one after the other. */
 #include "codegen/internal.h"
 
@@ -31,7 +31,8 @@ static void store_at(const Move *m, const Index *idx, V value) {
     }
 }
 
-/* work: 0 where the kernel has other nests too, or where the order of all stores matters. */
+/* work: 0 where the kernel has nests that would be cut elsewhere, or where the order of all stores
+ * matters. */
 static void nest(Move *m, const Shape *s, uint32_t skip, unsigned lanes, int64_t work,
                  void (*body)(void *, const Index *, unsigned)) {
     k_nest(&(Nest){.k = m->k,
@@ -56,11 +57,29 @@ static void concat_at(void *data, const Index *idx, unsigned lanes) {
     store_at(m, &to, value_at(m, m->x, idx, lanes));
 }
 
+static uint32_t next_long(const Shape *s, uint32_t d) {
+    while (d < s->rank && s->dim[d] == 1) d++;
+    return d;
+}
+
+/* The work to be cut, all operands alike: along a dimension before the axis that is not the one
+ * which is vectorised. */
+static int64_t concat_work(const Move *m) {
+    uint32_t outer = next_long(m->ins->type.shape, 0);
+    bool cut = outer < m->axis;
+    for (uint32_t i = 0; cut && i < m->ins->nargs; i++) {
+        const Shape *s = k_shape(m->k, m->ins->args[i]);
+        cut = next_long(s, outer + 1) < s->rank;
+    }
+    return cut ? m->ins->type.shape->size : 0;
+}
+
 static void move_concat(Move *m) {
+    int64_t work = concat_work(m);
     for (uint32_t i = 0; i < m->ins->nargs; i++) {
         m->x = m->ins->args[i];
         const Shape *s = k_shape(m->k, m->x);
-        if (s->size) nest(m, s, MaxRank, lanes_of(m, m->x), 0, concat_at);
+        if (s->size) nest(m, s, MaxRank, lanes_of(m, m->x), work, concat_at);
         m->at += s->dim[m->axis];
     }
 }

@@ -180,6 +180,11 @@ static void check_defines(Front *fr) {
 
 /* ---- functions ---- */
 
+static bool is_compile_time(const Bind *b) {
+    return b->type && (b->type->name == TnInt || b->type->name == TnStr ||
+                       (b->type->name == TnBool && b->init));
+}
+
 /* Parameters for formals of concrete type; false after a report. */
 static bool concrete_arguments(Frame *f, const Item *item, CallArg *args, uint32_t *n) {
     *n = 0;
@@ -187,9 +192,7 @@ static bool concrete_arguments(Frame *f, const Item *item, CallArg *args, uint32
     here.item = item;
     for (uint32_t i = 0; i < item->formals.len; i++) {
         const Bind *b = &item->formals.data[i];
-        bool fixed = b->type && (b->type->name == TnInt || b->type->name == TnStr ||
-                                 (b->type->name == TnBool && b->init));
-        if ((b->init && item->kind == ItFn) || fixed) continue;
+        if ((b->init && item->kind == ItFn) || is_compile_time(b)) continue;
         Want want;
         if (!b->type || b->type->tuple) {
             diag_error(f->fr->cx, b->loc, "an exported argument needs a tensor type");
@@ -240,11 +243,12 @@ static void lower_entry(Front *fr, const Item *item, bool keep) {
     program_add(fr->p, fn);
 }
 
+/* Whether its header alone says all shapes. */
 static bool concrete(const Item *item) {
     if (item->statics.len) return false;
     for (uint32_t i = 0; i < item->formals.len; i++) {
-        const TypeX *t = item->formals.data[i].type;
-        if (!t && !item->formals.data[i].init) return false;
+        const Bind *b = &item->formals.data[i];
+        if (!b->init && (!b->type || is_compile_time(b))) return false;
     }
     return true;
 }

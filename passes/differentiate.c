@@ -8,20 +8,24 @@
  *
  * Every line of the second part has the position of the forward line that it differentiates and
  * the rule that it comes from. An adjoint is summed as its contributions arrive, users last to
- * first. The engine knows no operation: what is not in a rule is call, get, const and param.
+ * first; those of slices when all have arrived (parts.c). The engine knows no operation: what is not in a rule is call, get, const and param.
  * Tests: tests/passes/reverse_test.c, tests/passes/operators_test.c */
 #include "passes/reverse.h"
 
-void add_adjoint(Reverse *r, Val x, Val contribution, Val mask, Sym rule) {
+void sum_adjoint(Reverse *r, Val x, Val contribution, Sym rule) {
     const Ins *i = &r->fn->ins.data[x];
     if (r->adj[x] != NoVal) {
         /* a parameter of IR text has no position: the sum stands where its last term does */
         b_at(r->b, i->loc.line ? i->loc : b_ins(r->b, contribution)->loc, rule);
         contribution = b_add(r->b, r->adj[x], contribution);
-        mask = mask_sum(r->b, r->mask[x], mask);
     }
     r->adj[x] = contribution;
-    r->mask[x] = mask;
+}
+
+void add_adjoint(Reverse *r, Val x, Val contribution, Val mask, Sym rule) {
+    bool first = r->adj[x] == NoVal && !r->parts[x];
+    r->mask[x] = first ? mask : mask_sum(r->b, r->mask[x], mask);
+    if (!keep_part(r, x, contribution, rule)) sum_adjoint(r, x, contribution, rule);
 }
 
 /* operands, results, cotangents: what a backward rule takes. */
@@ -66,6 +70,7 @@ static void pull_operand(Reverse *r, Val v, uint32_t k, const Val *args) {
 /* The rule of v for each of its active operands. */
 static void pull(Reverse *r, Val v) {
     const Ins *i = &r->fn->ins.data[v];
+    settle_parts(r, v);
     name_adjoint(r, v);
     if (!r->a.active[v] || v < r->fn->nparams || i->op == Op_get) return;
     if (op_info[i->op].cls == ClsRegion) {
@@ -122,6 +127,7 @@ static bool start(Reverse *r, Program *p, const Fn *fn, Sym name, const uint32_t
     r->saved = NEW_ARRAY(p->cx->scratch, struct Saved *, fn->ins.len);
     r->adj = NEW_ARRAY(p->cx->scratch, Val, fn->ins.len);
     r->mask = NEW_ARRAY(p->cx->scratch, Val, fn->ins.len);
+    r->parts = NEW_ARRAY(p->cx->scratch, struct Parts *, fn->ins.len);
     for (Val v = 0; v < fn->ins.len; v++) r->adj[v] = r->mask[v] = NoVal;
     return true;
 }

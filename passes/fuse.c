@@ -3,11 +3,11 @@
  *   t = matmul(x, w)    y = add(t, b)    r = max(y, 0.0)        one contraction with its epilogue
  *
  * What must be in memory is decided first: results, roots of kernels, operands of contractions and
- * moves, what a reshape renames, and what is dear and would be computed once per copy of a
- * broadcast or at several indices. Then stored values are grouped (fuse_group.c), which stores what
- * several kernels would compute, and groups become kernels in order (fuse_kernel.c). Every other
- * value lives in registers of the kernels that read it. A reshape of a stored value is the same
- * memory and needs no kernel.
+ * moves (but concat's are computed where they go), what a reshape renames, and what is dear and
+ * would be computed once per copy of a broadcast or at several indices. Then stored values are
+ * grouped (fuse_group.c), which stores what several kernels would compute, and groups become kernels
+ * in order (fuse_kernel.c). Every other value lives in registers of the kernels that read it. A
+ * reshape of a stored value is the same memory and needs no kernel.
  *
  * Afterwards each result is a value of its own that a kernel stores, or the parameter that it was
  * donated. Tests: tests/passes/fuse_test.c */
@@ -65,8 +65,8 @@ static void demand_operand(const Fuse *f, Demand *demand, Val v, Val x) {
     Demand *d = &demand[x];
     d->uses++;
     bool keeps = fuse_keeps_rows(f, v);
-    d->moved |= keeps ? demand[v].moved : c == ClsView;
-    d->memory |= c == ClsMove || c == ClsRegion;
+    d->moved |= keeps ? demand[v].moved : c == ClsView || i->op == Op_concat;
+    d->memory |= (c == ClsMove && i->op != Op_concat) || c == ClsRegion;
     d->once |= i->op == Op_broadcast && from->size < to->size;
     d->once |= i->op == Op_rng || (i->op == Op_pad && x == i->args[1]);
     if (i->op == Op_reshape) d->memory |= demand[v].memory || !keeps;

@@ -5,6 +5,7 @@
 #include "passes/passes.h"
 
 struct Saved;
+struct Parts;
 
 typedef struct Reverse {
     Program *p;
@@ -13,6 +14,7 @@ typedef struct Reverse {
     Val *map;  /* of fn's values */
     Val *adj;  /* adjoint so far, NoVal: none */
     Val *mask; /* where the adjoint counts, NoVal: everywhere */
+    struct Parts **parts; /* of the adjoint, not in adj yet; NULL: none */
     Activity a;
     struct Saved **saved; /* of regions: what their backward part needs */
     Val boundary;         /* values of b below it are parameters and the forward part */
@@ -21,10 +23,16 @@ typedef struct Reverse {
 
 /* ---- differentiate.c ---- */
 void add_adjoint(Reverse *r, Val x, Val contribution, Val mask, Sym rule);
+void sum_adjoint(Reverse *r, Val x, Val contribution, Sym rule); /* adj[x] += contribution */
 /* (params, cotangent of each wanted float result) -> cotangents of wrt, with what is dead. *r is
  * left as it was at the end. NULL after a user error. */
 Fn *transpose_whole(Reverse *r, Program *p, const Fn *fn, Sym name, const uint32_t *wrt, uint32_t n,
                     const bool *want);
+
+/* ---- parts.c ---- */
+/* Whether the contribution is a part of x's adjoint, to be added by settle_parts. */
+bool keep_part(Reverse *r, Val x, Val contribution, Sym rule);
+void settle_parts(Reverse *r, Val x); /* before adj[x] is read */
 
 /* ---- split.c ---- */
 /* Reverse mode of a body in two functions. */
