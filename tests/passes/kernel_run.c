@@ -158,18 +158,21 @@ static void pull_operands(Run *r) {
     }
 }
 
+/* Those of a concat may be members. */
 static void read_all_operands(Run *r) {
     const Ins *i = ins_at(r, r->k->root);
+    r->now++;
     for (uint32_t k = 0; k < i->nargs; k++) {
         const Ins *x = ins_at(r, i->args[k]);
         if (x->op == Op_const && x->ndata == 1) continue;
-        assert_true(r->input[i->args[k]]);
-        for (int64_t e = 0; e < size_at(r, i->args[k]); e++) read_element(r, i->args[k], e);
+        assert_true(r->input[i->args[k]] || i->op == Op_concat);
+        for (int64_t e = 0; e < size_at(r, i->args[k]); e++) pull(r, i->args[k], e);
     }
 }
 
 static void run_move(Run *r) {
-    assert_int_equal(r->k->members.len, 1);
+    assert_true(r->k->members.len == 1 || ins_at(r, r->k->root)->op == Op_concat);
+    r->root_known = false;
     read_all_operands(r);
     for (int64_t e = 0; e < size_at(r, r->k->root); e++) write_element(r, r->k->root, e);
     read_all_operands(r);

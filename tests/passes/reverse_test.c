@@ -87,6 +87,47 @@ static void test_movement(void **state) {
     t_free(t);
 }
 
+static Val slice_of(T *t, Val x, int64_t lo0, int64_t hi0, int64_t lo1, int64_t hi1) {
+    Attr cut[] = {attr_ints(t->cx, (int64_t[]){lo0, lo1}, 2),
+                  attr_ints(t->cx, (int64_t[]){hi0, hi1}, 2),
+                  {AttrNone, {0}}};
+    return b_op(t->b, Op_slice, &x, 1, cut, NULL);
+}
+
+static uint32_t count_op(const Fn *fn, Op op) {
+    uint32_t n = 0;
+    for (Val v = 0; v < fn->ins.len; v++) n += fn->ins.data[v].op == op;
+    return n;
+}
+
+/* Parts that lie side by side are one concat; those that overlap, lie apart or go along another
+ * axis are added. */
+static void test_parts(void **state) {
+    (void)state;
+    T *t = t_new();
+    t_fn(t, "tiled");
+    Val x = t_param(t, "x", t_type(t, 2, 2, 6));
+    Val a = t_op(t, Op_tanh, slice_of(t, x, 0, 2, 4, 6));
+    Val b = t_op(t, Op_exp, slice_of(t, x, 0, 2, 0, 2));
+    Val c = slice_of(t, x, 0, 2, 2, 4);
+    Fn *f = t_end(t, t_sum(t, t_op2(t, Op_mul, t_op2(t, Op_mul, a, b), c)), NoVal);
+    check_gradient(t, f, 21);
+    Fn *d = differentiate(t->p, f, sym(t->cx, "d"), (uint32_t[]){0}, 1);
+    assert_int_equal(count_op(d, Op_pad), 0);
+    assert_int_equal(count_op(d, Op_concat), 1);
+    t_fn(t, "mixed");
+    x = t_param(t, "x", t_type(t, 2, 2, 6));
+    a = t_op2(t, Op_mul, slice_of(t, x, 0, 2, 1, 5), slice_of(t, x, 0, 2, 0, 4));
+    b = t_op2(t, Op_mul, slice_of(t, x, 1, 2, 0, 6), t_op(t, Op_exp, slice_of(t, x, 0, 1, 0, 6)));
+    c = t_op2(t, Op_mul, slice_of(t, x, 0, 2, 5, 6), slice_of(t, x, 0, 2, 0, 1));
+    Val y = t_op2(t, Op_add, t_sum(t, a), t_op2(t, Op_add, t_sum(t, b), t_sum(t, c)));
+    Val all = t_op2(t, Op_mul, t_sum(t, t_op2(t, Op_mul, x, x)), y);
+    Fn *g = t_end(t, all, NoVal);
+    check_gradient(t, g, 22);
+    check_dot(t, g, 23);
+    t_free(t);
+}
+
 /* Plain calls are differentiated through their bodies, ruled ones by their rules. */
 static void test_calls(void **state) {
     (void)state;
@@ -212,7 +253,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layer),           cmocka_unit_test(test_uses),
         cmocka_unit_test(test_gram),            cmocka_unit_test(test_parameters),
-        cmocka_unit_test(test_movement),        cmocka_unit_test(test_calls),
+        cmocka_unit_test(test_movement),
+        cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_calls),
         cmocka_unit_test(test_several_results), cmocka_unit_test(test_fitted_lines),
         cmocka_unit_test(test_labels),          cmocka_unit_test(test_no_derivative),
     };
