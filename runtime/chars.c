@@ -40,9 +40,13 @@ void vocabulary_ids(const Vocabulary *v, int16_t ids[256]) {
     for (int32_t i = 0; i < v->n; i++) ids[v->bytes[i]] = (int16_t)i;
 }
 
-void vocabulary_decode(const Vocabulary *v, const int64_t *ids, int64_t n, Text *out) {
+void vocabulary_decode(const Vocabulary *v, const int64_t *ids, int64_t n, bool line, Text *out) {
+    bool begun = !line;
     for (int64_t i = 0; i < n; i++) {
         bool known = ids[i] >= 0 && ids[i] < v->n;
-        text_addn(out, known ? (const char *)&v->bytes[ids[i]] : "?", 1);
+        const char *byte = known ? (const char *)&v->bytes[ids[i]] : "?";
+        if (line && begun && *byte == '\n') return;
+        begun |= *byte != '\n';
+        if (begun) text_addn(out, byte, 1);
     }
 }

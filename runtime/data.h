@@ -77,8 +77,9 @@ typedef struct Vocabulary {
 void vocabulary_add(bool seen[256], const Chars *c);
 /* The id of each byte, or -1. */
 void vocabulary_ids(const Vocabulary *v, int16_t ids[256]);
-/* Ids as text, those that stand for nothing as "?". */
-void vocabulary_decode(const Vocabulary *v, const int64_t *ids, int64_t n, Text *out);
+/* Ids as text, those that stand for nothing as "?". line: without the "\n" before a line, and no
+ * further than its end. */
+void vocabulary_decode(const Vocabulary *v, const int64_t *ids, int64_t n, bool line, Text *out);
 
 /* ---- dataset.c ---- */
 typedef struct Stats { /* of a standardized field, one number per element of a row */

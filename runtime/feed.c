@@ -291,7 +291,7 @@ Exit feed_read(Run *r, const bool *wanted, const Checkpoint *earlier) {
 bool feed_decode(const Run *r, const char *dataset, const int64_t *ids, int64_t n, Text *out) {
     const Data *d = data_named(r, dataset);
     if (!d || !d->learned.bytes.n) return false;
-    vocabulary_decode(&d->learned.bytes, ids, n, out);
+    vocabulary_decode(&d->learned.bytes, ids, n, d->spec->lines, out);
     return true;
 }
 

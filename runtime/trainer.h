@@ -12,7 +12,7 @@ Exit feed_read(Run *r, const bool *wanted, const Checkpoint *earlier);
 /* Marks the datasets that a stage trains or evaluates on. */
 void feed_want(const Run *r, const MfStage *s, bool *wanted);
 void feed_free(Run *r);
-/* Ids of a dataset's text as its bytes; false if the dataset was not read or is no text. */
+/* Ids of a dataset's text as its bytes, of one of lines as the line; false if the dataset was not read or is no text. */
 bool feed_decode(const Run *r, const char *dataset, const int64_t *ids, int64_t n, Text *out);
 int64_t feed_rows(const Run *r, const char *dataset, MfSplit split);
 

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """The same seed writes the same bytes: JIT and trainer, any number of threads, any level, AVX2 and
-the host's widest vectors. On digits and on a model large enough that every thread gets work."""
+the host's widest vectors. On every example and on a model large enough that every thread gets work."""
+import functools
+import gzip
 import hashlib
 import os
 import random
@@ -73,6 +75,23 @@ def same_bits(source, epochs):
     assert got == want, "JIT"
 
 
+def same_bits_of_model(name, *args, constants=()):
+    """A few steps and their evaluation: the checkpoint and what is printed."""
+    source, trainer = os.path.join(examples, f"{name}.bp"), t.path("model")
+
+    def same(program, what, *more):
+        out = t.path("model_out")
+        shown = run(*program, *args, *more, "--out", out, "--progress=none").stdout
+        assert (digest(out), shown) == seen.setdefault(name, (digest(out), shown)), f"{name}: {what}"
+
+    run(bpc, *constants, source, "-o", trainer)
+    for threads in (1, 2, 3):
+        same([trainer], f"{threads} threads", "--threads", threads)
+    run(bpc, "-O0", "-march=x86-64-v3", *constants, source, "-o", trainer)
+    same([trainer], "-O0 -march=x86-64-v3", "--threads", "2")
+    same([bpc, "run", "-O3", *constants, source, "--"], "JIT -O3", "--threads", "1")
+
+
 def every_thread_works(source):
     trainer = t.path("trainer")
     run(bpc, source, "-o", trainer)
@@ -88,8 +107,16 @@ def levels_differ(source):
 
 
 big = write_wide()
+seen = {}
+with open(t.path("plays.txt"), "wb") as f:
+    f.write(gzip.open(os.path.join(examples, "data", "tinyshakespeare.txt.gz")).read()[:10000])
+plays = "plays=" + t.path("plays.txt")
 t.check("digits", same_bits, os.path.join(examples, "digits.bp"), "3")
 t.check("wide model", same_bits, big, "3")
+for name in ("breast_cancer", "necessity", "newton", "pinn", "vae", "maml", "gan", "lstm", "gru_names"):
+    t.check(name, same_bits_of_model, name, "--steps", "2")
+t.check("chargpt", functools.partial(same_bits_of_model, constants=("-DL=1", "-DD=32")), "chargpt", "--steps", "2",
+        "--data", plays)
 t.check("every thread works", every_thread_works, big)
 t.check("-O0 and -O3 emit different code", levels_differ, big)
 t.finish()

@@ -259,9 +259,11 @@ static void test_vocabulary(void **state) {
     for (int64_t i = 0; i < 5; i++) row[i] = ids[chars_byte(&c, 1, i)];
     row[5] = -1;
     row[6] = 7;
-    Text out = {0};
-    vocabulary_decode(&v, row, 7, &out);
+    Text out = {0}, line = {0};
+    vocabulary_decode(&v, row, 7, false, &out);
     assert_string_equal(text_done(&out, f->a), "\nor\n\n??");
+    vocabulary_decode(&v, row, 7, true, &line);
+    assert_string_equal(text_done(&line, f->a), "or");
 }
 
 int main(void) {
