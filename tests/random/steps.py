@@ -104,7 +104,8 @@ def compare(b):
         b.let(f"{b.rnd.choice(('isnan', 'isfinite'))}({x.name})", x.type.of("bool"))
         return
     y, dims, _ = partner(b, x)
-    b.let(f"{x.name} {b.rnd.choice(('<', '<=', '>', '>=', '==', '!='))} {y}", x.type.of("bool", dims))
+    expr = b.rnd.choice(("{} < {}", "{} <= {}", "{} > {}", "{} >= {}", "{} == {}", "{} != {}", "ge({}, {})", "gt({}, {})"))
+    b.let(expr.format(x.name, y), x.type.of("bool", dims))
 
 
 @step(1)
@@ -114,7 +115,7 @@ def classify(b):
         b.let(f"where({b.rnd.choice(('isnan({0})', 'isfinite({0})', '!isnan({0})', 'isfinite({0} * 2)')).format(x.name)}, {x.name}, 0.5)", x.type, x.mag)
 
 
-@step(1)
+@step(2)
 def logic(b):
     x = b.pick(lambda t: t.dt == "bool")
     y = x and b.pick(lambda t: t.dt == "bool" and t.dims == x.type.dims)
@@ -532,3 +533,54 @@ def source(b):
         b.let(b.rnd.choice(("zeros()", "ones()")), float_type, 0, typed=True)
     else:
         b.let(f"full(to={ints(t.type.dims)}, value=0.75)", float_type, 0, typed=True)
+
+
+# ---- images ----
+
+def image(b):
+    """A value as [1, C, H, W]."""
+    x = b.pick_float(rank=2, concrete=True, size=lambda n: 4 <= n <= 300)
+    if not x or x.type.rank > 3:
+        return None
+    dims = (1,) * (4 - x.type.rank) + x.type.dims
+    return b.let(f"reshape({x.name}, {ints(dims)})", x.type.of(dims=dims), x.mag)
+
+
+def filters(b, x, dims):
+    n = 1
+    for d in dims:
+        n *= d
+    y = b.pick(lambda t: t == x.type.of(dims=()))
+    more = f" + {y.name}" if y else ""
+    return b.let(f"reshape({x.type.dt}(iota({n})) / 4, {ints(dims)}){more}", x.type.of(dims=dims), (y.mag if y else 0) + n.bit_length())
+
+
+@step(3)
+def convolution(b):
+    x = image(b)
+    if not x:
+        return
+    _, c, h, w = x.type.dims
+    k, l = b.rnd.randint(1, min(3, h)), b.rnd.randint(1, min(3, w))
+    stride, pad = b.rnd.choice((1, 1, 2)), b.rnd.choice((0, 0, 1))
+    how = b.rnd.randrange(3)
+    if how == 0:
+        groups = c if b.chance(0.3) else 1
+        out = groups * b.rnd.choice((1, 2))
+        f = filters(b, x, (out, c // groups, k, l))
+        dims = (1, out, (h + 2 * pad - k) // stride + 1, (w + 2 * pad - l) // stride + 1)
+        expr = f"conv2d({x.name}, {f.name}, stride={stride}, pad={pad}{f', groups={groups}' if groups > 1 else ''})" if f else ""
+        mag = x.mag + f.mag + (c * k * l).bit_length() if f else 0
+    elif how == 1:
+        pad = min(pad, k - 1, l - 1)
+        f = filters(b, x, (c, 2, k, l))
+        dims = (1, 2, (h - 1) * stride - 2 * pad + k, (w - 1) * stride - 2 * pad + l)
+        expr = f"conv_transpose2d({x.name}, {f.name}, stride={stride}, pad={pad})" if f else ""
+        mag = x.mag + f.mag + (c * k * l).bit_length() if f else 0
+    else:
+        f, mag = x, x.mag
+        pad = min(pad, k - 1, l - 1)
+        dims = (1, c, (h + 2 * pad - k) // stride + 1, (w + 2 * pad - l) // stride + 1)
+        expr = f"{b.rnd.choice(('max_pool2d', 'avg_pool2d'))}({x.name}, size=[{k}, {l}], stride={stride}, pad={pad})"
+    if f and min(dims) > 0:
+        b.let(expr, x.type.of(dims=dims), mag)
