@@ -79,6 +79,8 @@ def binary(b):
              ("where({x} <= 0.25, {x} * {y}, {y})", x.mag + mag)]
     smooth = [("pow(abs({x}) + 0.5, clip({y}, lo=-2.0, hi=2.0))", 2 * x.mag + 2), ("tanh({x}) * sigmoid({y})", 0)]
     expr, mag = b.rnd.choice(exact if b.program.exact or b.chance(0.8) else smooth)
+    if "({y}" in expr and not y.isidentifier():
+        y = f"{x.type.dt}({y})"  # alone in a call, a literal has the type of the whole function
     b.let(expr.format(x=x.name, y=y), x.type.of(dims=dims), mag)
 
 
