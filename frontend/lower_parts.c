@@ -3,12 +3,14 @@
 #include "frontend/lower.h"
 
 /* The axis of a tensor of this rank; false after a report. */
-static bool read_axis(Frame *f, const Expr *axis, int64_t otherwise, uint32_t rank, uint32_t *out) {
+static bool read_axis(Frame *f, const Expr *e, uint32_t place, int64_t otherwise, uint32_t rank,
+                      uint32_t *out) {
+    const Expr *axis = named_arg(e, "axis", place);
     int64_t at = otherwise;
     if (axis && !eval_int(f, axis, &at, "axis")) return false;
     int64_t k = at < 0 ? at + rank : at;
     if (k < 0 || k >= rank) {
-        diag_error(f->fr->cx, axis->loc, "axis %lld is not an axis of %u", (long long)at, rank);
+        diag_error(f->fr->cx, axis ? axis->loc : e->loc, "axis %lld is not an axis of %u", (long long)at, rank);
         return false;
     }
     *out = (uint32_t)k;
@@ -40,7 +42,7 @@ Value near_concat(Frame *f, const Expr *e, Sym name, const Want *want) {
     uint32_t at;
     if (v.kind == VError) return v;
     uint32_t rank = v_type(f, v.elems[0]).shape->rank;
-    if (!read_axis(f, named_arg(e, "axis", 1), 0, rank ? rank : 1, &at)) return v_error();
+    if (!read_axis(f, e, 1, 0, rank ? rank : 1, &at)) return v_error();
     Attr attr = attr_int(at);
     return emit_op(f, e->loc, Op_concat, v.elems, v.n, &attr, NULL, NULL);
 }
@@ -62,7 +64,7 @@ Value near_stack(Frame *f, const Expr *e, Sym name, const Want *want) {
     uint32_t at;
     if (v.kind == VError) return v;
     Type first = v_type(f, v.elems[0]);
-    if (!read_axis(f, named_arg(e, "axis", 1), 0, first.shape->rank + 1, &at)) return v_error();
+    if (!read_axis(f, e, 1, 0, first.shape->rank + 1, &at)) return v_error();
     for (uint32_t i = 0; i < v.n; i++) {
         Type t = v_type(f, v.elems[i]);
         if (t.shape != first.shape || t.dt != first.dt) {
@@ -128,7 +130,7 @@ Value near_split(Frame *f, const Expr *e, Sym name, const Want *want) {
     int64_t n;
     uint32_t at;
     if (x.kind == VError || !eval_int(f, parts, &n, "parts") ||
-        !read_axis(f, named_arg(e, "axis", 2), -1, v_type(f, x).shape->rank, &at)) {
+        !read_axis(f, e, 2, -1, v_type(f, x).shape->rank, &at)) {
         return v_error();
     }
     if (n < 1 || n > MaxParts || x.dims[at].n % n) {
@@ -147,7 +149,7 @@ Value near_unstack(Frame *f, const Expr *e, Sym name, const Want *want) {
     uint32_t at;
     if (!z) diag_error(f->fr->cx, e->loc, "unstack needs a tensor");
     if (x.kind == VError ||
-        !read_axis(f, named_arg(e, "axis", 1), 0, v_type(f, x).shape->rank, &at)) {
+        !read_axis(f, e, 1, 0, v_type(f, x).shape->rank, &at)) {
         return v_error();
     }
     if (x.dims[at].n > MaxParts) {
