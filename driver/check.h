@@ -1,46 +1,111 @@
-/* check: what the files of the verb share. */
+/* check: what the files of the verb share. docs/check.md says what is proven. */
 #ifndef BPC_CHECK_H
 #define BPC_CHECK_H
 
 #include "driver/driver.h"
+
+/* Gates; docs/check.md derives them. An estimated error of the reference is allowed ten times. */
+#define GATE_COMPLEX 1e-11  /* against complex step */
+#define GATE_POINTS 1e-9    /* against 5-point differences */
+#define GATE_DOT 1e-13      /* <v, J u> = <J' v, u>, times sqrt(n) */
+#define GATE_SYMMETRY 1e-12 /* u' H v = v' H u */
+#define SLOPE_GATE 0.1      /* of the remainder, about 2, over SLOPE_OCTAVES: three decades */
+enum { SLOPE_OCTAVES = 10, MaxDraws = 20, FullJacobian = 64 };
 
 typedef struct Check {
     Options *o;
     Program *p;
     Arena *a; /* of tensors */
     uint64_t key;
-    uint32_t failures;
+    uint32_t failures, compared, skipped; /* rows; comparisons; those left out at kinks */
     VEC(Sym) surrogates; /* operations and functions with a rule that is no derivative */
-    VEC(Sym) done; /* rules checked, by name and ranks */
+    VEC(Sym) done;       /* functions whose rules were checked */
 } Check;
 
-/* Gates: ten times the worst error seen on operations known to be right. */
-#define GATE_PROGRAM 1e-8
-#define GATE_RULE 1e-9
+typedef struct Header { /* "value_and_grad[f, wrt=(w, b)]" */
+    Op op;
+    const Fn *f;
+    uint32_t *wrt, n;
+} Header;
 
 /* ---- check_values.c ---- */
 typedef enum Draw { DrawWide, DrawPositive, DrawSmall, DrawCount } Draw;
 /* A random tensor of the type: floats as `draw` says, integers in their range. */
 Tensor random_tensor(Check *c, Type type, Draw draw);
+/* Uniform on the sphere whose radius is the root of the number of elements. */
+Tensor random_direction(Check *c, Type type);
 /* Arguments of fn; hypers, counters and keys get what a trainer would give. */
 Tensor *random_arguments(Check *c, const Fn *fn, Draw draw);
 Tensor zero_tensor(Check *c, Type type);
+/* A zero tensor for each result of fn: the weights of what is differentiated. */
+Tensor *zero_weights(Check *c, const Fn *fn);
+Type result_type(const Fn *fn, uint32_t i);
 double tensor_dot(const Tensor *x, const Tensor *y);
 double tensor_norm(const Tensor *x);
 bool tensor_finite(const Tensor *x);
-/* |analytic - numeric| relative to the larger of the numeric one and scale. */
-double relative_error(double analytic, double numeric, double scale);
+bool all_finite(const Tensor *t, uint32_t n);
+/* |analytic - numeric| relative to scale, less than gate if it is within gate * scale + 10 err. */
+double gated_error(double analytic, double numeric, double scale, double err, double gate);
 /* A row of the report: "ok   B[tanh, x]   3.1e-16". */
 void report_row(Check *c, bool ok, const char *what, double error);
 
+/* ---- check_watch.c ---- */
+/* fn with one result more, an i64 that tells the smooth pieces of fn apart; in p, to be renamed. */
+Fn *watch_choices(Program *p, const Fn *fn);
+
+/* ---- check_run.c ---- */
+typedef struct Runner {
+    Check *c;
+    const Fn *fn;
+    bool watch;  /* run_function gives the active set */
+    void *entry; /* of compiled code; NULL: interpreted */
+    void *scratch;
+} Runner;
+/* Values computed and terms of products, over all steps of loops. */
+double work_of(const Program *p, const Fn *fn);
+typedef struct Code Code;
+/* Compiles what they run; NULL after an error, or if there is little to run. */
+Code *code_new(Check *c, Runner *const *runs, uint32_t n);
+void code_free(Code *code);
+/* Fits Evaluator; data: a Runner. */
+uint64_t run_function(void *data, Arena *a, const Tensor *args, Tensor *results);
+
+/* ---- check_program.c, check_curve.c: a derivative function against what its header names ---- */
+typedef struct Proof {
+    Check *c;
+    const Fn *d;
+    const Header *h;
+    Runner value, derived, forward, second; /* f; d; its tangents; hvp; fn NULL: there is none */
+    Evaluator by;
+    bool compiled;
+    Tensor *args, *got, *w; /* of d, its results, weights of f's results */
+    Tensor *spread;         /* how far rounding moves each result of d; NULL: compiled */
+    uint32_t first;         /* result of d that is the first gradient */
+    bool ok;
+} Proof;
+void check_derivative(Check *c, const Fn *d, const Header *h);
+/* A row of the report about d. */
+void proof_row(Proof *q, const char *what, double error, bool ok);
+/* The numerical derivative of <w, f> at the point. */
+NumDiff proof_numdiff(Proof *q);
+/* How far rounding may move <u, result r of d>. */
+double proof_noise(const Proof *q, uint32_t r, const Tensor *u);
+/* How far rounding moves each result of fn at args, by runs of the interpreter that round at random. */
+Tensor *rounding_spread(Check *c, const Fn *fn, const Tensor *args, const Tensor *results);
+void prove_taylor(Proof *q);
+void prove_second(Proof *q);
+
 /* ---- check_rules.c: every rule that the functions differentiated use ---- */
-void check_rules(Check *c, const Fn *fn);
+void check_rules(Check *c, const Header *h, uint32_t n);
 /* Whether a rule that is no derivative takes part in fn; check_rules has seen it. */
 bool uses_surrogate(const Check *c, const Fn *fn);
 
+/* ---- check_table.c: --rules ---- */
+int command_check_rules(Options *o);
+
 /* ---- check_locate.c ---- */
-/* The first instruction of d, a derivative of f by op, that differs from what the rules give. */
-void locate_wrong(Check *c, const Fn *d, const Fn *f, Op op, const uint32_t *wrt, uint32_t n,
-                  const Tensor *args);
+/* Reports the first instruction of d, a derivative as its header says, that differs from what the
+ * rules give; else the first of f whose derivative by the rules is wrong. */
+void locate_wrong(Check *c, const Fn *d, const Header *h, const Tensor *args, const Tensor *w);
 
 #endif

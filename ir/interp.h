@@ -19,10 +19,7 @@ typedef struct Interp {
 /* x rounded to the type under InterpRound, else x. */
 double interp_round(const Interp *in, DType dt, double x);
 
-/* interp_run under InterpF64. Gives a hash of what the values are decided by: comparisons, signs,
- * the operand that max took, whole parts. Equal hashes: the same smooth piece of fn. */
-uint64_t interp_choices(const Program *p, const Fn *fn, Arena *a, const Tensor *args,
-                        Tensor *results);
+/* Adds to what the values are decided by: see interp_choices. */
 static inline void interp_choose(const Interp *in, int64_t choice) {
     if (in->choices) *in->choices = rng_fold(*in->choices, (uint64_t)choice);
 }

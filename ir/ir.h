@@ -482,10 +482,42 @@ Tensor tensor_new(Arena *a, Type type, bool complex_);
  * fn (by Val). Runs calls; operators must be gone. */
 void interp_run(const Program *p, const Fn *fn, InterpMode mode, Arena *a, const Tensor *args,
                 Tensor *results, Tensor **values);
+/* interp_run under InterpF64. Gives a hash of what the values are decided by: comparisons, signs,
+ * the operand that max took, whole parts. Equal hashes: the same smooth piece of fn. */
+uint64_t interp_choices(const Program *p, const Fn *fn, Arena *a, const Tensor *args,
+                        Tensor *results);
 
-/* ---- numdiff.c: numerical derivatives by the interpreter, to check analytic ones ---- */
-/* d<w, f(args)>/d args[k] along direction u (a tensor like args[k]), complex step where every
- * operation of fn allows it, else 5-point differences; *err gets the estimated error. */
+/* ---- numdiff.c: numerical derivatives, to check analytic ones ---- */
+/* Another way than the interpreter to evaluate fn: fills results in a, gives a hash of what the
+ * values are decided by (comparisons, signs, the operand that max took): equal hashes, the same
+ * smooth piece of fn. */
+typedef struct Evaluator {
+    uint64_t (*run)(void *data, Arena *a, const Tensor *args, Tensor *results);
+    void *data;
+} Evaluator;
+/* <w, fn> at a point; a result whose w has no `re` counts as 0. */
+typedef struct NumDiff {
+    const Program *p;
+    const Fn *fn;
+    const Evaluator *by; /* NULL: the interpreter */
+    Arena *a;
+    const Tensor *args, *w;
+    bool complex_step; /* exact to rounding; else 5-point differences */
+    Tensor *base;      /* results at args, not with complex_step */
+    uint64_t choices;
+} NumDiff;
+NumDiff numdiff_at(const Program *p, const Fn *fn, const Evaluator *by, Arena *a,
+                   const Tensor *args, const Tensor *w);
+typedef struct NumSlope {
+    double value, error; /* error: of truncation and rounding, estimated; 0 with complex_step */
+    bool crossed;        /* at every step tried, points of another smooth piece were met */
+} NumSlope;
+/* The derivative along u, a direction per parameter; those without `re` stay. */
+NumSlope numdiff_along(const NumDiff *d, const Tensor *u);
+/* <w, fn(args + t u) - fn(args)>, not with complex_step; *crossed: becomes true on another piece. */
+double numdiff_moved(const NumDiff *d, const Tensor *u, double t, bool *crossed);
+double numdiff_magnitude(const NumDiff *d); /* sum |w fn|, not with complex_step */
+/* d<w, fn(args)>/d args[k] along u by the interpreter; *err gets the estimated error. */
 double numdiff_directional(const Program *p, const Fn *fn, Arena *a, const Tensor *args, uint32_t k,
                            const Tensor *u, const Tensor *w, double *err);
 

@@ -1,21 +1,11 @@
-/* Numerical derivatives by the interpreter. Complex step: the imaginary part of f(x + ihu) over h
- * is exact to rounding. Where an operation has no complex version of its own (its continuation is
- * itself a derivative rule), 5-point differences at two steps, extrapolated; steps that reach
- * another smooth piece of f are shortened. Tests: tests/ir/numdiff_test.c */
+/* Numerical derivatives along a line. Complex step by the interpreter: the imaginary part of
+ * f(x + ihu) over h is exact to rounding. Where an operation has no complex version of its own (its
+ * continuation is itself a derivative rule), or the function is compiled, 5-point differences at two
+ * steps, extrapolated; steps that reach another smooth piece of f are shortened.
+ * Tests: tests/ir/numdiff_test.c */
 #include "ir/interp.h"
 
 #include <math.h>
-
-typedef struct Diff {
-    const Program *p;
-    const Fn *fn;
-    Arena *a;
-    const Tensor *args, *u, *w;
-    uint32_t k;
-    Tensor *base;     /* results at args */
-    uint64_t choices; /* at args */
-    bool crossed;     /* a point of another piece was met */
-} Diff;
 
 static bool analytic(const Program *p, const Fn *fn) {
     static const Op continued[] = {Op_pow, Op_erf, Op_expm1, Op_log1p};
@@ -33,88 +23,133 @@ static bool analytic(const Program *p, const Fn *fn) {
     return true;
 }
 
-static Tensor *arguments(const Diff *d) {
-    Tensor *x = NEW_ARRAY(d->a, Tensor, d->fn->nparams);
-    copy_bytes(x, d->args, d->fn->nparams * sizeof *x);
+static uint64_t evaluate(const NumDiff *d, Arena *a, const Tensor *x, Tensor *y) {
+    return d->by ? d->by->run(d->by->data, a, x, y) : interp_choices(d->p, d->fn, a, x, y);
+}
+
+NumDiff numdiff_at(const Program *p, const Fn *fn, const Evaluator *by, Arena *a,
+                   const Tensor *args, const Tensor *w) {
+    NumDiff d = {.p = p, .fn = fn, .by = by, .a = a, .args = args, .w = w};
+    d.complex_step = !by && analytic(p, fn);
+    if (d.complex_step) return d;
+    d.base = NEW_ARRAY(a, Tensor, fn->results.len);
+    d.choices = evaluate(&d, a, args, d.base);
+    return d;
+}
+
+/* args, and where u moves one, room for another. */
+static Tensor *arguments(const NumDiff *d, Arena *a, const Tensor *u) {
+    Tensor *x = NEW_ARRAY(a, Tensor, d->fn->nparams);
+    for (uint32_t k = 0; k < d->fn->nparams; k++) {
+        x[k] = d->args[k];
+        if (u[k].re && !d->complex_step) x[k] = tensor_new(a, d->args[k].type, false);
+        if (u[k].re && d->complex_step) {
+            x[k].im = NEW_ARRAY(a, double, (size_t)u[k].type.shape->size + 1);
+        }
+    }
     return x;
 }
 
-static double complex_step(const Diff *d) {
+static double complex_step(const NumDiff *d, Arena *a, const Tensor *u) {
     const double h = 1e-30;
-    Tensor *x = arguments(d), *y = NEW_ARRAY(d->a, Tensor, d->fn->results.len);
-    x[d->k].im = NEW_ARRAY(d->a, double, (size_t)d->u->type.shape->size + 1);
-    for (int64_t i = 0; i < d->u->type.shape->size; i++) x[d->k].im[i] = h * d->u->re[i];
-    interp_run(d->p, d->fn, InterpComplex, d->a, x, y, NULL);
+    Tensor *x = arguments(d, a, u), *y = NEW_ARRAY(a, Tensor, d->fn->results.len);
+    for (uint32_t k = 0; k < d->fn->nparams; k++) {
+        for (int64_t i = 0; u[k].re && i < u[k].type.shape->size; i++) {
+            x[k].im[i] = h * u[k].re[i];
+        }
+    }
+    interp_run(d->p, d->fn, InterpComplex, a, x, y, NULL);
     double sum = 0;
     for (uint32_t r = 0; r < d->fn->results.len; r++) {
-        for (int64_t i = 0; y[r].im && i < y[r].type.shape->size; i++) {
+        for (int64_t i = 0; y[r].im && d->w[r].re && i < y[r].type.shape->size; i++) {
             sum += d->w[r].re[i] * (y[r].im[i] / h);
         }
     }
     return sum;
 }
 
-/* <w, f(x + t u) - f(x)>: the difference keeps digits that the sum would lose. */
-static double moved(Diff *d, double t) {
-    Tensor *x = arguments(d), *y = NEW_ARRAY(d->a, Tensor, d->fn->results.len);
-    x[d->k] = tensor_new(d->a, d->u->type, false);
-    for (int64_t i = 0; i < d->u->type.shape->size; i++) {
-        x[d->k].re[i] = d->args[d->k].re[i] + t * d->u->re[i];
+/* The difference keeps digits that the sum would lose. */
+double numdiff_moved(const NumDiff *d, const Tensor *u, double t, bool *crossed) {
+    Arena *a = arena_new();
+    Tensor *x = arguments(d, a, u), *y = NEW_ARRAY(a, Tensor, d->fn->results.len);
+    for (uint32_t k = 0; k < d->fn->nparams; k++) {
+        for (int64_t i = 0; u[k].re && i < u[k].type.shape->size; i++) {
+            x[k].re[i] = d->args[k].re[i] + t * u[k].re[i];
+        }
     }
-    d->crossed |= interp_choices(d->p, d->fn, d->a, x, y) != d->choices;
+    *crossed |= evaluate(d, a, x, y) != d->choices;
     double sum = 0;
     for (uint32_t r = 0; r < d->fn->results.len; r++) {
-        for (int64_t i = 0; y[r].re && i < y[r].type.shape->size; i++) {
+        for (int64_t i = 0; y[r].re && d->w[r].re && i < y[r].type.shape->size; i++) {
             sum += d->w[r].re[i] * (y[r].re[i] - d->base[r].re[i]);
         }
     }
+    arena_free(a);
     return sum;
 }
 
-static double five_point(Diff *d, double h) {
-    double near = moved(d, h) - moved(d, -h);
-    double far = moved(d, 2 * h) - moved(d, -2 * h);
-    return (8 * near - far) / (12 * h);
+static double symmetric(const NumDiff *d, const Tensor *u, double t, bool *crossed) {
+    double ahead = numdiff_moved(d, u, t, crossed);
+    return ahead - numdiff_moved(d, u, -t, crossed);
 }
 
 /* About 2^-11 over the largest entry of u, a power of two. */
-static double first_step(const Diff *d) {
+static double first_step(const NumDiff *d, const Tensor *u) {
     double most = 0;
     int exponent;
-    for (int64_t i = 0; i < d->u->type.shape->size; i++) most = fmax(most, fabs(d->u->re[i]));
+    for (uint32_t k = 0; k < d->fn->nparams; k++) {
+        for (int64_t i = 0; u[k].re && i < u[k].type.shape->size; i++) {
+            most = fmax(most, fabs(u[k].re[i]));
+        }
+    }
     if (!(most > 0) || isinf(most)) return 0x1p-11;
     frexp(most, &exponent);
     return ldexp(0x1p-10, -exponent);
 }
 
 /* The size of <w, f>, whose rounding the differences see. */
-static double magnitude(const Diff *d) {
+double numdiff_magnitude(const NumDiff *d) {
     double sum = 0;
     for (uint32_t r = 0; r < d->fn->results.len; r++) {
-        for (int64_t i = 0; d->base[r].re && i < d->base[r].type.shape->size; i++) {
+        for (int64_t i = 0; d->base[r].re && d->w[r].re && i < d->base[r].type.shape->size; i++) {
             sum += fabs(d->w[r].re[i] * d->base[r].re[i]);
         }
     }
     return sum;
 }
 
-static double differences(Diff *d, double *err) {
-    d->base = NEW_ARRAY(d->a, Tensor, d->fn->results.len);
-    d->choices = interp_choices(d->p, d->fn, d->a, d->args, d->base);
-    double h = first_step(d), best = 0;
+/* At 2h and h, and at h and h/2: four points each, of which two are shared. */
+static NumSlope differences(const NumDiff *d, const Tensor *u) {
+    NumSlope best = {0};
+    double h = first_step(d, u);
     for (int tries = 0; tries < 6; tries++, h /= 8) {
-        d->crossed = false;
-        double coarse = five_point(d, h), fine = five_point(d, h / 2);
-        best = (16 * fine - coarse) / 15;
-        *err = fabs(best - fine) * (d->crossed ? 1 : 0x1p-4) + 0x1p-53 * magnitude(d) / h;
-        if (!d->crossed) break;
+        bool crossed = false;
+        double wide = symmetric(d, u, 2 * h, &crossed), mid = symmetric(d, u, h, &crossed);
+        double near = symmetric(d, u, h / 2, &crossed);
+        double coarse = (8 * mid - wide) / (12 * h), fine = (8 * near - mid) / (6 * h);
+        best.value = (16 * fine - coarse) / 15;
+        best.error = fabs(best.value - fine) * (crossed ? 1 : 0x1p-4) +
+                     0x1p-53 * numdiff_magnitude(d) / h;
+        best.crossed = crossed;
+        if (!crossed) break;
     }
     return best;
 }
 
+NumSlope numdiff_along(const NumDiff *d, const Tensor *u) {
+    if (!d->complex_step) return differences(d, u);
+    Arena *a = arena_new();
+    NumSlope s = {.value = complex_step(d, a, u)};
+    arena_free(a);
+    return s;
+}
+
 double numdiff_directional(const Program *p, const Fn *fn, Arena *a, const Tensor *args, uint32_t k,
                            const Tensor *u, const Tensor *w, double *err) {
-    Diff d = {.p = p, .fn = fn, .a = a, .args = args, .u = u, .w = w, .k = k};
-    *err = 0;
-    return analytic(p, fn) ? complex_step(&d) : differences(&d, err);
+    NumDiff d = numdiff_at(p, fn, NULL, a, args, w);
+    Tensor *along = NEW_ARRAY(a, Tensor, fn->nparams);
+    along[k] = *u;
+    NumSlope s = numdiff_along(&d, along);
+    *err = s.error;
+    return s.value;
 }
