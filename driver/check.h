@@ -50,7 +50,8 @@ double gated_error(double analytic, double numeric, double scale, double err, do
 void report_row(Check *c, bool ok, const char *what, double error);
 
 /* ---- check_watch.c ---- */
-/* fn with one result more, an i64 that tells the smooth pieces of fn apart; in p, to be renamed. */
+/* fn with one result more, an i64 that tells the smooth pieces of fn apart; the bodies of its
+ * regions are added to p, it is not. */
 Fn *watch_choices(Program *p, const Fn *fn);
 
 /* ---- check_run.c ---- */
@@ -64,8 +65,8 @@ typedef struct Runner {
 /* Values computed and terms of products, over all steps of loops. */
 double work_of(const Program *p, const Fn *fn);
 typedef struct Code Code;
-/* Compiles what they run; NULL after an error, or if there is little to run. */
-Code *code_new(Check *c, Runner *const *runs, uint32_t n);
+/* Compiles what they run, at an -O level: 1 for what runs often. NULL after an error. */
+Code *code_new(Check *c, Runner *const *runs, uint32_t n, int level);
 void code_free(Code *code);
 /* Fits Evaluator; data: a Runner. */
 uint64_t run_function(void *data, Arena *a, const Tensor *args, Tensor *results);
@@ -78,6 +79,7 @@ typedef struct Proof {
     Runner value, derived, forward, second; /* f; d; its tangents; hvp; fn NULL: there is none */
     Evaluator by;
     bool compiled;
+    Code *code[2];
     Tensor *args, *got, *w; /* of d, its results, weights of f's results */
     Tensor *spread;         /* how far rounding moves each result of d; NULL: compiled */
     uint32_t first;         /* result of d that is the first gradient */

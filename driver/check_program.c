@@ -183,7 +183,7 @@ static void compare_tangents(Proof *q, const Fn *fn, const char *(*label)(const 
     for (uint32_t i = 0; i < q->h->n; i++) along[q->h->wrt[i]] = q->args[f->nparams + i];
     Runner run = {.c = c, .fn = fn, .watch = true};
     Runner *runs[] = {&run};
-    Code *code = work_of(c->p, fn) > much ? code_new(c, runs, 1) : NULL;
+    Code *code = work_of(c->p, fn) > much ? code_new(c, runs, 1, 1) : NULL;
     Evaluator by = {run_function, &run};
     for (uint32_t r = 0, t = q->first; r < fn->results.len; r++) {
         if (!dtype_is_float(result_type(fn, r).dt)) continue;
@@ -250,7 +250,7 @@ static const Fn *try_derive(Proof *q, Op op) {
 }
 
 /* What runs beside d, compiled if it is much. */
-static Code *prepare(Proof *q) {
+static void prepare(Proof *q) {
     Check *c = q->c;
     const Header *h = q->h;
     bool reverse = h->op != Op_jvp && h->op != Op_hvp;
@@ -260,15 +260,11 @@ static Code *prepare(Proof *q) {
     q->forward = (Runner){.c = c, .fn = reverse ? try_derive(q, Op_jvp) : NULL};
     q->second = (Runner){.c = c, .fn = scalar ? try_derive(q, Op_hvp) : NULL};
     q->by = (Evaluator){run_function, &q->value};
-    Runner *all[] = {&q->value, &q->derived, &q->forward, &q->second}, *runs[LEN(all)];
-    uint32_t n = 0;
-    for (size_t k = 0; k < LEN(all); k++) {
-        if (all[k]->fn) runs[n++] = all[k];
-    }
-    if (work_of(c->p, h->f) <= much) return NULL;
-    Code *code = code_new(c, runs, n);
-    q->compiled = code != NULL;
-    return code;
+    if (work_of(c->p, h->f) <= much) return;
+    Runner *runs[] = {&q->value, &q->derived, &q->forward}, *twice = &q->second;
+    q->code[0] = code_new(c, runs, q->forward.fn ? 3 : 2, 1);
+    if (q->second.fn) q->code[1] = code_new(c, &twice, 1, 0); /* large, and runs twice */
+    q->compiled = q->code[0] != NULL;
 }
 
 /* A point where everything is finite. */
@@ -300,7 +296,7 @@ static void weigh_results(Proof *q) {
 
 void check_derivative(Check *c, const Fn *d, const Header *h) {
     Proof q = {.c = c, .d = d, .h = h, .ok = true};
-    Code *code = prepare(&q);
+    prepare(&q);
     if (c->p->cx->errors || !choose_point(&q)) return;
     if (!q.compiled) q.spread = rounding_spread(c, d, q.args, q.got);
     if (h->op != Op_jvp && h->op != Op_hvp) weigh_results(&q);
@@ -322,5 +318,5 @@ void check_derivative(Check *c, const Fn *d, const Header *h) {
     default: prove_hessian(&q); break;
     }
     if (!q.ok && !c->p->cx->errors) locate_wrong(c, d, h, q.args, q.w);
-    code_free(code);
+    for (size_t k = 0; k < LEN(q.code); k++) code_free(q.code[k]);
 }

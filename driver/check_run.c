@@ -39,8 +39,8 @@ static void *room(Arena *a, uint64_t bytes) {
     return at + (64 - (uintptr_t)at % 64) % 64;
 }
 
-/* The program with nothing to run but fns, in copies that passes may change. */
-static Program *alone(const Program *p, Runner *const *runs, uint32_t n) {
+/* The program with nothing to run but the runs, under names, in copies that passes may change. */
+static Program *alone(const Program *p, Runner *const *runs, uint32_t n, Sym *names) {
     Arena *a = p->cx->arena;
     Program *q = NEW(a, Program);
     *q = *p;
@@ -59,20 +59,18 @@ static Program *alone(const Program *p, Runner *const *runs, uint32_t n) {
         Fn *f = runs[i]->watch ? watch_choices(q, runs[i]->fn) : fn_copy(a, runs[i]->fn);
         f->exported = true;
         f->donated = NULL;
-        f->name = program_fresh(q, sym_fmt(p->cx, "run_%u", i));
+        f->name = names[i] = program_fresh(q, sym_fmt(p->cx, "run_%u", i));
         program_add(q, f);
     }
     return q;
 }
 
-Code *code_new(Check *c, Runner *const *runs, uint32_t n) {
-    Program *q = alone(c->p, runs, n);
-    PassOptions po = {.level = 1, .limit = -1, .verify_each = c->o->verify_each};
-    uint32_t first = q->fns.len - n;
+Code *code_new(Check *c, Runner *const *runs, uint32_t n, int level) {
     Sym *names = NEW_ARRAY(c->p->cx->arena, Sym, n);
-    for (uint32_t i = 0; i < n; i++) names[i] = q->fns.data[first + i]->name;
+    Program *q = alone(c->p, runs, n, names);
+    PassOptions po = {.level = 1, .limit = -1, .verify_each = c->o->verify_each};
     if (!passes_run(q, &po)) return NULL;
-    CgOptions options = {.level = 1, .cpu = c->o->cpu, .library = true};
+    CgOptions options = {.level = level, .cpu = c->o->cpu, .library = true};
     Cg *cg = cg_build(q, &options);
     Jit *jit = cg ? jit_new(cg) : NULL;
     if (!jit) return NULL;

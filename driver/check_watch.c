@@ -92,7 +92,7 @@ typedef struct Form {
     uint32_t at;
     const Shape *as;
 } Form;
-static const Fn *watched(Program *p, const Fn *fn, Form form);
+static Fn *watched(Program *p, const Fn *fn, Form form);
 
 /* The shape that a body's hash is emitted in: one that has the loop's axis. */
 static const Shape *slice_shape(Program *p, const Region *r) {
@@ -110,8 +110,10 @@ static void watch_region(Watch *w, const Fn *fn, Val v, Val *map) {
     bool loop = i->op == Op_while;
     const Shape *as = i->op == Op_scan ? slice_shape(p, &r) : shape_scalar(cx);
     Form form = {loop ? r.carry : NoVal, as}, test = {r.carry, NULL};
-    const Fn *body = watched(p, r.body, form);
-    const Fn *other = r.other ? watched(p, r.other, loop ? test : form) : NULL;
+    Fn *body = watched(p, r.body, form);
+    program_add(p, body);
+    Fn *other = r.other ? watched(p, r.other, loop ? test : form) : NULL;
+    if (other) program_add(p, other);
     Attr *attrs = NEW_ARRAY(cx->arena, Attr, MaxAttrs);
     copy_bytes(attrs, i->attrs, (size_t)op_info[i->op].nattrs * sizeof *attrs);
     attrs[loop ? 1 : 0] = attr_fn(body->name);
@@ -139,7 +141,7 @@ static void watch_region(Watch *w, const Fn *fn, Val v, Val *map) {
     join(w, results[t.nresults - 1]);
 }
 
-static const Fn *watched(Program *p, const Fn *fn, Form form) {
+static Fn *watched(Program *p, const Fn *fn, Form form) {
     Cx *cx = p->cx;
     fn = inline_calls(p, fn, KeepNone);
     Watch w = {p, builder_new(p, program_fresh(p, sym_fmt(cx, "%s_watched", fn->name)), false), 0};
@@ -164,11 +166,9 @@ static const Fn *watched(Program *p, const Fn *fn, Form form) {
     }
     for (uint32_t k = 0; k < fn->results.len; k++) b_result(w.b, map[fn->results.data[k]]);
     if (form.as) b_result(w.b, b_reshape(w.b, w.hash, form.as));
-    Fn *done = builder_done(w.b);
-    program_add(p, done);
-    return done;
+    return builder_done(w.b);
 }
 
 Fn *watch_choices(Program *p, const Fn *fn) {
-    return (Fn *)watched(p, fn, (Form){NoVal, shape_scalar(p->cx)});
+    return watched(p, fn, (Form){NoVal, shape_scalar(p->cx)});
 }

@@ -4,6 +4,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* A batch of two says as much about derivatives, where the program allows it. */
+static Program *load_small(Options *o, FrontOptions *f) {
+    f->batch = 2;
+    Program *p = front_load(o->cx, o->file, f);
+    if (p) return p;
+    o->cx->errors = o->cx->diags.len = 0;
+    f->batch = 0;
+    return front_load(o->cx, o->file, f);
+}
+
 Program *compile_front(Options *o, bool check) {
     if (!o->file) {
         diag_error(o->cx, (Loc){0}, "no input file; 'bpc --help' shows the commands");
@@ -17,7 +27,7 @@ Program *compile_front(Options *o, bool check) {
                         .float64 = o->float64 || check,
                         .entry = o->verb && !strcmp(o->verb, "trace") ? o->fn : NULL,
                         .check = check};
-    return front_load(o->cx, o->file, f);
+    return check ? load_small(o, f) : front_load(o->cx, o->file, f);
 }
 
 bool compile_passes(const Options *o, Program *p, const char *stop) {

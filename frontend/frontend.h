@@ -12,6 +12,7 @@ typedef struct FrontOptions {
     bool float64; /* --float=f64: every f32 is f64 */
     bool check;   /* bpc check: training = true everywhere */
     const char *entry; /* a fn that is lowered as if it were exported, if its shapes are known */
+    int64_t batch; /* of a train block at most; 0: as it says */
 } FrontOptions;
 
 /* Parses the file and lowers it (IR text is read as it stands). NULL after errors in cx.

@@ -221,6 +221,8 @@ bool train_settings(Train *t) {
     add_part(t, NULL);
     bool ok = read_body(t, 0, t->item->body);
     if (!t->stage->batch) t->stage->batch = 32;
+    int64_t most = t->fr->opt->batch;
+    if (most && t->stage->batch > most) t->stage->batch = most;
     if (!ok || !check_parts(t)) return false;
     if (t->stage->accumulate > 1 && t->parts.len > 1) {
         diag_error(cx, t->item->name_loc,
