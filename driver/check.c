@@ -60,20 +60,26 @@ static void report_skipped(Check *c) {
     c->failures += !ok;
 }
 
+uint32_t check_all(Check *c) {
+    Arena *a = c->p->cx->arena;
+    uint32_t fns = c->p->fns.len, n = 0;
+    Header *h = NEW_ARRAY(a, Header, fns);
+    const Fn **derivative = NEW_ARRAY(a, const Fn *, fns);
+    for (uint32_t i = 0; i < fns; i++) {
+        derivative[n] = c->p->fns.data[i];
+        n += parse_header(c, derivative[n], &h[n]);
+    }
+    check_rules(c, h, n);
+    for (uint32_t i = 0; i < n; i++) check_derivative(c, derivative[i], &h[i]);
+    return n;
+}
+
 int command_check(Options *o) {
     if (o->rules) return command_check_rules(o);
     Check c = {.o = o, .a = arena_new(), .key = 1};
     c.p = compile_front(o, true);
     bool ready = c.p && compile_passes(o, c.p, "differentiate");
-    uint32_t fns = ready ? c.p->fns.len : 0, n = 0;
-    Header *h = NEW_ARRAY(o->cx->arena, Header, fns);
-    const Fn **derivative = NEW_ARRAY(o->cx->arena, const Fn *, fns);
-    for (uint32_t i = 0; i < fns; i++) {
-        derivative[n] = c.p->fns.data[i];
-        n += parse_header(&c, derivative[n], &h[n]);
-    }
-    check_rules(&c, h, n);
-    for (uint32_t i = 0; i < n; i++) check_derivative(&c, derivative[i], &h[i]);
+    uint32_t n = ready ? check_all(&c) : 0;
     report_skipped(&c);
     if (ready && !n && !o->cx->errors) printf("no derivative is used\n");
     if (c.failures) printf("%u of the rows above are false\n", c.failures);

@@ -9,6 +9,7 @@
 #define GATE_POINTS 1e-9    /* against 5-point differences */
 #define GATE_DOT 1e-13      /* <v, J u> = <J' v, u>, times sqrt(n) */
 #define GATE_SYMMETRY 1e-12 /* u' H v = v' H u */
+#define GATE_SINGLE 16      /* f32 against f64, in what rounding its operands once does */
 #define SLOPE_GATE 0.1      /* of the remainder, about 2, over SLOPE_OCTAVES: three decades */
 enum { SLOPE_OCTAVES = 10, MaxDraws = 20, FullJacobian = 64 };
 
@@ -17,6 +18,7 @@ typedef struct Check {
     Program *p;
     Arena *a; /* of tensors */
     uint64_t key;
+    bool quiet;                           /* only false rows are printed */
     uint32_t failures, compared, skipped; /* rows; comparisons; those left out at kinks */
     VEC(Sym) surrogates; /* operations and functions with a rule that is no derivative */
     VEC(Sym) done;       /* functions whose rules were checked */
@@ -32,7 +34,7 @@ typedef struct Header { /* "value_and_grad[f, wrt=(w, b)]" */
 typedef enum Draw { DrawWide, DrawPositive, DrawSmall, DrawCount } Draw;
 /* A random tensor of the type: floats as `draw` says, integers in their range. */
 Tensor random_tensor(Check *c, Type type, Draw draw);
-/* Uniform on the sphere whose radius is the root of the number of elements. */
+/* Uniform on a sphere whose radius is about the root of the number of elements. */
 Tensor random_direction(Check *c, Type type);
 /* Arguments of fn; hypers, counters and keys get what a trainer would give. */
 Tensor *random_arguments(Check *c, const Fn *fn, Draw draw);
@@ -101,6 +103,10 @@ void prove_second(Proof *q);
 void check_rules(Check *c, const Header *h, uint32_t n);
 /* Whether a rule that is no derivative takes part in fn; check_rules has seen it. */
 bool uses_surrogate(const Check *c, const Fn *fn);
+
+/* ---- check.c ---- */
+/* Every rule and derivative of c->p, which `differentiate` has seen; how many there are. */
+uint32_t check_all(Check *c);
 
 /* ---- check_table.c: --rules ---- */
 int command_check_rules(Options *o);

@@ -236,6 +236,7 @@ static void prove_hessian(Proof *q) {
 /* ---- the proof ---- */
 
 /* A derivative that was not asked for: its errors are nobody's. */
+
 static const Fn *try_derive(Proof *q, Op op) {
     Cx *cx = q->c->p->cx;
     uint32_t errors = cx->errors, diags = cx->diags.len;

@@ -15,7 +15,7 @@ static double work_of_ins(const Program *p, const Ins *i, const Fn *fn) {
     if (op_info[i->op].cls == ClsRegion) {
         Region r = region_of(p, i);
         double once = work_of(p, r.body) + (r.other ? work_of(p, r.other) : 0);
-        return once * (i->op == Op_scan ? (double)r.length : i->op == Op_while ? 32 : 1);
+        return once * (i->op == Op_scan ? (double)r.length : i->op == Op_while ? 8 : 1);
     }
     if (i->op == Op_call) return work_of(p, program_fn(p, i->attrs[0].s));
     if (op_info[i->op].cls == ClsContract) {

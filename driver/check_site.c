@@ -277,3 +277,70 @@ bool site_second(Site *s, Found *found, void *data) {
     found(data, s, ProvesTwice, 0, worst, gate);
     return true;
 }
+
+/* ---- f32 ---- */
+
+static double round_f32(double x) {
+    return (double)(float)x;
+}
+
+/* args moved by at most a rounding of f32 each. */
+static Tensor *jiggled(Check *c, const Tensor *args, uint32_t n) {
+    Tensor *x = NEW_ARRAY(c->a, Tensor, n);
+    for (uint32_t k = 0; k < n; k++) {
+        x[k] = args[k];
+        if (!args[k].re) continue;
+        Tensor r = random_tensor(c, args[k].type, DrawWide);
+        x[k] = zero_tensor(c, args[k].type);
+        for (int64_t i = 0; i < x[k].type.shape->size; i++) {
+            x[k].re[i] = args[k].re[i] * (1 + 0x1p-24 * r.re[i] / 0.9);
+        }
+    }
+    return x;
+}
+
+static double largest_difference(const Tensor *x, const Tensor *y) {
+    double most = 0;
+    for (int64_t i = 0; i < x->type.shape->size; i++) {
+        double d = fabs(x->re[i] - y->re[i]);
+        if (!(d <= most)) most = d;
+    }
+    return most;
+}
+
+/* The adjoint in f32 against f64 at the same f32 point. Allowed: what a rounding of each operand
+ * does to it, and a rounding of it, a few times. */
+bool site_single(Site *s, Found *found, void *data) {
+    enum { Jiggles = 8 };
+    Check *c = s->c;
+    Fn *back = transpose_fn(c->p, s->alone, fresh(s, "vjp"), s->wrt, s->n, NULL);
+    if (!back) return false;
+    Tensor *args = NEW_ARRAY(c->a, Tensor, back->nparams);
+    copy_bytes(args, s->x, s->ins->nargs * sizeof *args);
+    cotangents(s, args);
+    for (uint32_t k = 0; k < back->nparams; k++) {
+        for (int64_t i = 0; args[k].re && i < args[k].type.shape->size; i++) {
+            args[k].re[i] = round_f32(args[k].re[i]);
+        }
+    }
+    Tensor *got = NEW_ARRAY(c->a, Tensor, s->n), *want = NEW_ARRAY(c->a, Tensor, s->n);
+    Tensor *moved = NEW_ARRAY(c->a, Tensor, s->n);
+    double *spread = NEW_ARRAY(c->a, double, s->n), worst = 0;
+    interp_run(c->p, back, InterpRound, c->a, args, got, NULL);
+    interp_run(c->p, back, InterpF64, c->a, args, want, NULL);
+    for (int j = 0; j < Jiggles; j++) {
+        Tensor *x = jiggled(c, args, back->nparams);
+        interp_run(c->p, back, InterpF64, c->a, x, moved, NULL);
+        for (uint32_t k = 0; k < s->n; k++) {
+            spread[k] = fmax(spread[k], largest_difference(&moved[k], &want[k]));
+        }
+    }
+    for (uint32_t k = 0; k < s->n; k++) {
+        double diff = largest_difference(&got[k], &want[k]), zero = 0;
+        Tensor none = zero_tensor(c, want[k].type);
+        double allowed = spread[k] + 0x1p-24 * largest_difference(&want[k], &none);
+        if (diff > zero || isnan(diff)) worst = fmax(worst, allowed > 0 ? diff / allowed : INFINITY);
+    }
+    found(data, s, ProvesSingle, 0, worst, GATE_SINGLE);
+    return true;
+}

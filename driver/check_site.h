@@ -29,6 +29,8 @@ bool site_draw(Site *s, Domain domain);
 bool site_first(Site *s, Found *found, void *data);
 /* The rule differentiated again. */
 bool site_second(Site *s, Found *found, void *data);
+/* The adjoint in f32; the site's floats are f32. */
+bool site_single(Site *s, Found *found, void *data);
 /* "B[tanh, x]", "J[tanh]" */
 const char *site_label(const Site *s, Proving what, uint32_t k);
 /* Where the rule says so. */

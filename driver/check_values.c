@@ -44,7 +44,8 @@ Tensor random_direction(Check *c, Type type) {
         double radius = sqrt(-2 * log(1 - uniform(c)));
         t.re[i] = radius * cos(6.283185307179586 * uniform(c));
     }
-    double scale = sqrt((double)n) / tensor_norm(&t);
+    /* not exactly on it, so that nothing cancels */
+    double scale = (0.8 + 0.4 * uniform(c)) * sqrt((double)n) / tensor_norm(&t);
     for (int64_t i = 0; i < n; i++) t.re[i] *= scale;
     return t;
 }
@@ -138,6 +139,6 @@ double gated_error(double analytic, double numeric, double scale, double err, do
 }
 
 void report_row(Check *c, bool ok, const char *what, double error) {
-    printf("%-5s %-44s %.1e\n", ok ? "ok" : "FALSE", what, error);
+    if (!c->quiet || !ok) printf("%-5s %-44s %.1e\n", ok ? "ok" : "FALSE", what, error);
     c->failures += !ok;
 }

@@ -517,6 +517,8 @@ NumSlope numdiff_along(const NumDiff *d, const Tensor *u);
 /* <w, fn(args + t u) - fn(args)>, not with complex_step; *crossed: becomes true on another piece. */
 double numdiff_moved(const NumDiff *d, const Tensor *u, double t, bool *crossed);
 double numdiff_magnitude(const NumDiff *d); /* sum |w fn|, not with complex_step */
+/* How large the rounding of <w, fn> is, by steps of t u and -t u, t tiny; not with complex_step. */
+double numdiff_noise(const NumDiff *d, const Tensor *u, double t);
 /* d<w, fn(args)>/d args[k] along u by the interpreter; *err gets the estimated error. */
 double numdiff_directional(const Program *p, const Fn *fn, Arena *a, const Tensor *args, uint32_t k,
                            const Tensor *u, const Tensor *w, double *err);

@@ -118,6 +118,13 @@ double numdiff_magnitude(const NumDiff *d) {
     return sum;
 }
 
+/* The rounding of <w, f>, seen in f(x + tu) + f(x - tu) - 2 f(x) for a tiny t, and at least once. */
+double numdiff_noise(const NumDiff *d, const Tensor *u, double t) {
+    bool crossed = false;
+    double ahead = numdiff_moved(d, u, t, &crossed), behind = numdiff_moved(d, u, -t, &crossed);
+    return fmax(crossed ? 0 : fabs(ahead + behind), 0x1p-53 * numdiff_magnitude(d));
+}
+
 /* At 2h and h, and at h and h/2: four points each, of which two are shared. */
 static NumSlope differences(const NumDiff *d, const Tensor *u) {
     NumSlope best = {0};
@@ -129,7 +136,7 @@ static NumSlope differences(const NumDiff *d, const Tensor *u) {
         double coarse = (8 * mid - wide) / (12 * h), fine = (8 * near - mid) / (6 * h);
         best.value = (16 * fine - coarse) / 15;
         best.error = fabs(best.value - fine) * (crossed ? 1 : 0x1p-4) +
-                     0x1p-53 * numdiff_magnitude(d) / h;
+                     numdiff_noise(d, u, h * 0x1p-24) / h;
         best.crossed = crossed;
         if (!crossed) break;
     }

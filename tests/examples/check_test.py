@@ -42,7 +42,7 @@ def pair(head, line, right, call):
 def example(path):
     r = run(bpc, "check", path)
     errors = [float(m) for m in re.findall(r"^ok .* (\S+)$", r.stdout, re.M)]
-    assert errors and max(errors) <= 1e-8, max(errors, default=None)
+    assert errors and max(errors) <= 1e-9, max(errors, default=None)
 
 
 def fixed_point(path):

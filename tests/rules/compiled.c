@@ -74,10 +74,10 @@ static void *room(size_t bytes) {
 }
 
 static void run_one(Suite *s, Jit *jit, const Instance *x, int level) {
-    const Fn *fn = program_fn(s->p, x->fn->name);
-    BpEntry *entry = (BpEntry *)jit_symbol(jit, arena_printf(s->a, "bp_%s", x->fn->name));
+    const Fn *fn = program_fn(s->d.p, x->fn->name);
+    BpEntry *entry = (BpEntry *)jit_symbol(jit, arena_printf(s->d.a, "bp_%s", x->fn->name));
     if (!entry) {
-        check(s, false, "%s was not compiled", instance_text(s, x));
+        check(s, false, "%s was not compiled", instance_text(&s->d, x));
         return;
     }
     void *args[MaxOperands + 1];
@@ -90,17 +90,17 @@ static void run_one(Suite *s, Jit *jit, const Instance *x, int level) {
     entry(args, arena, NULL);
     bool once = op_info[x->op].exact || op_info[x->op].cls != ClsElem;
     Tensor want;
-    interp_run(s->p, x->fn, InterpRound, s->a, x->inputs, &want, NULL);
+    interp_run(s->d.p, x->fn, InterpRound, s->d.a, x->inputs, &want, NULL);
     double ulps = once ? 0 : x->op == Op_pow ? 4 : 2;
     check(s, same(&want, args[x->n], ulps), "-O%d: %s differs from the interpreter", level,
-          instance_text(s, x));
+          instance_text(&s->d, x));
     for (uint32_t i = 0; i <= x->n; i++) free(args[i]);
     free(arena);
 }
 
 void check_compiled(Suite *s, const Instance *x, uint32_t n, int level, const char *cpu) {
     CgOptions o = {.level = level, .cpu = cpu};
-    Cg *cg = cg_build(s->p, &o);
+    Cg *cg = cg_build(s->d.p, &o);
     if (!cg) {
         diag_render(s->cx, stderr, false);
         check(s, false, "no code for %s", cpu);
