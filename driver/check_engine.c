@@ -117,7 +117,7 @@ void prove_engine(Check *c) {
             if (n) text_add(&steps, "%s%s", k ? " " : "N = ", n);
         }
         char *text = text_done(&steps, c->a);
-        printf("%-5s  %-14s  %s\n", ok ? "ok" : "FALSE", programs[i].name, *text ? text : "-");
+        printf("%-5s  %-20s  %s\n", ok ? "ok" : "FALSE", programs[i].name, *text ? text : "-");
         c->failures += !ok;
     }
     c->quiet = false;

@@ -83,11 +83,13 @@ bool site_open(Site *s, const Program *p) {
 
 /* ---- the point ---- */
 
-static double in_domain(Check *c, Domain d, Draw wide) {
+/* What is tried where the domain gives no finite results: all positive, then probabilities. */
+static double in_domain(Check *c, Domain d, int tries) {
     Type one = type_of(F64, shape_scalar(c->p->cx));
     double u = random_tensor(c, one, DrawWide).re[0] / 0.9; /* in [-1, 1) */
     bool negative = random_tensor(c, one, DrawWide).re[0] < 0;
-    if (wide != DrawWide) d = DomPositive;
+    if (tries % 3 == 1) d = DomPositive;
+    if (tries % 3 == 2) return 0.5 + 0.4 * u;
     switch (d) {
     case DomPositive: return 1.65 + 1.35 * u;
     case DomNonzero: return (negative ? -1 : 1) * (1.65 + 1.35 * u);
@@ -107,7 +109,7 @@ bool site_draw(Site *s, Domain domain) {
         for (uint32_t k = 0; k < s->ins->nargs; k++) {
             s->x[k] = random_tensor(c, s->args[k], DrawWide);
             for (int64_t i = 0; s->x[k].re && i < s->args[k].shape->size; i++) {
-                s->x[k].re[i] = in_domain(c, domain, tries < MaxDraws / 2 ? DrawWide : DrawPositive);
+                s->x[k].re[i] = in_domain(c, domain, tries);
             }
         }
         Tensor *y = NEW_ARRAY(c->a, Tensor, s->nresults);

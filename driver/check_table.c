@@ -70,7 +70,7 @@ void table_row(TableRow *r, const char *name) {
     static const char *const rules[] = {"engine", "B", "J", "B J"};
     Check *c = r->c;
     bool nothing = !r->sites;
-    printf("%-5s  %-14s  %-6s  %-22s  %-7s  %-7s  %-7s  %s\n", r->failed || nothing ? "FALSE" : "ok",
+    printf("%-5s  %-20s  %-6s  %-22s  %-7s  %-7s  %-7s  %s\n", r->failed || nothing ? "FALSE" : "ok",
            name, rules[r->rules & 3], shapes_text(r), gate_text(r, ProvesBackward),
            gate_text(r, ProvesForward), gate_text(r, ProvesTwice),
            !r->gate[ProvesSingle] ? "-"
@@ -119,13 +119,13 @@ int command_check_rules(Options *o) {
     Program *p = front_load_text(o->cx, sym(o->cx, "rules"), text, sizeof text - 1, &none);
     if (!p) return compile_report(o);
     c.p = p;
-    printf("%-5s  %-14s  %-6s  %-22s  %-7s  %-7s  %-7s  %s\n", "", "operation", "rules", "operands",
+    printf("%-5s  %-20s  %-6s  %-22s  %-7s  %-7s  %-7s  %s\n", "", "operation", "rules", "operands",
            "back", "ahead", "twice", "f32");
     prove_operations(&c);
-    printf("\n%-5s  %-14s  %-6s  %-22s  %-7s  %-7s  %-7s  %s\n", "", "function", "rules", "operands",
+    printf("\n%-5s  %-20s  %-6s  %-22s  %-7s  %-7s  %-7s  %s\n", "", "function", "rules", "operands",
            "back", "ahead", "twice", "f32");
     prove_library(&c);
-    printf("\n%-5s  %-14s  %s\n", "", "of the engine", "steps");
+    printf("\n%-5s  %-20s  %s\n", "", "of the engine", "steps");
     c.p = p;
     prove_engine(&c);
     if (c.failures && !o->cx->errors) diag_error(o->cx, (Loc){0}, "a derivative is false");

@@ -15,7 +15,7 @@ table = run(bpc, "check", "--rules").stdout
 def documented():
     text = open(os.path.join(root, "docs", "rules.md")).read()
     block = re.search(r"```\n(.*?)```", text, re.S)[1]
-    assert block == table, "docs/rules.md: put in what `bpc check --rules` prints"
+    assert block == table, "docs/rules.md is not current: scripts/rules-docs"
 
 
 def complete():
