@@ -79,7 +79,7 @@ static const struct {
      "fn f(x: f64[3], w: f64[3]) -> f64 {"
      "  let h = checkpoint[g](x, w); return sum(checkpoint[g](h * w, x) * w); }" GIVES_F,
      {NULL}},
-    {"gather",
+    {"indices",
      "fn f(x: f64[3], w: f64[3]) -> f64 {"
      "  let i: i32<3>[5] = [2, 0, 2, 2, 1]; "
      "  let y = gather(x, i, axis=0); let z = scatter_add(w, i, y * y, axis=0);"
