@@ -79,7 +79,7 @@ void diag_unknown(Cx *cx, Loc loc, const char *name, const char *const *names, s
 }
 
 static const char *const warnings[] = {"unreached-param", "unused-let", "unused-layer",
-                                       "log-softmax"};
+                                       "log-softmax", "infinite-adjoint"};
 
 size_t warning_names(const char **out, size_t max) {
     size_t n = LEN(warnings) < max ? LEN(warnings) : max;

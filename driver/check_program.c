@@ -235,7 +235,7 @@ static void prove_hessian(Proof *q) {
 
 /* ---- the proof ---- */
 
-/* A derivative that was not asked for: its errors are nobody's. */
+/* A derivative that was not asked for: its errors and warnings are nobody's. */
 
 static const Fn *try_derive(Proof *q, Op op) {
     Cx *cx = q->c->p->cx;
@@ -243,10 +243,8 @@ static const Fn *try_derive(Proof *q, Op op) {
     Sym name = program_fresh(q->c->p, sym_fmt(cx, "%s_%s_check", q->h->f->name, op_info[op].name));
     const Fn *fn = op == Op_jvp ? tangents_of(q->c->p, q->h->f, name, q->h->wrt, q->h->n)
                                 : derive(q->c->p, op, q->h->f, name, q->h->wrt, q->h->n);
-    if (!fn) {
-        cx->errors = errors;
-        cx->diags.len = diags;
-    }
+    cx->errors = errors;
+    cx->diags.len = diags;
     return fn;
 }
 

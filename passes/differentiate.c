@@ -87,6 +87,7 @@ static void pull(Reverse *r, Val v) {
         r->errors++;
         return;
     }
+    if (r->mask[results.data[0]] == NoVal) warn_infinite(r->p, r->fn, v, &r->ranges);
     Val *args = rule_args(r, v, &results);
     for (uint32_t k = 0; k < i->nargs; k++) {
         if (!r->a.active[i->args[k]] || rule->entry[k] == EntryZero) continue;

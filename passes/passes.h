@@ -150,6 +150,19 @@ bool region_tangents(Program *p, Builder *b, const Ins *ins, const RegionActivit
 /* x with the axis of a stacked array first (back: where it was); slices of rank - 1. */
 Val region_leading(Builder *b, const Region *r, Val x, bool back);
 
+/* ---- range.c: what is known of the numbers in values ---- */
+typedef struct Range {
+    double lo, hi;
+    bool open_lo, open_hi; /* lo, hi themselves are not reached */
+} Range;
+/* One per value of fn, in scratch memory. */
+const Range *ranges_of(const Program *p, const Fn *fn);
+
+/* ---- infinite.c ---- */
+/* Warns where the adjoint of v may be infinity times zero: v is sqrt, log, a quotient ... of what
+ * can be 0. *ranges: of fn, found when first needed. */
+void warn_infinite(Program *p, const Fn *fn, Val v, const Range **ranges);
+
 /* ---- activity.c: which values take part in a derivative ---- */
 typedef struct Activity {
     bool *active;     /* depends on what is differentiated and is needed for what is asked */

@@ -16,6 +16,7 @@ typedef struct Reverse {
     Val *mask; /* where the adjoint counts, NoVal: everywhere */
     struct Parts **parts; /* of the adjoint, not in adj yet; NULL: none */
     Activity a;
+    const Range *ranges; /* NULL until asked for */
     struct Saved **saved; /* of regions: what their backward part needs */
     Val boundary;         /* values of b below it are parameters and the forward part */
     uint32_t errors;
