@@ -123,7 +123,7 @@ typedef struct Cx {
     VEC(Source) sources;
     VEC(Sym) disabled_warnings;
     uint32_t errors, werrors; /* werrors: of them, warnings by -Werror */
-    bool repeated; /* the last diagnostic said what an earlier one says; its notes are dropped */
+    bool repeated; /* the last diagnostic was silenced or said before; its notes are dropped */
     bool werror;
     /* what BUG() names; maintained by the pass runner */
     const char *pass;

@@ -89,7 +89,9 @@ size_t warning_names(const char **out, size_t max) {
 
 void diag_warn(Cx *cx, const char *flag, Loc loc, const char *fmt, ...) {
     for (uint32_t i = 0; i < cx->disabled_warnings.len; i++) {
-        if (!strcmp(cx->disabled_warnings.data[i], flag)) return;
+        if (strcmp(cx->disabled_warnings.data[i], flag)) continue;
+        cx->repeated = true; /* its notes go, too */
+        return;
     }
     va_list ap;
     va_start(ap, fmt);
