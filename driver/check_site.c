@@ -236,7 +236,7 @@ static Fn *pulled(Site *s, const Fn *back) {
         args[k] = b_param(b, sym_fmt(cx, "a%u", k), back->ins.data[k].type);
     }
     for (uint32_t j = 0; j < s->n; j++) u[j] = b_param(b, sym_fmt(cx, "u%u", j), s->args[s->wrt[j]]);
-    b_inline(b, back, args, NULL, bars);
+    splice(p, b, back, args, NULL, &(Splice){0}, bars);
     for (uint32_t j = 0; j < s->n; j++) {
         Val term = b_sum_to(b, b_mul(b, u[j], bars[j]), shape_scalar(cx));
         total = total == NoVal ? term : b_add(b, total, term);

@@ -9,7 +9,7 @@ static Program *load_small(Options *o, FrontOptions *f) {
     f->batch = 2;
     Program *p = front_load(o->cx, o->file, f);
     if (p) return p;
-    o->cx->errors = o->cx->diags.len = 0;
+    o->cx->errors = o->cx->werrors = o->cx->diags.len = 0;
     f->batch = 0;
     return front_load(o->cx, o->file, f);
 }

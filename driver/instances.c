@@ -1,10 +1,10 @@
 /* Operands and attributes at random, kept where the operation's shape rule takes them. */
 #include "driver/instances.h"
 
-enum { MaxRank = 4 };
+enum { DrawnRank = 4 };
 static const struct {
     uint32_t rank;
-    int64_t dim[MaxRank];
+    int64_t dim[DrawnRank];
 } shapes[] = {
     {0, {0}},       {1, {0}},       {1, {1}},          {1, {3}},          {1, {17}},
     {2, {2, 3}},    {2, {3, 2}},    {2, {3, 5}},       {2, {1, 4}},       {2, {0, 3}},

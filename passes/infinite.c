@@ -59,6 +59,15 @@ static bool scaled(const Program *p, const Fn *fn, Val x) {
     return moves && scaled(p, fn, i->args[0]);
 }
 
+/* What is differentiated again was looked at the first time. */
+static bool derived(const Fn *fn) {
+    for (Val v = 0; v < fn->ins.len; v++) {
+        const char *rule = fn->ins.data[v].rule;
+        if (rule && rule[0] && rule[1] == '[') return true;
+    }
+    return false;
+}
+
 /* A power whose derivative is finite at 0: by a constant that is 0, or at least 1. */
 static bool smooth_power(Range p) { return p.lo == p.hi && (p.lo == 0 || p.lo >= 1); }
 
@@ -68,7 +77,7 @@ void warn_infinite(Program *p, const Fn *fn, Val v, const Range **ranges) {
     while (k < LEN(singular) && singular[k].op != i->op) k++;
     if (k == LEN(singular) || !i->loc.line) return;
     Val x = i->args[singular[k].operand];
-    if (!scaled(p, fn, x)) return;
+    if (!scaled(p, fn, x) || (!*ranges && derived(fn))) return;
     if (!*ranges) *ranges = ranges_of(p, fn);
     if (!reaches((*ranges)[x], singular[k].bad)) return;
     if (i->op == Op_pow && smooth_power((*ranges)[i->args[1]])) return;
