@@ -1,15 +1,21 @@
 /* Operands and attributes at random, kept where the operation's shape rule takes them. */
 #include "driver/instances.h"
 
-enum { DrawnRank = 4 };
+enum { DrawnRank = 5 };
 static const struct {
     uint32_t rank;
     int64_t dim[DrawnRank];
 } shapes[] = {
-    {0, {0}},       {1, {0}},       {1, {1}},          {1, {3}},          {1, {17}},
-    {2, {2, 3}},    {2, {3, 2}},    {2, {3, 5}},       {2, {1, 4}},       {2, {0, 3}},
-    {3, {2, 2, 3}}, {3, {2, 3, 4}}, {4, {2, 3, 5, 2}}, {4, {2, 2, 2, 3}}, {4, {1, 2, 2, 2}},
+    {0, {0}},          {1, {0}},          {1, {1}},          {1, {3}},          {1, {17}},
+    {2, {2, 3}},       {2, {3, 2}},       {2, {3, 5}},       {2, {1, 4}},       {2, {0, 3}},
+    {3, {2, 2, 3}},    {3, {2, 3, 4}},    {3, {2, 2, 7}},    {3, {4, 2, 1}},    {3, {2, 3, 3}},
+    {3, {0, 2, 3}},    {3, {2, 4, 5}},    {3, {4, 1, 3}},    {4, {2, 2, 5, 3}}, {4, {4, 2, 2, 3}},
+    {5, {2, 1, 1, 2, 2}}, {5, {2, 2, 3, 2, 3}},
 };
+
+static bool positive(const char *name) {
+    return !strcmp(name, "stride") || !strcmp(name, "size") || strstr(name, "dilation");
+}
 
 uint64_t draw(Drawer *d, uint64_t below) {
     return rng_bits(0x5EED, d->key++) % below;
@@ -71,9 +77,9 @@ static Attr draw_ints(Drawer *d, const char *name, const Type *args, uint32_t na
         }
         return attr_ints(d->p->cx, v, many);
     }
-    if (n == 4 && draw(d, 2)) n = 2;
+    if (n > 2 && strcmp(name, "perm") && draw(d, 2)) n -= 2; /* spatial axes */
     for (uint32_t i = 0; i < n; i++) {
-        bool high = !strcmp(name, "hi"), stride = strstr(name, "stride") || strstr(name, "dilation");
+        bool high = !strcmp(name, "hi"), stride = positive(name);
         v[i] = high && draw(d, 2) ? x->dim[i]
                : stride           ? (int64_t)(1 + draw(d, 2))
                                   : (int64_t)draw(d, 3) - (draw(d, 4) == 0);
@@ -140,6 +146,9 @@ static bool draw_instance(Drawer *d, Op op, DType dt, Instance *x) {
     Type first = draw_type(d, dt);
     for (uint32_t i = 0; i < x->n; i++) x->args[i] = draw(d, 3) ? first : draw_type(d, dt);
     if (draw(d, 2)) x->args[0] = first;
+    if (x->n > 1 && !draw(d, 3)) { /* the second is an index into the first */
+        x->args[1] = (Type){I32, (int64_t)(1 + draw(d, 4)), draw_type(d, dt).shape};
+    }
     for (int i = 0; i < info->nattrs; i++)
         x->attrs[i] = draw_attr(d, &info->attrs[i], x->args, x->n);
     Type other = {.dt = dt == F64 ? F32 : F64, .shape = first.shape};
@@ -154,6 +163,9 @@ static bool known(const Instance *all, uint32_t n, const Instance *x) {
     for (uint32_t i = 0; i < n; i++) {
         bool same = true;
         for (uint32_t k = 0; same && k < x->n; k++) same = type_equal(all[i].args[k], x->args[k]);
+        for (int k = 0; same && op_info[x->op].nattrs > 3 && k < op_info[x->op].nattrs; k++) {
+            same = attr_equal(all[i].attrs[k], x->attrs[k]);
+        }
         if (same) return true;
     }
     return false;
