@@ -136,6 +136,8 @@ Cx *cx_new(void);
 void cx_free(Cx *cx);
 Sym sym(Cx *cx, const char *s);
 Sym sym_n(Cx *cx, const char *s, size_t n);
+/* The SHA-256 of any bytes: the equal pointer for equal bytes. */
+Sym sym_digest(Cx *cx, const void *data, size_t n);
 Sym sym_fmt(Cx *cx, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* Registers text under a name, so that diagnostics can show its lines. text is not copied. */

@@ -136,6 +136,16 @@ V cg_mul_imm(Cg *cg, V a, int64_t n) {
     return n ? LLVMBuildMul(cg->b, a, cg_i64(cg, n), "") : cg_i64(cg, 0);
 }
 
+V cg_table(Cg *cg, uint32_t n) {
+    Bb here = LLVMGetInsertBlock(cg->b), entry = LLVMGetEntryBasicBlock(cg->fn);
+    V first = LLVMGetFirstInstruction(entry);
+    if (first) LLVMPositionBuilderBefore(cg->b, first);
+    else LLVMPositionBuilderAtEnd(cg->b, entry);
+    V table = LLVMBuildAlloca(cg->b, LLVMArrayType2(cg->ptr, n ? n : 1), "table");
+    LLVMPositionBuilderAtEnd(cg->b, here);
+    return table;
+}
+
 Bb cg_block(Cg *cg, const char *name) { return LLVMAppendBasicBlockInContext(cg->c, cg->fn, name); }
 void cg_at(Cg *cg, Bb bb) { LLVMPositionBuilderAtEnd(cg->b, bb); }
 

@@ -1,8 +1,8 @@
 /* What the files of codegen share. A kernel is emitted as one function
  *
- *   void kN(ptr frame, i64 chunk)
+ *   void FN.kN(ptr table, i64 chunk)
  *
- * frame is the entry's table of buffer pointers, one per stored value; chunk says which part of the
+ * table has the pointers to what it reads, then to what it stores; chunk says which part of the
  * outermost loop to do. Inside, values are evaluated by pull: cg_eval gives a value at an index,
  * for one lane or for several neighbouring ones. */
 #ifndef BPC_CG_INTERNAL_H
@@ -30,6 +30,12 @@ typedef struct Target {
     bool x86;
 } Target;
 
+typedef struct KernelCode { /* emitted; equal kernels have equal text */
+    Sym text;
+    V value;
+    uint32_t chunks;
+} KernelCode;
+
 struct Cg {
     Program *p;
     Cx *cx;
@@ -43,6 +49,7 @@ struct Cg {
     bool foreign; /* not the architecture of this machine */
     T i1, i8, i16, i32, i64, f32, f64, ptr, void_;
     V fn;             /* being emitted */
+    VEC(KernelCode) kernels;
     VEC(struct Emitted { const Fn *fn; V value; }) functions; /* of regions */
     bool optimised;
 };
@@ -77,6 +84,8 @@ void cg_store(Cg *cg, DType dt, V value, V base, V offset);
 V cg_add(Cg *cg, V a, V b);
 V cg_mul_imm(Cg *cg, V a, int64_t n);
 V cg_add_imm(Cg *cg, V a, int64_t n);
+/* A table of n pointers in the first block of the function. */
+V cg_table(Cg *cg, uint32_t n);
 Bb cg_block(Cg *cg, const char *name);
 void cg_at(Cg *cg, Bb bb);
 /* for (i = from; i < to; i += step) { ... }: open gives i; values may be carried. */
@@ -160,7 +169,13 @@ void cg_contract(KernelCtx *k);
 void cg_conv(KernelCtx *k);
 void cg_move(KernelCtx *k);
 void cg_window(KernelCtx *k);
+
+/* ---- kernel.c ---- */
+/* The function of kernel k of fn, and in how many chunks it is to be called. */
+V cg_kernel(Cg *cg, const Fn *fn, const Kernel *k, uint32_t *chunks);
+
 /* ---- module.c ---- */
+V cg_new_function(Cg *cg, const char *name, T *params, unsigned n, bool external);
 /* Calls fn, which is emitted when it is first called. args: a table of pointers to its arguments,
  * then its results. */
 void cg_call_function(Cg *cg, const Fn *fn, V args, V arena, V env);

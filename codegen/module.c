@@ -44,55 +44,10 @@ static V constant_data(Cg *cg, const Ins *ins) {
     return global;
 }
 
-/* ---- kernels ---- */
-
-static V new_function(Cg *cg, const char *name, T *params, unsigned n, bool external) {
+V cg_new_function(Cg *cg, const char *name, T *params, unsigned n, bool external) {
     V f = LLVMAddFunction(cg->m, name, LLVMFunctionType(cg->void_, params, n, false));
     if (!external) LLVMSetLinkage(f, LLVMInternalLinkage);
     target_attributes(cg, f);
-    return f;
-}
-
-static void load_base(KernelCtx *k, Val v) {
-    Cg *cg = k->cg;
-    if (k->base[v]) return;
-    V slot = cg_i64(cg, v);
-    V at = LLVMBuildInBoundsGEP2(cg->b, cg->ptr, k->frame, &slot, 1, "");
-    k->base[v] = LLVMBuildLoad2(cg->b, cg->ptr, at, "");
-}
-
-/* Kernels of one function share no state but the frame. */
-static V emit_kernel(Cg *cg, const Fn *fn, const Kernel *kernel, uint32_t *chunks) {
-    static void (*const emit[])(KernelCtx *) = {[KernMap] = cg_map,
-                                                [KernReduce] = cg_reduce,
-                                                [KernContract] = cg_contract,
-                                                [KernMove] = cg_move};
-    /* as --emit=kernels counts them, so that a profile can be read beside it */
-    const char *name = arena_printf(cg->cx->scratch, "%s.k%u", fn->name, kernel->id);
-    T params[] = {cg->ptr, cg->i64};
-    V outer = cg->fn, f = cg->fn = new_function(cg, name, params, 2, false);
-    Bb resume = LLVMGetInsertBlock(cg->b);
-    Arena *a = cg->cx->scratch;
-    KernelCtx k = {.cg = cg,
-                   .fn = fn,
-                   .k = kernel,
-                   .frame = LLVMGetParam(f, 0),
-                   .chunk = LLVMGetParam(f, 1),
-                   .base = NEW_ARRAY(a, V, fn->ins.len),
-                   .member = NEW_ARRAY(a, bool, fn->ins.len),
-                   .chunks = 1};
-    for (uint32_t i = 0; i < kernel->members.len; i++) k.member[kernel->members.data[i]] = true;
-    cg_at(cg, cg_block(cg, "entry"));
-    for (uint32_t i = 0; i < kernel->inputs.len; i++) load_base(&k, kernel->inputs.data[i]);
-    for (uint32_t i = 0; i < kernel->outputs.len; i++) load_base(&k, kernel->outputs.data[i]);
-    Bb body = cg_block(cg, "start");
-    LLVMBuildBr(cg->b, body);
-    cg_at(cg, body);
-    emit[kernel->kind](&k);
-    LLVMBuildRetVoid(cg->b);
-    *chunks = k.chunks;
-    cg->fn = outer;
-    cg_at(cg, resume);
     return f;
 }
 
@@ -144,19 +99,19 @@ static V buffer_address(Cg *cg, const Fn *fn, Val v, V args, V arena) {
     return constant_data(cg, &fn->ins.data[v]);
 }
 
-static void call_serial(Cg *cg, V kernel, V frame, uint32_t chunks) {
+static void call_serial(Cg *cg, V kernel, V table, uint32_t chunks) {
     T params[] = {cg->ptr, cg->i64}, type = LLVMFunctionType(cg->void_, params, 2, false);
     Loop l;
     V chunk = cg_i64(cg, 0);
     if (chunks > 1) chunk = loop_open(cg, &l, chunk, cg_i64(cg, chunks), 1, NULL, 0);
-    LLVMBuildCall2(cg->b, type, kernel, (V[]){frame, chunk}, 2, "");
+    LLVMBuildCall2(cg->b, type, kernel, (V[]){table, chunk}, 2, "");
     if (chunks > 1) loop_close(cg, &l, NULL);
 }
 
-/* env->parallel(env, kernel, frame, chunks), or a plain loop without an env. */
-static void call_kernel(Cg *cg, V kernel, V frame, V env, uint32_t chunks) {
+/* env->parallel(env, kernel, table, chunks), or a plain loop without an env. */
+static void call_kernel(Cg *cg, V kernel, V table, V env, uint32_t chunks) {
     if (chunks == 1 || cg->o.library) {
-        call_serial(cg, kernel, frame, chunks);
+        call_serial(cg, kernel, table, chunks);
         return;
     }
     Bb serial = cg_block(cg, "serial"), parallel = cg_block(cg, "parallel"),
@@ -166,19 +121,31 @@ static void call_kernel(Cg *cg, V kernel, V frame, V env, uint32_t chunks) {
     T params[] = {cg->ptr, cg->ptr, cg->ptr, cg->i64};
     V run = LLVMBuildLoad2(cg->b, cg->ptr, env, "");
     LLVMBuildCall2(cg->b, LLVMFunctionType(cg->void_, params, 4, false), run,
-                   (V[]){env, kernel, frame, cg_i64(cg, chunks)}, 4, "");
+                   (V[]){env, kernel, table, cg_i64(cg, chunks)}, 4, "");
     LLVMBuildBr(cg->b, done);
     cg_at(cg, serial);
-    call_serial(cg, kernel, frame, chunks);
+    call_serial(cg, kernel, table, chunks);
     LLVMBuildBr(cg->b, done);
     cg_at(cg, done);
 }
 
-/* The body of a function: its frame, then its kernels in order. */
+/* The pointers that kernel k takes: what it reads, then what it stores. */
+static V kernel_table(Cg *cg, V frame, const Kernel *k) {
+    uint32_t n = k->inputs.len, all = n + k->outputs.len;
+    V table = cg_table(cg, all);
+    for (uint32_t i = 0; i < all; i++) {
+        Val v = i < n ? k->inputs.data[i] : k->outputs.data[i - n];
+        V address = LLVMBuildLoad2(cg->b, cg->ptr, pointer_at(cg, frame, v), "");
+        LLVMBuildStore(cg->b, address, pointer_at(cg, table, i));
+    }
+    return table;
+}
+
+/* The body of a function: its frame, which has the address of every value in memory, then its
+ * kernels in order. */
 static void emit_kernels(Cg *cg, const Fn *fn, V f) {
     V args = LLVMGetParam(f, 0), arena = LLVMGetParam(f, 1), env = LLVMGetParam(f, 2);
-    V frame =
-        LLVMBuildAlloca(cg->b, LLVMArrayType2(cg->ptr, fn->ins.len ? fn->ins.len : 1), "frame");
+    V frame = cg_table(cg, fn->ins.len);
     for (Val v = 0; v < fn->ins.len; v++) {
         V address = buffer_address(cg, fn, v, args, arena);
         if (address) LLVMBuildStore(cg->b, address, pointer_at(cg, frame, v));
@@ -190,15 +157,15 @@ static void emit_kernels(Cg *cg, const Fn *fn, V f) {
             continue;
         }
         uint32_t chunks;
-        V kernel = emit_kernel(cg, fn, k, &chunks);
-        call_kernel(cg, kernel, frame, env, chunks);
+        V kernel = cg_kernel(cg, fn, k, &chunks);
+        call_kernel(cg, kernel, kernel_table(cg, frame, k), env, chunks);
     }
 }
 
 static V begin_function(Cg *cg, const Fn *fn, bool external) {
     T params[] = {cg->ptr, cg->ptr, cg->ptr};
     const char *name = arena_printf(cg->cx->scratch, "bp_%s", fn->name);
-    V f = cg->fn = new_function(cg, name, params, 3, external);
+    V f = cg->fn = cg_new_function(cg, name, params, 3, external);
     cg_at(cg, cg_block(cg, "entry"));
     return f;
 }

@@ -38,17 +38,6 @@ static Type result_type(const Site *l, uint32_t k) {
     return l->r.body->ins.data[l->r.body->results.data[k]].type;
 }
 
-/* A table of n pointers in the first block of the function. */
-static V new_table(Cg *cg, uint32_t n) {
-    Bb here = LLVMGetInsertBlock(cg->b), entry = LLVMGetEntryBasicBlock(cg->fn);
-    V first = LLVMGetFirstInstruction(entry);
-    if (first) LLVMPositionBuilderBefore(cg->b, first);
-    else LLVMPositionBuilderAtEnd(cg->b, entry);
-    V table = LLVMBuildAlloca(cg->b, LLVMArrayType2(cg->ptr, n ? n : 1), "table");
-    LLVMPositionBuilderAtEnd(cg->b, here);
-    return table;
-}
-
 static void put(Site *l, V table, uint32_t i, V address) {
     LLVMBuildStore(l->cg->b, address, slot(l->cg, table, i));
 }
@@ -82,7 +71,7 @@ static void emit_scan(Site *l) {
         }
         return;
     }
-    V table = new_table(cg, nparams + nresults);
+    V table = cg_table(cg, nparams + nresults);
     for (uint32_t k = r->carry + r->seq; k < nparams; k++) put(l, table, k, l->arg[k]);
     Loop loop;
     V n = loop_open(cg, &loop, cg_i64(cg, 0), cg_i64(cg, r->length), 1, NULL, 0);
@@ -118,8 +107,8 @@ static void emit_while(Site *l) {
     Cg *cg = l->cg;
     const Region *r = &l->r;
     uint32_t nparams = r->body->nparams;
-    V table = new_table(cg, nparams + r->carry), test = new_table(cg, nparams + 1);
-    V answer = new_table(cg, 1);
+    V table = cg_table(cg, nparams + r->carry), test = cg_table(cg, nparams + 1);
+    V answer = cg_table(cg, 1);
     for (uint32_t k = r->carry; k < nparams; k++) {
         put(l, table, k, l->arg[k]);
         put(l, test, k, l->arg[k]);
@@ -161,11 +150,11 @@ static void emit_while(Site *l) {
     cg_at(cg, end);
 }
 
-/* ---- cond, checkpoint ---- */
+/* ---- cond, checkpoint, call ---- */
 
 static V plain_table(Site *l) {
     uint32_t nparams = l->r.body->nparams;
-    V table = new_table(l->cg, nparams + l->r.body->results.len);
+    V table = cg_table(l->cg, nparams + l->r.body->results.len);
     for (uint32_t k = 0; k < nparams; k++) put(l, table, k, l->arg[l->r.first + k]);
     for (uint32_t k = 0; k < l->r.body->results.len; k++) {
         put(l, table, nparams + k, l->result[k]);
@@ -187,7 +176,7 @@ static void emit_cond(Site *l) {
     cg_at(cg, end);
 }
 
-static void emit_checkpoint(Site *l) {
+static void emit_call(Site *l) {
     cg_call_function(l->cg, l->r.body, plain_table(l), l->arena, l->env);
 }
 
@@ -212,7 +201,7 @@ static void find_addresses(Site *l, V arena) {
 void cg_region(Cg *cg, const Fn *fn, const Kernel *k, V frame, V arena, V env) {
     static void (*const emit[OpCount])(Site *) = {
         [Op_scan] = emit_scan, [Op_while] = emit_while, [Op_cond] = emit_cond,
-        [Op_checkpoint] = emit_checkpoint};
+        [Op_checkpoint] = emit_call, [Op_call] = emit_call};
     Site l = {.cg = cg, .fn = fn, .k = k, .ins = &fn->ins.data[k->root], .frame = frame,
                .env = env};
     l.r = region_of(cg->p, l.ins);

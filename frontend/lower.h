@@ -107,8 +107,18 @@ typedef enum TotalUse {
     TotalBatch,   /* e of this batch, kept in the root's totals */
     TotalFormal,  /* the sum over the evaluation, an argument */
 } TotalUse;
+/* A call that was expanded in place: instructions from .. to of the function around it. */
+typedef struct Site {
+    const struct Item *item;
+    Sym path; /* of the instance, or NULL */
+    Loc loc;
+    Val from, to, key; /* key: by which the body draws, or NoVal */
+} Site;
+typedef VEC(Site) Sites;
+
 typedef struct Root {
     Builder *b;
+    Sites sites;
     VEC(Capture) captures;
     /* of the forward pass of a training step: buffers that it assigned; inner: code of a loop or
      * branch in such a pass */
@@ -202,7 +212,7 @@ typedef struct Front {
         FnInst *inst;
     })
     insts;
-    VEC(RuleKey) rules;
+    VEC(RuleKey) rules, outlined;
     VEC(FnInst *) ruled; /* by fn->name */
     VEC(Instance *) instances;
     bool bf16;  /* contractions of the train block being lowered */
@@ -430,6 +440,19 @@ Fn *root_done(Front *fr, Root *r);
 
 /* Parameters in this order, those that are not listed dropped; then what is live. */
 void order_params(Front *fr, Fn *fn, const Val *params, uint32_t n);
+
+/* What the results of fn need. */
+bool *live_values_of(Cx *cx, const Fn *fn);
+
+/* ---- lower_outline.c ---- */
+/* The call of item in f gave the instructions from `from` to the last one. */
+void note_call(Frame *f, const Item *item, Instance *self, Loc loc, const Frame *callee, Val from);
+/* Makes functions of the calls that repeat; false if there are none. Else map gets for each value
+ * of fn its new place, NoVal where it is gone; it may be NULL. */
+bool outline_calls(Front *fr, Fn *fn, const Sites *sites, Val *map);
+/* The name of captured state as that of a formal: undotted, unused in fn. prefix: of its path, not
+ * wanted, or NULL. */
+Sym formal_name_of(Front *fr, const Fn *fn, Sym name, Sym prefix);
 
 /* ---- lower_region.c, lower_loop.c, lower_branch.c ---- */
 Val body_key(Body *b);

@@ -259,8 +259,10 @@ static Value call_here(Frame *f, Loc loc, const Item *item, Instance *self, cons
     if (item->kind == ItFn && item_has_rule(f->fr, item)) {
         return call_ruled(f, loc, item, settings, args, n, want);
     }
+    Val from = b_fn(f->b)->ins.len;
     Frame *callee = open_call(f, loc, item, self, settings, args, n, want);
     Value v = callee ? close_call(callee) : v_error();
+    if (v.kind != VError) note_call(f, item, self, loc, callee, from);
     b_at(f->b, loc, NULL);
     return v;
 }

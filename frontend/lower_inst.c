@@ -24,7 +24,7 @@ static int64_t param_rank(const Front *fr, Sym name, uint32_t at) {
 }
 
 /* What results need; an instruction with several results lives with all its gets. */
-static bool *live_values(Cx *cx, const Fn *fn) {
+bool *live_values_of(Cx *cx, const Fn *fn) {
     bool *live = NEW_ARRAY(cx->arena, bool, fn->ins.len);
     for (uint32_t i = 0; i < fn->results.len; i++) live[fn->results.data[i]] = true;
     for (Val v = fn->ins.len; v-- > 0;) {
@@ -42,7 +42,7 @@ static bool *live_values(Cx *cx, const Fn *fn) {
 void order_params(Front *fr, Fn *fn, const Val *params, uint32_t nparams) {
     Cx *cx = fr->cx;
     uint32_t at = nparams;
-    const bool *live = live_values(cx, fn);
+    const bool *live = live_values_of(cx, fn);
     Val *order = NEW_ARRAY(cx->arena, Val, fn->ins.len + nparams);
     Val *map = NEW_ARRAY(cx->arena, Val, fn->ins.len);
     for (uint32_t i = 0; i < nparams; i++) order[i] = params[i];
@@ -84,6 +84,7 @@ static void hoist_params(Front *fr, Fn *fn) {
 
 Fn *root_done(Front *fr, Root *r) {
     Fn *fn = builder_done(r->b);
+    outline_calls(fr, fn, &r->sites, NULL);
     hoist_params(fr, fn);
     return fn;
 }

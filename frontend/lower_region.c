@@ -190,10 +190,19 @@ static Constants find_constants(Body *b, Body *other) {
     return c;
 }
 
-static Fn *finish(Body *b, const Vals *formals, const char *suffix) {
+static Fn *finish(Body *b, Vals *formals, const char *suffix) {
     Front *fr = b->frame.fr;
+    const Instance *self = b->outer->self;
+    Sym path = self ? self->path : NULL;
     Fn *fn = builder_done(b->root->b);
+    Val *map = NEW_ARRAY(fr->cx->arena, Val, fn->ins.len);
+    bool moved = outline_calls(fr, fn, &b->root->sites, map);
+    for (uint32_t i = 0; moved && i < formals->len; i++) formals->data[i] = map[formals->data[i]];
     order_params(fr, fn, formals->data, formals->len);
+    for (Val v = 0; v < fn->nparams; v++) {
+        Sym *name = &fn->ins.data[v].name;
+        if (*name && strchr(*name, '.')) *name = formal_name_of(fr, fn, *name, path);
+    }
     fn->loc = b->loc;
     const Item *item = b->outer->item;
     Sym base = sym_fmt(fr->cx, "%s_%s", item && item->name ? item->name : "fit", suffix);

@@ -88,7 +88,11 @@ typedef enum Domain {
     DomBool,
 } Domain;
 
-enum { MaxOperands = 8, MaxAttrs = 8 };
+enum {
+    MaxOperands = 8,
+    MaxAttrs = 8,
+    MinKept = 16, /* instructions of a function that stays one: see passes/inline.c */
+};
 
 /* A query and answer of shape inference. attrs[i].kind == AttrNone where the caller gave none: the
  * rule fills a default or complains. given is the declared type for operations that need one
@@ -192,7 +196,8 @@ typedef enum KernelKind {
     KernReduce,   /* root is a ClsReduce; members before it feed it, members after it use it */
     KernContract, /* root is a matmul or conv; views of stored values may feed it, elementwise follow it */
     KernMove,     /* root is one ClsMove instruction on stored values */
-    KernRegion,   /* root is a ClsRegion instruction on stored values; outputs are its results */
+    KernRegion,   /* root is a ClsRegion instruction or a call on stored values; outputs are its
+                   * results */
 } KernelKind;
 
 typedef struct Kernel {
@@ -334,6 +339,8 @@ typedef struct Program {
     Fn *(*rule)(struct Program *p, RuleKind kind, Sym name, const Ins *site, const Type *args,
                 const Type *results, uint32_t nresults);
     void *front; /* the front end's own state behind `rule` */
+    VEC(struct CallPair *) pairs; /* derivatives of called functions: passes/call.c */
+    VEC(struct CallTangents { Sym key; Fn *fn; }) tangents; /* the same, forward mode */
 } Program;
 
 Program *program_new(Cx *cx);

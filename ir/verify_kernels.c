@@ -19,6 +19,7 @@ static bool root_fits(const Fn *fn, const Kernel *k) {
         [KernReduce] = ClsReduce, [KernContract] = ClsContract, [KernMove] = ClsMove,
         [KernRegion] = ClsRegion};
     if (k->kind == KernMap) return k->root == NoVal;
+    if (k->kind == KernRegion && fn->ins.data[k->root].op == Op_call) return true;
     return k->root < fn->ins.len && op_info[fn->ins.data[k->root].op].cls == roots[k->kind];
 }
 

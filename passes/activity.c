@@ -31,6 +31,11 @@ static bool any_float(const Walk *w, Val v) {
     return false;
 }
 
+static bool is_plain_call(const Walk *w, const Ins *i) {
+    return i->op == Op_call &&
+           !has_rule(w->p, w->fn, i, w->kind == RuleForward ? KeepForward : KeepBackward);
+}
+
 static void visit(Walk *w, Val v) {
     const Ins *i = &w->fn->ins.data[v];
     Activity *a = &w->a;
@@ -40,7 +45,7 @@ static void visit(Walk *w, Val v) {
     }
     if (!w->useful[v] || from == UINT32_MAX) return;
     const RegionActivity *region = i->op == Op_get ? a->region[i->args[0]] : NULL;
-    if (op_info[i->op].cls == ClsRegion) {
+    if (op_info[i->op].cls == ClsRegion || is_plain_call(w, i)) {
         a->region[v] = region_activity(w->p, w->kind, w->fn, v, a->active);
         a->active[v] = a->region[v] && a->region[v]->any;
     } else if (i->op == Op_get) {

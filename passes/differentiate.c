@@ -73,7 +73,7 @@ static void pull(Reverse *r, Val v) {
     settle_parts(r, v);
     name_adjoint(r, v);
     if (!r->a.active[v] || v < r->fn->nparams || i->op == Op_get) return;
-    if (op_info[i->op].cls == ClsRegion) {
+    if (r->a.region[v]) {
         region_pull(r, v);
         return;
     }
@@ -137,8 +137,7 @@ static void copy_forward(Reverse *r) {
     for (Val v = r->fn->nparams; v < r->fn->ins.len; v++) {
         const Ins *i = &r->fn->ins.data[v];
         if (r->map[v] != NoVal) continue;
-        bool region = op_info[i->op].cls == ClsRegion && r->a.active[v];
-        if (region) region_save(r, v);
+        if (r->a.region[v] && r->a.active[v]) region_save(r, v);
         else r->map[v] = b_copy(r->b, i, r->map);
     }
     r->boundary = b_fn(r->b)->ins.len;

@@ -45,7 +45,10 @@ typedef struct Fuse {
 } Fuse;
 
 static inline const Ins *fuse_ins(const Fuse *f, Val v) { return &f->fn->ins.data[v]; }
-static inline OpClass fuse_class(const Fuse *f, Val v) { return op_info[fuse_ins(f, v)->op].cls; }
+/* A call that is left is compiled as a region is. */
+static inline OpClass fuse_class(const Fuse *f, Val v) {
+    return fuse_ins(f, v)->op == Op_call ? ClsRegion : op_info[fuse_ins(f, v)->op].cls;
+}
 /* In memory before the function starts. */
 static inline bool fuse_is_free(const Fuse *f, Val v) {
     return fuse_ins(f, v)->op == Op_param || fuse_ins(f, v)->op == Op_const;

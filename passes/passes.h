@@ -77,12 +77,16 @@ void keep_callees_first(Program *p, const bool *roots);
 
 /* ---- inline.c ---- */
 typedef enum Keep {
-    KeepNone,
-    KeepBackward, /* calls that reverse mode differentiates by a rule */
-    KeepForward,  /* calls that forward mode differentiates by a rule */
+    KeepBackward = 1, /* calls that reverse mode differentiates by a rule, or as functions */
+    KeepForward,      /* calls that forward mode differentiates so */
 } Keep;
 /* fn without operators and without calls but those to keep. NULL after a user error. */
 const Fn *inline_calls(Program *p, const Fn *fn, Keep keep);
+
+/* ---- call.c ---- */
+/* Whether calls of fn may stay calls: it is long and has a contraction or a loop, so that nothing
+ * is lost by what does not fuse across the call. */
+bool is_worth_calling(const Program *p, const Fn *fn);
 
 /* ---- operators.c ---- */
 /* fn without operators; the derivatives that it calls instead are added to p. NULL after a user

@@ -43,6 +43,23 @@ static Fn *with_tangents(const Paired *q, const Fn *fn, bool paired) {
     return b_fn(b);
 }
 
+/* Once for all calls with the same active parameters and results. */
+static const Fn *called_tangents(const Paired *q, const Fn *fn) {
+    Program *p = q->p;
+    Text t = {0};
+    text_add(&t, "%s", fn->name);
+    for (uint32_t k = 0; k < q->nwrt; k++) text_add(&t, " %u", q->wrt[k]);
+    for (uint32_t k = 0; k < fn->results.len; k++) text_add(&t, q->a->result[k] ? "y" : "n");
+    Sym key = sym(p->cx, text_done(&t, p->cx->scratch));
+    for (uint32_t k = 0; k < p->tangents.len; k++) {
+        if (p->tangents.data[k].key == key) return p->tangents.data[k].fn;
+    }
+    const Fn *made = with_tangents(q, fn, true);
+    struct CallTangents entry = {key, (Fn *)made};
+    if (made) vec_push(p->cx->arena, &p->tangents, entry);
+    return made;
+}
+
 static uint32_t count(const bool *active, uint32_t from, uint32_t n) {
     uint32_t found = n;
     for (uint32_t k = 0; k < n; k++) found += active[from + k];
@@ -56,7 +73,8 @@ bool region_tangents(Program *p, Builder *b, const Ins *ins, const RegionActivit
     const Fn *body = g->body;
     Paired q = {.p = p, .a = a};
     q.wrt = marked_params(p, a->wrt, body->nparams, &q.nwrt);
-    const Fn *main = with_tangents(&q, body, true), *other = NULL;
+    const Fn *main = ins->op == Op_call ? called_tangents(&q, body) : with_tangents(&q, body, true);
+    const Fn *other = NULL;
     if (main && g->other) other = with_tangents(&q, g->other, ins->op == Op_cond);
     if (!main || (g->other && !other)) return false;
     Vals operands = {0};

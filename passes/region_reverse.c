@@ -43,7 +43,8 @@ Val region_cotangent(const Pulled *q, uint32_t k) {
 
 Sym region_label(const Pulled *q) {
     Text t = {0};
-    text_add(&t, "B[%s, %s", op_info[q->ins->op].name, q->nwrt == 1 ? "" : "(");
+    const char *name = q->ins->op == Op_call ? q->ins->attrs[0].s : op_info[q->ins->op].name;
+    text_add(&t, "B[%s, %s", name, q->nwrt == 1 ? "" : "(");
     for (uint32_t k = 0; k < q->nwrt; k++) {
         text_add(&t, "%s%s", k ? ", " : "", q->a->r.body->ins.data[q->wrt[k]].name);
     }
@@ -106,7 +107,7 @@ static void save_scan(Pulled *q, Val v) {
         if (r->fn->ins.data[y].name) b_name(r->b, r->map[y], r->fn->ins.data[y].name);
     }
     r->saved[v] = NEW(s, struct Saved);
-    *r->saved[v] = (struct Saved){split, results + body->results.len};
+    *r->saved[v] = (struct Saved){.split = split, .stacks = results + body->results.len};
 }
 
 /* The backward loop and its operands in the making. */
@@ -303,6 +304,7 @@ void region_save(Reverse *r, Val v) {
     Pulled q = pulled(r, v);
     if (q.ins->op == Op_scan) save_scan(&q, v);
     else if (q.ins->op == Op_while) save_while(&q, v);
+    else if (q.ins->op == Op_call) save_call(&q, v);
     else r->map[v] = b_copy(r->b, q.ins, r->map);
 }
 
@@ -317,6 +319,9 @@ void region_pull(Reverse *r, Val v) {
         break;
     case Op_cond: pull_branches(&q); break;
     case Op_while: pull_while(&q, r->saved[v]); break;
+    case Op_call:
+        if (r->saved[v]) pull_call(&q, r->saved[v]);
+        break;
     default: pull_checkpoint(&q);
     }
 }

@@ -51,7 +51,7 @@ static void rewrite(Rewrite *w, Val v) {
     }
 }
 
-static bool is_region(const Ins *i) { return op_info[i->op].cls == ClsRegion; }
+static bool is_region(const Ins *i) { return op_info[i->op].cls == ClsRegion || i->op == Op_call; }
 
 void pass_regions(Program *p) {
     for (uint32_t n = 0; n < p->fns.len; n++) {

@@ -47,9 +47,19 @@ typedef struct Split {
 Split *split_reverse(Program *p, const Fn *fn, const uint32_t *wrt, uint32_t n, const bool *want,
                      const bool *keep);
 
+/* Reverse mode of a function that is called. */
+typedef struct CallPair {
+    Sym key;
+    Fn *forward;  /* params -> results, then what is saved */
+    Fn *backward; /* (kept params.., saved.., cotangents of wanted results) -> adjoints of wrt */
+    uint32_t nkept, nsaved;
+    uint32_t *kept, *saved; /* params; results of forward */
+} CallPair;
+
 struct Saved {
     Split *split;      /* of a scan's body */
-    const Val *stacks; /* what the forward loop leaves to the backward one */
+    CallPair *pair;    /* of a call */
+    const Val *stacks; /* what the forward part leaves to the backward one */
 };
 
 /* ---- region_reverse.c ---- */
@@ -72,6 +82,10 @@ Fn *region_backward(const Pulled *q, const Fn *fn);
 /* Copies region v so that its backward part has what it needs; enters its results in r->map. */
 void region_save(Reverse *r, Val v);
 void region_pull(Reverse *r, Val v); /* adjoints of its active operands */
+
+/* ---- call.c ---- */
+void save_call(Pulled *q, Val v);
+void pull_call(Pulled *q, const struct Saved *saved);
 
 /* ---- region_while.c ---- */
 void save_while(Pulled *q, Val v);
