@@ -1,0 +1,130 @@
+/* Calls that stay calls: differentiated once for all calls, in both modes and to second order,
+ * inlined where they are few or small. */
+#include "tests/passes/support.h"
+
+enum { Calls = 3 };
+
+/* block(x, w, b) = (tanh-laden f64[2, 4], a scalar), long enough to be worth a function. */
+static void make_block(T *t) {
+    t_fn(t, "block");
+    Val x = t_param(t, "x", t_type(t, 2, 2, 4)), w = t_param(t, "w", t_type(t, 2, 4, 4));
+    Val b = t_param(t, "b", t_type(t, 2, 2, 4));
+    Val h = x;
+    for (int k = 0; k < 4; k++) {
+        h = t_op(t, Op_tanh, t_op2(t, Op_add, t_op2(t, Op_matmul, h, w), b));
+        h = t_op2(t, Op_mul, h, t_op(t, Op_sigmoid, x));
+    }
+    Val s = t_name(t, t_sum(t, t_op2(t, Op_mul, h, h)), "s");
+    t_end(t, t_op2(t, Op_add, x, h), s, NoVal);
+}
+
+/* net(x, w, u, b): block three times, the weight of the first and last shared, scalars added up. */
+static Fn *make_net(T *t) {
+    t_fn(t, "net");
+    Val x = t_param(t, "x", t_type(t, 2, 2, 4)), w = t_param(t, "w", t_type(t, 2, 4, 4));
+    Val u = t_param(t, "u", t_type(t, 2, 4, 4)), b = t_param(t, "b", t_type(t, 2, 2, 4));
+    Val sum = t_num(t, t_type(t, 0), 0.5);
+    for (int k = 0; k < Calls; k++) {
+        Val out[2];
+        b_call(t->b, program_fn(t->p, sym(t->cx, "block")), (Val[]){x, k == 1 ? u : w, b}, 3, out);
+        x = t_op2(t, Op_mul, out[0], t_num(t, t_type(t, 2, 2, 4), 0.5));
+        sum = t_op2(t, Op_add, sum, t_op2(t, Op_mul, out[1], sum));
+    }
+    return t_end(t, t_op2(t, Op_add, sum, t_sum(t, x)), NoVal);
+}
+
+static uint32_t count_named(T *t, const char *part) {
+    uint32_t n = 0;
+    for (uint32_t k = 0; k < t->p->fns.len; k++) n += strstr(t->p->fns.data[k]->name, part) != NULL;
+    return n;
+}
+
+static void test_derivatives(void **state) {
+    (void)state;
+    T *t = t_new();
+    make_block(t);
+    Fn *net = make_net(t);
+    check_gradient(t, net, 1);
+    check_dot(t, net, 2);
+    assert_int_equal(count_named(t, "block_fwd"), 1);
+    assert_int_equal(count_named(t, "block_vjp"), 1);
+    assert_int_equal(count_named(t, "block_tangents"), 1);
+    t_free(t);
+}
+
+/* The gradient, whose calls are of block_fwd and block_vjp, differentiated again. */
+static void test_second_order(void **state) {
+    (void)state;
+    T *t = t_new();
+    make_block(t);
+    Fn *net = make_net(t);
+    uint32_t wrt[] = {1};
+    const Fn *both = differentiate(t->p, net, sym(t->cx, "both"), wrt, 1);
+    t_fn(t, "slope");
+    Val x = t_param(t, "x", t_type(t, 2, 2, 4)), w = t_param(t, "w", t_type(t, 2, 4, 4));
+    Val u = t_param(t, "u", t_type(t, 2, 4, 4)), b = t_param(t, "b", t_type(t, 2, 2, 4)), out[2];
+    splice(t->p, t->b, both, (Val[]){x, w, u, b}, NULL, &(Splice){0}, out);
+    Fn *slope = t_end(t, t_sum(t, t_op(t, Op_tanh, out[1])), NoVal);
+    check_gradient(t, slope, 3);
+    check_dot(t, slope, 4);
+    t_free(t);
+}
+
+static uint32_t count_calls(const Fn *fn) {
+    uint32_t n = 0;
+    for (Val v = 0; v < fn->ins.len; v++) n += fn->ins.data[v].op == Op_call;
+    return n;
+}
+
+/* From net: three calls stay; a function called once and a short one do not. */
+static void test_inline(void **state) {
+    (void)state;
+    T *t = t_new();
+    make_block(t);
+    Fn *net = make_net(t);
+    t_fn(t, "short");
+    Val x = t_param(t, "x", t_type(t, 2, 2, 4));
+    t_end(t, t_op2(t, Op_mul, x, x), NoVal);
+    t_fn(t, "main");
+    Val args[4];
+    for (int k = 0; k < 4; k++) {
+        args[k] = t_param(t, net->ins.data[k].name, net->ins.data[k].type);
+    }
+    Val y = t_call(t, "net", 4, args);
+    Val z = t_call(t, "short", 1, args), zz = t_call(t, "short", 1, &z);
+    Fn *fn = t_end(t, t_op2(t, Op_add, y, t_sum(t, zz)), NoVal);
+    fn->exported = true;
+    Tensor *values = t_args(t, fn, 5), *before = t_run(t, fn, values);
+    PassOptions o = {.level = 1, .verify_each = true, .limit = -1, .stop_after = "regions"};
+    assert_true(passes_run(t->p, &o));
+    fn = program_fn(t->p, sym(t->cx, "main"));
+    assert_int_equal(count_calls(fn), Calls);
+    assert_int_equal(t->p->fns.len, 2);
+    Tensor *after = t_run(t, fn, values);
+    assert_true(before->re[0] == after->re[0]);
+    t_free(t);
+}
+
+/* One call of block: nothing stays. */
+static void test_once(void **state) {
+    (void)state;
+    T *t = t_new();
+    make_block(t);
+    t_fn(t, "main");
+    Val x = t_param(t, "x", t_type(t, 2, 2, 4)), w = t_param(t, "w", t_type(t, 2, 4, 4)), out[2];
+    Val b = t_param(t, "b", t_type(t, 2, 2, 4));
+    b_call(t->b, program_fn(t->p, sym(t->cx, "block")), (Val[]){x, w, b}, 3, out);
+    t_end(t, out[0], out[1], NoVal)->exported = true;
+    PassOptions o = {.level = 1, .verify_each = true, .limit = -1, .stop_after = "regions"};
+    assert_true(passes_run(t->p, &o));
+    assert_int_equal(count_calls(program_fn(t->p, sym(t->cx, "main"))), 0);
+    assert_int_equal(t->p->fns.len, 1);
+    t_free(t);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_derivatives), cmocka_unit_test(test_second_order),
+        cmocka_unit_test(test_inline), cmocka_unit_test(test_once)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
