@@ -9,6 +9,7 @@ typedef struct CgOptions {
     const char *cpu;    /* NULL or "native": the host's */
     const char *triple; /* NULL: the host's */
     bool library;       /* no references to the runtime, serial: for -c and -shared */
+    bool poison;        /* freed memory becomes signalling NaN: to find values read too late */
 } CgOptions;
 
 /* A generated module: one function per entry of the program (exports, init, step, eval ...), named

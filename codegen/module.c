@@ -141,6 +141,36 @@ static V kernel_table(Cg *cg, V frame, const Kernel *k) {
     return table;
 }
 
+/* What k computes again has another place from now on. */
+static void move_values(Cg *cg, const Fn *fn, const Kernel *k, V frame, V arena) {
+    for (uint32_t j = 0; j < k->outputs.len; j++) {
+        V offset = cg_i64(cg, (int64_t)k->places[j].offset);
+        V address = LLVMBuildInBoundsGEP2(cg->b, cg->i8, arena, &offset, 1, "");
+        for (Val v = 0; v < fn->ins.len; v++) {
+            Val base = v;
+            while (fn->ins.data[base].op == Op_reshape) base = fn->ins.data[base].args[0];
+            if (base != k->outputs.data[j]) continue;
+            LLVMBuildStore(cg->b, address, pointer_at(cg, frame, v));
+        }
+    }
+}
+
+/* Signalling NaN over memory that nothing is to read any more. */
+static void poison(Cg *cg, const Fn *fn, const Kernel *k, V arena) {
+    for (uint32_t j = 0; j < k->freed.len; j++) {
+        const Freed *f = &k->freed.data[j];
+        bool wide = fn->ins.data[f->v].type.dt == F64;
+        V offset = cg_i64(cg, (int64_t)f->offset), from = cg_i64(cg, 0);
+        V base = LLVMBuildInBoundsGEP2(cg->b, cg->i8, arena, &offset, 1, "");
+        Loop l;
+        V i = loop_open(cg, &l, from, cg_i64(cg, (int64_t)(f->bytes / (wide ? 8 : 4))), 1, NULL, 0);
+        T type = wide ? cg->i64 : cg->i32;
+        V at = LLVMBuildInBoundsGEP2(cg->b, type, base, &i, 1, "");
+        LLVMBuildStore(cg->b, cg_int(type, wide ? 0x7FF4000000000000 : 0x7FA07FA0), at);
+        loop_close(cg, &l, NULL);
+    }
+}
+
 /* The body of a function: its frame, which has the address of every value in memory, then its
  * kernels in order. */
 static void emit_kernels(Cg *cg, const Fn *fn, V f) {
@@ -152,13 +182,15 @@ static void emit_kernels(Cg *cg, const Fn *fn, V f) {
     }
     for (uint32_t i = 0; i < fn->kernels.len; i++) {
         const Kernel *k = fn->kernels.data[i];
+        uint32_t chunks;
+        if (k->again) move_values(cg, fn, k, frame, arena);
         if (k->kind == KernRegion) {
             cg_region(cg, fn, k, frame, arena, env);
-            continue;
+        } else {
+            V kernel = cg_kernel(cg, fn, k, &chunks);
+            call_kernel(cg, kernel, kernel_table(cg, frame, k), env, chunks);
         }
-        uint32_t chunks;
-        V kernel = cg_kernel(cg, fn, k, &chunks);
-        call_kernel(cg, kernel, kernel_table(cg, frame, k), env, chunks);
+        if (cg->o.poison) poison(cg, fn, k, arena);
     }
 }
 

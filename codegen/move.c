@@ -181,9 +181,20 @@ static void scatter_at(void *data, const Index *idx, unsigned lanes) {
     store_at(m, &to, dt == BF16 ? cg_round_bf16(cg, sum) : sum);
 }
 
+/* x itself is not copied. */
 static void move_scatter(Move *m) {
+    Cg *cg = m->k->cg;
     const Shape *u = k_shape(m->k, m->ins->args[2]);
+    Bb copy = cg_block(cg, "copy"), add = cg_block(cg, "add");
+    V from = m->k->base[m->x];
+    V same = from ? LLVMBuildICmp(cg->b, LLVMIntEQ, from, m->k->base[m->root], "")
+                  : LLVMConstNull(cg->i1); /* a literal */
+    LLVMBuildCondBr(cg->b, same, add, copy);
+    cg_at(cg, copy);
     nest(m, m->ins->type.shape, MaxRank, lanes_of(m, m->x), 0, copy_at);
+    LLVMBuildBr(cg->b, add);
+    cg_at(cg, add);
+    k_forget(m->k);
     if (u->size) nest(m, u, MaxRank, picked_lanes(m, u), 0, scatter_at);
 }
 

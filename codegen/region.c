@@ -1,7 +1,7 @@
 /* Regions: loops and branches around functions of their own, in the code of the entry. A function
  * is called as an entry is, with a table of its arguments and results; what changes from step to
- * step are pointers. Two buffers per carry take turns, so that nothing is copied; a scan, whose
- * number of steps is known, ends in the buffer of the result. */
+ * step are pointers. Two buffers per carry take turns, so that nothing is copied, or the body writes
+ * over what it reads; a scan, whose number of steps is known, ends in the buffer of the result. */
 #include "codegen/internal.h"
 
 typedef struct Site {
@@ -53,6 +53,7 @@ static void copy(Site *l, V to, V from, Type t) {
 /* Step n writes to the result's buffer if an even number of steps follow. */
 static V carry_target(Site *l, uint32_t k, V left) {
     Cg *cg = l->cg;
+    if (region_in_place(&l->r, k)) return l->result[k];
     V odd = LLVMBuildTrunc(cg->b, left, cg->i1, "");
     return LLVMBuildSelect(cg->b, odd, l->spare[k], l->result[k], "");
 }
@@ -72,6 +73,9 @@ static void emit_scan(Site *l) {
         return;
     }
     V table = cg_table(cg, nparams + nresults);
+    for (uint32_t k = 0; k < r->carry; k++) {
+        if (region_in_place(r, k)) copy(l, l->result[k], l->arg[k], formal_type(l, k));
+    }
     for (uint32_t k = r->carry + r->seq; k < nparams; k++) put(l, table, k, l->arg[k]);
     Loop loop;
     V n = loop_open(cg, &loop, cg_i64(cg, 0), cg_i64(cg, r->length), 1, NULL, 0);
@@ -79,7 +83,8 @@ static void emit_scan(Site *l) {
     V step = r->reverse ? left : n, begins = LLVMBuildIsNull(cg->b, n, "");
     V before = cg_add_imm(cg, left, 1);
     for (uint32_t k = 0; k < r->carry; k++) {
-        V from = LLVMBuildSelect(cg->b, begins, l->arg[k], carry_target(l, k, before), "");
+        V from = carry_target(l, k, before);
+        if (!region_in_place(r, k)) from = LLVMBuildSelect(cg->b, begins, l->arg[k], from, "");
         put(l, table, k, from);
         put(l, table, nparams + k, carry_target(l, k, left));
     }

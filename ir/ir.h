@@ -191,6 +191,17 @@ typedef struct Fn {
 } Fn;
 
 /* ---- kernels (made by passes/fuse.c, emitted by codegen) ---- */
+typedef enum BufKind { BufNone, BufArg, BufResult, BufArena, BufConst } BufKind;
+typedef struct Buf {
+    BufKind kind;
+    uint32_t index;  /* BufArg: parameter; BufResult: result */
+    uint64_t offset; /* BufArena: bytes from its start, 64-byte aligned */
+    uint64_t bytes;
+} Buf;
+typedef struct Freed { /* memory that nothing reads any more */
+    Val v;               /* what it held */
+    uint64_t offset, bytes;
+} Freed;
 typedef enum KernelKind {
     KernMap,      /* one loop nest over `space`, elementwise and views inside */
     KernReduce,   /* root is a ClsReduce; members before it feed it, members after it use it */
@@ -211,18 +222,14 @@ typedef struct Kernel {
     struct {            /* of the arena, of a region: see region_scratch */
         uint64_t offset, bytes;
     } scratch;
+    bool again;    /* computes what an earlier kernel did, which was given up in between */
+    Buf *places;   /* of the outputs, from the pass `plan` */
+    VEC(Freed) freed; /* once it has run */
 } Kernel;
 
 /* ---- memory plan (made by passes/plan.c) ---- */
-typedef enum BufKind { BufNone, BufArg, BufResult, BufArena, BufConst } BufKind;
-typedef struct Buf {
-    BufKind kind;
-    uint32_t index;  /* BufArg: parameter; BufResult: result */
-    uint64_t offset; /* BufArena: bytes from its start, 64-byte aligned */
-    uint64_t bytes;
-} Buf;
 typedef struct Plan {
-    Buf *bufs; /* per value; BufNone where it lives in registers only */
+    Buf *bufs; /* per value, where it is stored first; BufNone: it lives in registers only */
     uint64_t arena_bytes;
     /* for --emit=plan: bytes by purpose */
     uint64_t param_bytes, opt_bytes, const_bytes, saved_bytes, scratch_bytes;
@@ -330,6 +337,11 @@ typedef struct Program {
     Sym init;        /* fn (train.key: i64) -> state in the order of `state`, or NULL */
     VEC(struct StateVar { Sym path; Type type; }) state;
     DType real;      /* F32, or F64 under --float=f64 */
+    struct {
+        uint64_t budget; /* of parameters, optimizer and arena, in bytes; 0: none */
+        uint32_t levels; /* of long scans under reverse mode: see passes/levels.c; 0, 1: plain */
+        bool apart;      /* no two values share memory: to test the plan */
+    } memory;
     /* The rule of an operation or of a function with a rule of its own, instantiated for operand
      * types (and the result's), or NULL where there is none. Backward: a function
      * (operands..., results..., cotangent per float result) -> one value per operand; a result
@@ -439,6 +451,8 @@ typedef struct RegionTypes {
     Type *args, *results;
 } RegionTypes;
 RegionTypes region_types(Cx *cx, Arena *a, const Ins *ins, const Region *r);
+/* Whether the planned body writes carry k over the one that it reads. */
+bool region_in_place(const Region *r, uint32_t k);
 /* What a planned region needs beside its results: a second buffer for each carry, at carry[k], then
  * the arena of its functions, of which one runs at a time, at *arena. Aligned to 64 bytes. */
 uint64_t region_scratch(Cx *cx, const Ins *ins, const Region *r, uint64_t *carry, uint64_t *arena);

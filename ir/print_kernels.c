@@ -57,7 +57,7 @@ static void add_kernel(const Printer *w, const Kernel *k) {
     for (uint32_t j = 0; j < k->members.len; j++) flops += value_flops(w->fn, k->members.data[j]);
     for (uint32_t j = 0; j < k->inputs.len; j++) bytes += value_bytes(w->fn, k->inputs.data[j]);
     for (uint32_t j = 0; j < k->outputs.len; j++) bytes += value_bytes(w->fn, k->outputs.data[j]);
-    text_add(w->out, "kernel %u %s", k->id, kernel_text[k->kind]);
+    text_add(w->out, "kernel %u %s%s", k->id, kernel_text[k->kind], k->again ? " again" : "");
     add_space(w->out, k->space);
     text_add(w->out, ": %.0f flops, %.0f bytes, %.3g flops/byte\n", flops, bytes,
              bytes > 0 ? flops / bytes : 0);

@@ -64,7 +64,7 @@ void verify_kernels(const Program *p, const Fn *fn) {
             Val v = k->outputs.data[j];
             VERIFY(p, fn, v, v < fn->ins.len && inside[v] == n + 1,
                    "kernel %u stores what it does not compute", n);
-            VERIFY(p, fn, v, !stored[v], "kernel %u stores it again", n);
+            VERIFY(p, fn, v, stored[v] == k->again, "kernel %u stores it again", n);
             stored[v] = true;
         }
     }
@@ -77,6 +77,7 @@ void verify_kernels(const Program *p, const Fn *fn) {
 /* ---- plans ---- */
 typedef struct Life {
     Val v;
+    Buf buf;
     uint32_t from, to; /* kernels that write it and read it last */
 } Life;
 
@@ -102,7 +103,7 @@ static void verify_buf(const Program *p, const Fn *fn, Val v) {
 
 /* A value may take the place of one that its own kernel reads last. */
 static void verify_no_overlap(const Program *p, const Fn *fn, const Life *x, const Life *y) {
-    const Buf *a = &fn->plan->bufs[x->v], *b = &fn->plan->bufs[y->v];
+    const Buf *a = &x->buf, *b = &y->buf;
     bool apart = a->offset + a->bytes <= b->offset || b->offset + b->bytes <= a->offset;
     bool at_once = x->from < y->to && y->from < x->to;
     bool both_written = x->from == y->from;
@@ -115,21 +116,20 @@ void verify_plan(const Program *p, const Fn *fn) {
     Arena *a = p->cx->scratch;
     uint32_t *last = NEW_ARRAY(a, uint32_t, fn->ins.len), nkernels = fn->kernels.len;
     VEC(Life) lives = {0};
-    for (uint32_t n = 0; n < nkernels; n++) {
-        const Kernel *k = fn->kernels.data[n];
-        for (uint32_t j = 0; j < k->inputs.len; j++) {
-            verify_buf(p, fn, k->inputs.data[j]);
-            last[memory_of(fn, k->inputs.data[j])] = n;
-        }
-    }
     for (uint32_t r = 0; r < fn->results.len; r++) last[fn->results.data[r]] = nkernels;
-    for (uint32_t n = 0; n < nkernels; n++) {
+    for (uint32_t n = nkernels; n-- > 0;) { /* what is stored again is read from there on */
         const Kernel *k = fn->kernels.data[n];
         for (uint32_t j = 0; j < k->outputs.len; j++) {
             Val v = k->outputs.data[j];
             verify_buf(p, fn, v);
-            if (fn->plan->bufs[v].kind != BufArena || !fn->plan->bufs[v].bytes) continue;
-            vec_push(a, &lives, (Life){v, n, last[v] > n ? last[v] : n});
+            Life l = {v, k->places[j], n, last[v] > n ? last[v] : n};
+            last[v] = 0;
+            if (l.buf.kind == BufArena && l.buf.bytes) vec_push(a, &lives, l);
+        }
+        for (uint32_t j = 0; j < k->inputs.len; j++) {
+            uint32_t *at = &last[memory_of(fn, k->inputs.data[j])];
+            verify_buf(p, fn, k->inputs.data[j]);
+            if (*at < n) *at = n;
         }
     }
     for (uint32_t x = 0; x < lives.len; x++) {

@@ -17,7 +17,7 @@ void sum_adjoint(Reverse *r, Val x, Val contribution, Sym rule) {
     if (r->adj[x] != NoVal) {
         /* a parameter of IR text has no position: the sum stands where its last term does */
         b_at(r->b, i->loc.line ? i->loc : b_ins(r->b, contribution)->loc, rule);
-        contribution = b_add(r->b, r->adj[x], contribution);
+        contribution = accumulate(r->p->cx, r->b, r->adj[x], contribution);
     }
     r->adj[x] = contribution;
 }

@@ -3,28 +3,27 @@
  *
  * Kernels are walked in order: what a kernel stores takes the smallest free stretch that holds it,
  * what it reads last is free afterwards. A map may store over a value that dies in it and that it
- * reads at the index of the element it writes and nowhere else. A reshape is the memory of its
- * operand. A result that was donated a parameter's storage takes it if the parameter is read by
+ * reads at the index of the element it writes and nowhere else, and scatter_add over the value that
+ * it adds to. A reshape is the memory of its operand. A result that was donated a parameter's storage takes it if the parameter is read by
  * earlier kernels only, or by its own at the index that is written; else it is made in the arena
- * and a last kernel copies it. Tests: tests/passes/plan_test.c */
-#include "passes/passes.h"
-
-enum { Align = 64 };
-
-typedef struct Hole { /* a free stretch of the arena */
-    uint64_t offset, bytes;
-} Hole;
+ * and a last kernel copies it. The body of a scan is donated the storage of its carry where that
+ * needs no copy, so that a loop which adds to a few elements of it touches only these. Tests: tests/passes/plan_test.c */
+#include "passes/plan.h"
 
 typedef struct Planner {
     Program *p;
     Fn *fn;
     Arena *a;
     Plan *plan;
-    uint32_t *made, *last; /* kernels that store a value and read it last; NoVal: none */
+    uint32_t *made, *last; /* kernels that store a value first and read it last; NoVal: none */
+    bool *needed;          /* later than the kernel at hand; before it is stored again: not */
+    bool **dies;           /* per kernel and input: it is the last to read it */
+    Buf *now;              /* where a value is */
+    bool *saved;           /* of the forward part, read by the backward part */
+    uint64_t saved_now;    /* bytes of them */
     uint32_t *moved;       /* k + 1: kernel k reads it at another index than the one it writes */
     uint32_t *taken;       /* k + 1: its place went to a value that kernel k stores, or is free */
-    VEC(Hole) holes;       /* by offset, never side by side */
-    uint64_t end;
+    Holes holes;
 } Planner;
 
 static const Ins *ins_at(const Planner *s, Val v) { return &s->fn->ins.data[v]; }
@@ -50,9 +49,21 @@ static bool keeps_rows(const Planner *s, Val v) {
     return i->op == Op_reshape && shape_same_rows(i->type.shape, ins_at(s, i->args[0])->type.shape);
 }
 
+/* What scatter_add adds to in place, or NoVal. */
+static Val added_to(const Planner *s, const Kernel *k) {
+    if (k->kind != KernMove || ins_at(s, k->root)->op != Op_scatter_add) return NoVal;
+    return ins_at(s, k->root)->args[0];
+}
+
 /* Operands of anything but an elementwise member at the written index are read elsewhere. */
 static void find_moved(Planner *s, const Kernel *k) {
     uint32_t mark = k->id + 1;
+    Val x = added_to(s, k);
+    if (x != NoVal) {
+        const Ins *i = ins_at(s, k->root);
+        for (uint32_t n = 1; n < i->nargs; n++) s->moved[base_of(s, i->args[n])] = mark;
+        return;
+    }
     for (uint32_t m = k->members.len; m-- > 0;) {
         Val v = k->members.data[m];
         const Ins *i = ins_at(s, v);
@@ -63,6 +74,27 @@ static void find_moved(Planner *s, const Kernel *k) {
     for (uint32_t j = 0; j < k->inputs.len; j++) {
         Val v = k->inputs.data[j];
         if (base_of(s, v) != v) s->moved[base_of(s, v)] = mark;
+    }
+}
+
+/* Backwards: what is read later, up to where it is stored again. */
+static void find_deaths(Planner *s) {
+    const Fn *fn = s->fn;
+    bool *later = s->needed = NEW_ARRAY(s->a, bool, fn->ins.len);
+    s->dies = NEW_ARRAY(s->a, bool *, fn->kernels.len);
+    for (uint32_t r = 0; r < fn->results.len; r++) later[fn->results.data[r]] = true;
+    for (uint32_t id = fn->kernels.len; id-- > 0;) {
+        const Kernel *k = fn->kernels.data[id];
+        s->dies[id] = NEW_ARRAY(s->a, bool, k->inputs.len + k->outputs.len);
+        for (uint32_t j = 0; j < k->outputs.len; j++) {
+            s->dies[id][k->inputs.len + j] = !later[k->outputs.data[j]];
+            later[k->outputs.data[j]] = false;
+        }
+        for (uint32_t j = 0; j < k->inputs.len; j++) {
+            Val v = base_of(s, k->inputs.data[j]);
+            s->dies[id][j] = !later[v];
+        }
+        for (uint32_t j = 0; j < k->inputs.len; j++) later[base_of(s, k->inputs.data[j])] = true;
     }
 }
 
@@ -77,8 +109,11 @@ static void find_reads(Planner *s) {
     for (uint32_t id = 0; id < fn->kernels.len; id++) {
         const Kernel *k = fn->kernels.data[id];
         for (uint32_t j = 0; j < k->inputs.len; j++) s->last[base_of(s, k->inputs.data[j])] = id;
-        for (uint32_t j = 0; j < k->outputs.len; j++) s->made[k->outputs.data[j]] = id;
+        for (uint32_t j = 0; j < k->outputs.len; j++) {
+            if (!k->again) s->made[k->outputs.data[j]] = id;
+        }
     }
+    find_deaths(s);
 }
 
 /* ---- donated parameters ---- */
@@ -122,69 +157,31 @@ static void settle_donations(Planner *s) {
     }
 }
 
+/* The body of scans: result k may take the place of carry k. */
+static void donate_carry(Planner *s, uint32_t carry) {
+    Fn *fn = s->fn;
+    if (!carry || fn->donated) return;
+    find_reads(s);
+    fn->donated = NEW_ARRAY(s->p->cx->arena, int32_t, fn->results.len);
+    for (uint32_t k = 0; k < fn->results.len; k++) {
+        bool free = k < carry && may_overwrite(s, k, s->made[fn->results.data[k]]);
+        fn->donated[k] = free ? (int32_t)k : -1;
+    }
+}
+
 /* ---- the arena ---- */
 
-static uint64_t aligned(const Planner *s, uint64_t bytes) {
-    size_t end;
-    if (!size_add((size_t)bytes, Align - 1, &end)) BUG(s->p->cx, "the arena is too large");
-    return end & ~(uint64_t)(Align - 1);
-}
-
-/* The smallest hole that is large enough, the first of equals; else the end is moved. */
-static uint64_t take(Planner *s, uint64_t bytes) {
-    uint32_t best = s->holes.len;
-    for (uint32_t h = 0; h < s->holes.len; h++) {
-        uint64_t have = s->holes.data[h].bytes;
-        if (have < bytes) continue;
-        if (best == s->holes.len || have < s->holes.data[best].bytes) best = h;
-    }
-    if (best == s->holes.len) { /* a hole at the end grows */
-        Hole tail = {s->end, 0};
-        size_t end;
-        if (best && s->holes.data[best - 1].offset + s->holes.data[best - 1].bytes == s->end) {
-            tail = s->holes.data[--s->holes.len];
-        }
-        if (!size_add((size_t)tail.offset, (size_t)bytes, &end)) {
-            BUG(s->p->cx, "the arena is too large");
-        }
-        s->end = end;
-        return tail.offset;
-    }
-    Hole *h = &s->holes.data[best];
-    uint64_t at = h->offset;
-    h->offset += bytes;
-    h->bytes -= bytes;
-    if (!h->bytes) {
-        memmove(h, h + 1, (s->holes.len - best - 1) * sizeof *h);
-        s->holes.len--;
-    }
-    return at;
-}
-
-static void give(Planner *s, uint64_t offset, uint64_t bytes) {
-    uint32_t at = 0;
-    while (at < s->holes.len && s->holes.data[at].offset < offset) at++;
-    vec_push(s->a, &s->holes, (Hole){0, 0});
-    Hole *h = s->holes.data;
-    memmove(&h[at + 1], &h[at], (s->holes.len - 1 - at) * sizeof *h);
-    h[at] = (Hole){offset, bytes};
-    for (uint32_t i = at + 1; i-- > 0 && i + 1 >= at;) { /* joins the next, then the one before */
-        if (i + 1 >= s->holes.len || h[i].offset + h[i].bytes != h[i + 1].offset) continue;
-        h[i].bytes += h[i + 1].bytes;
-        memmove(&h[i + 1], &h[i + 2], (s->holes.len - i - 2) * sizeof *h);
-        s->holes.len--;
-    }
-}
-
 static bool in_arena(const Planner *s, Val v) {
-    return s->plan->bufs[v].kind == BufArena && s->plan->bufs[v].bytes;
+    return s->now[v].kind == BufArena && s->now[v].bytes;
 }
 
-/* A value that dies in map k and whose place `out` can take, or NoVal. */
+/* A value that dies in kernel k and whose place `out` can take, or NoVal. */
 static Val dying_input(const Planner *s, const Kernel *k, Val out) {
-    for (uint32_t j = 0; j < k->inputs.len && k->kind == KernMap; j++) {
+    Val x = added_to(s, k);
+    for (uint32_t j = 0; j < k->inputs.len && !s->p->memory.apart; j++) {
         Val v = k->inputs.data[j];
-        bool dies = in_arena(s, v) && s->last[v] == k->id && s->taken[v] != k->id + 1;
+        if (k->kind != KernMap && v != x) continue;
+        bool dies = in_arena(s, v) && s->dies[k->id][j] && s->taken[v] != k->id + 1;
         bool same = shape_same_rows(ins_at(s, v)->type.shape, k->space) &&
                     bytes_of(s, v) == bytes_of(s, out);
         if (dies && same && s->moved[v] != k->id + 1) return v;
@@ -199,43 +196,66 @@ static void place_scratch(Planner *s, Kernel *k) {
     Region r = region_of(s->p, i);
     uint64_t arena, *carry = NEW_ARRAY(s->a, uint64_t, r.carry);
     k->scratch.bytes = region_scratch(s->p->cx, i, &r, carry, &arena);
-    if (k->scratch.bytes) k->scratch.offset = take(s, k->scratch.bytes);
+    if (k->scratch.bytes) k->scratch.offset = hole_take(&s->holes, k->scratch.bytes);
 }
 
-static void place_outputs(Planner *s, const Kernel *k) {
+static void count_saved(Planner *s, Val v, bool placed) {
+    if (!s->saved[v] || ins_at(s, v)->rule) return;
+    s->saved_now += placed ? s->now[v].bytes : -s->now[v].bytes;
+    if (s->saved_now > s->plan->saved_bytes) s->plan->saved_bytes = s->saved_now;
+}
+
+static void place_outputs(Planner *s, Kernel *k) {
+    k->places = NEW_ARRAY(s->p->cx->arena, Buf, k->outputs.len);
     for (uint32_t j = 0; j < k->outputs.len; j++) {
         Val v = k->outputs.data[j];
-        Buf *b = &s->plan->bufs[v];
-        if (b->kind != BufNone) continue;
-        *b = (Buf){.kind = BufArena, .bytes = bytes_of(s, v)};
-        if (!b->bytes) continue;
-        Val old = dying_input(s, k, v);
-        b->offset = old == NoVal ? take(s, aligned(s, b->bytes)) : s->plan->bufs[old].offset;
-        if (old != NoVal) s->taken[old] = k->id + 1;
+        Buf *b = &s->now[v];
+        if (b->kind == BufNone || k->again) {
+            *b = (Buf){.kind = BufArena, .bytes = bytes_of(s, v)};
+            Val old = b->bytes ? dying_input(s, k, v) : NoVal;
+            if (old != NoVal) b->offset = s->now[old].offset;
+            else if (b->bytes) b->offset = hole_take(&s->holes, b->bytes);
+            if (old != NoVal) s->taken[old] = k->id + 1;
+            if (old != NoVal) count_saved(s, old, false);
+            if (b->bytes) count_saved(s, v, true);
+        }
+        k->places[j] = *b;
+        if (!k->again) s->plan->bufs[v] = *b;
     }
 }
 
-static void free_dying(Planner *s, const Kernel *k, const Vals *vals) {
-    for (uint32_t j = 0; j < vals->len; j++) {
-        Val v = base_of(s, vals->data[j]);
-        uint32_t last = s->last[v] == NoVal ? s->made[v] : s->last[v];
-        if (!in_arena(s, v) || last != k->id || s->taken[v] == k->id + 1) continue;
-        s->taken[v] = k->id + 1;
-        give(s, s->plan->bufs[v].offset, aligned(s, s->plan->bufs[v].bytes));
+static void free_value(Planner *s, Kernel *k, Val v) {
+    if (!in_arena(s, v) || s->taken[v] == k->id + 1) return;
+    s->taken[v] = k->id + 1;
+    Freed f = {v, s->now[v].offset, s->now[v].bytes};
+    vec_push(s->p->cx->arena, &k->freed, f);
+    count_saved(s, v, false);
+    if (!s->p->memory.apart) hole_give(&s->holes, f.offset, f.bytes);
+}
+
+static void free_dying(Planner *s, Kernel *k) {
+    const bool *dies = s->dies[k->id];
+    for (uint32_t j = 0; j < k->inputs.len; j++) {
+        if (dies[j]) free_value(s, k, base_of(s, k->inputs.data[j]));
+    }
+    for (uint32_t j = 0; j < k->outputs.len; j++) {
+        if (dies[k->inputs.len + j]) free_value(s, k, k->outputs.data[j]);
     }
 }
 
 static void place_arena(Planner *s) {
+    s->now = NEW_ARRAY(s->a, Buf, s->fn->ins.len);
+    copy_bytes(s->now, s->plan->bufs, s->fn->ins.len * sizeof *s->now);
     for (uint32_t n = 0; n < s->fn->kernels.len; n++) {
         Kernel *k = s->fn->kernels.data[n];
+        memset(&k->freed, 0, sizeof k->freed);
         find_moved(s, k);
         place_outputs(s, k);
         place_scratch(s, k);
-        free_dying(s, k, &(Vals){k->inputs.data, k->inputs.len, k->inputs.cap});
-        free_dying(s, k, &(Vals){k->outputs.data, k->outputs.len, k->outputs.cap});
-        if (k->scratch.bytes) give(s, k->scratch.offset, k->scratch.bytes);
+        free_dying(s, k);
+        if (k->scratch.bytes && !s->p->memory.apart) hole_give(&s->holes, k->scratch.offset, k->scratch.bytes);
     }
-    s->plan->arena_bytes = s->end;
+    s->plan->arena_bytes = s->holes.end;
 }
 
 /* ---- the rest ---- */
@@ -259,6 +279,23 @@ static void place_arguments(Planner *s) {
         bool donated = fn->donated && fn->donated[r] >= 0;
         bufs[v] = (Buf){.kind = donated ? BufArg : BufResult, .bytes = bytes_of(s, v),
                         .index = donated ? (uint32_t)fn->donated[r] : r};
+    }
+}
+
+/* What a donated result adds to has the same place, if it dies there. */
+static void place_sums(Planner *s) {
+    const Fn *fn = s->fn;
+    for (uint32_t r = 0; fn->donated && r < fn->results.len; r++) {
+        Val v = fn->results.data[r], param = (Val)fn->donated[r];
+        while (fn->donated[r] >= 0 && s->made[v] != NoVal) {
+            uint32_t by = s->made[v];
+            Val x = added_to(s, fn->kernels.data[by]);
+            bool own = x != NoVal && s->made[x] != NoVal && s->last[x] == by;
+            if (!own || s->plan->bufs[x].kind != BufNone) break;
+            if (!may_overwrite(s, param, s->made[x])) break;
+            s->plan->bufs[x] = s->plan->bufs[v];
+            v = x;
+        }
     }
 }
 
@@ -290,43 +327,46 @@ static void find_saved(Planner *s, const Kernel *k, bool *adjoint, bool *saved) 
     for (uint32_t m = 0; m < k->members.len; m++) adjoint[k->members.data[m]] = false;
 }
 
-static void count_arena(Planner *s) {
+static void find_all_saved(Planner *s) {
     uint32_t n = s->fn->ins.len;
-    bool *adjoint = NEW_ARRAY(s->a, bool, n), *saved = NEW_ARRAY(s->a, bool, n);
+    bool *adjoint = NEW_ARRAY(s->a, bool, n);
+    s->saved = NEW_ARRAY(s->a, bool, n);
     for (uint32_t i = 0; i < s->fn->kernels.len; i++) {
-        find_saved(s, s->fn->kernels.data[i], adjoint, saved);
+        find_saved(s, s->fn->kernels.data[i], adjoint, s->saved);
     }
+}
+
+static void count_arena(Planner *s) {
     Plan *plan = s->plan;
-    for (Val v = 0; v < n; v++) {
-        const Ins *i = ins_at(s, v);
-        uint64_t bytes = plan->bufs[v].bytes;
-        if (i->op == Op_reshape) continue;
-        if (plan->bufs[v].kind == BufConst) plan->const_bytes += bytes;
-        if (in_arena(s, v) && saved[v] && !i->rule) plan->saved_bytes += bytes;
+    for (Val v = 0; v < s->fn->ins.len; v++) {
+        if (ins_at(s, v)->op == Op_reshape) continue;
+        if (plan->bufs[v].kind == BufConst) plan->const_bytes += plan->bufs[v].bytes;
     }
-    if (plan->saved_bytes > plan->arena_bytes) plan->saved_bytes = plan->arena_bytes;
     plan->scratch_bytes = plan->arena_bytes - plan->saved_bytes;
 }
 
-static Fn *plan_fn(Program *p, const Fn *from) {
+Fn *plan_fn(Program *p, const Fn *from, uint32_t carry) {
     Arena *a = p->cx->arena;
     Fn *fn = fn_copy(a, from);
     for (uint32_t k = 0; k < from->kernels.len; k++) {
-        vec_push(a, &fn->kernels, from->kernels.data[k]);
+        Kernel *copy = NEW(a, Kernel);
+        *copy = *from->kernels.data[k];
+        copy->id = k;
+        vec_push(a, &fn->kernels, copy);
     }
-    Planner s = {.p = p, .fn = fn, .a = p->cx->scratch, .plan = NEW(a, Plan)};
+    Planner s = {.p = p, .fn = fn, .a = p->cx->scratch, .plan = NEW(a, Plan),
+                 .holes = {.cx = p->cx}};
+    donate_carry(&s, carry);
     settle_donations(&s);
     find_reads(&s);
     fn->plan = s.plan;
     s.plan->bufs = NEW_ARRAY(a, Buf, fn->ins.len);
     place_arguments(&s);
+    place_sums(&s);
+    find_all_saved(&s);
     place_arena(&s);
     place_aliases(&s);
     count_parameters(&s);
     count_arena(&s);
     return fn;
-}
-
-void pass_plan(Program *p) {
-    for (uint32_t i = 0; i < p->fns.len; i++) p->fns.data[i] = plan_fn(p, p->fns.data[i]);
 }

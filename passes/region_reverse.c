@@ -196,7 +196,7 @@ static void loop_body(Loop *l) {
     }
     for (uint32_t k = 0; k < q->nwrt; k++) {
         if (q->wrt[k] < g->carry + g->seq) continue;
-        b_result(l->b, b_add(l->b, l->sum[q->wrt[k]], out[k]));
+        b_result(l->b, accumulate(q->r->p->cx, l->b, l->sum[q->wrt[k]], out[k]));
     }
     for (uint32_t k = 0; k < q->nwrt; k++) {
         if (is_slice(q, q->wrt[k])) b_result(l->b, out[k]);

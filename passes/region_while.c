@@ -329,7 +329,7 @@ static Loop steps_back(const Pulled *q, const Fn *back) {
     b_at(b, q->ins->loc, region_label(q));
     for (uint32_t k = 0; k < q->nwrt; k++) {
         Val *d = &v.adjoint[q->wrt[k]];
-        *d = q->wrt[k] < g->carry ? out[k] : b_add(b, *d, out[k]);
+        *d = q->wrt[k] < g->carry ? out[k] : accumulate(q->r->p->cx, b, *d, out[k]);
     }
     l.body = end_body(q, b, &l, &v);
     return l;

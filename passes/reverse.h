@@ -35,6 +35,10 @@ Fn *transpose_whole(Reverse *r, Program *p, const Fn *fn, Sym name, const uint32
 bool keep_part(Reverse *r, Val x, Val contribution, Sym rule);
 void settle_parts(Reverse *r, Val x); /* before adj[x] is read */
 
+/* ---- accumulate.c ---- */
+/* sum + x, two adjoints of one value. */
+Val accumulate(Cx *cx, Builder *b, Val sum, Val x);
+
 /* ---- split.c ---- */
 /* Reverse mode of a body in two functions. */
 typedef struct Split {

@@ -175,7 +175,7 @@ static void run_move(Run *r) {
     r->root_known = false;
     read_all_operands(r);
     for (int64_t e = 0; e < size_at(r, r->k->root); e++) write_element(r, r->k->root, e);
-    read_all_operands(r);
+    if (ins_at(r, r->k->root)->op != Op_scatter_add) read_all_operands(r); /* adds in place */
 }
 
 /* Its scratch memory is written while it still reads. */
@@ -271,6 +271,10 @@ static Val base_of(const Fn *fn, Val v) {
     return v;
 }
 
+static bool hands_over(const Fn *fn, const Kernel *k) {
+    return k->kind == KernMap || (k->root != NoVal && fn->ins.data[k->root].op == Op_scatter_add);
+}
+
 void check_lifetimes(const Fn *fn) {
     enum { MaxValues = 4096 };
     static const uint32_t never = UINT32_MAX;
@@ -293,7 +297,7 @@ void check_lifetimes(const Fn *fn) {
             if (!both || a->kind != BufArena || b->kind != BufArena) continue;
             bool apart = a->offset + a->bytes <= b->offset || b->offset + b->bytes <= a->offset;
             bool handed = last[x] == made[y] && made[x] < made[y] && a->offset == b->offset &&
-                          a->bytes == b->bytes && fn->kernels.data[made[y]]->kind == KernMap;
+                          a->bytes == b->bytes && hands_over(fn, fn->kernels.data[made[y]]);
             if (!apart && last[x] >= made[y] && !handed) fail_msg("values %u and %u overlap", x, y);
         }
     }

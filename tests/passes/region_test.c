@@ -340,10 +340,95 @@ static void test_rule_inside(void **state) {
     t_free(t);
 }
 
+static bool has_op(const Fn *fn, Op op) {
+    for (Val v = 0; v < fn->ins.len; v++) {
+        if (fn->ins.data[v].op == op) return true;
+    }
+    return false;
+}
+
+static const Fn *last_named(T *t, const char *part) {
+    const Fn *found = NULL;
+    for (uint32_t k = 0; k < t->p->fns.len; k++) {
+        if (strstr(t->p->fns.data[k]->name, part)) found = t->p->fns.data[k];
+    }
+    assert_non_null(found);
+    return found;
+}
+
+static Fn *repeat(T *t, const char *body, uint32_t n, const Val *args, int64_t seq, int64_t steps) {
+    Attr attrs[] = {attr_fn(sym(t->cx, body)), attr_int(1), attr_int(seq), attr_int(0),
+                    attr_int(steps), attr_bool(false)};
+    return t_end(t, t_sum(t, scalar_region(t, Op_scan, n, args, attrs, 0)), NoVal);
+}
+
+/* h = tanh(h * exp(w * w)): the factor is made once and its rule applied once. */
+static void test_hoisted(void **state) {
+    (void)state;
+    T *t = t_new();
+    Type v = t_type(t, 1, 3);
+    t_fn(t, "body");
+    Val h = t_param(t, "h", v), w = t_param(t, "w", v);
+    Val e = t_op(t, Op_exp, t_op2(t, Op_mul, w, w));
+    t_end(t, t_op(t, Op_tanh, t_op2(t, Op_mul, h, e)), NoVal);
+    t_fn(t, "f");
+    Val args[] = {t_param(t, "h", v), t_param(t, "w", v)};
+    Fn *f = repeat(t, "body", 2, args, 0, 5);
+    f->exported = true;
+    Tensor *values = t_args(t, f, 3), *before = t_run(t, f, values);
+    PassOptions o = {.level = 1, .verify_each = true, .limit = -1, .stop_after = "hoist"};
+    assert_true(passes_run(t->p, &o));
+    f = program_fn(t->p, sym(t->cx, "f"));
+    assert_true(t_run(t, f, values)[0].re[0] == before[0].re[0]);
+    const Fn *body = last_named(t, "body_rest");
+    assert_false(has_op(body, Op_exp));
+    assert_int_equal(body->nparams, 2); /* w itself is gone */
+    check_gradient(t, f, 4);
+    check_dot(t, f, 5);
+    assert_false(has_op(last_named(t, "body_rest_back"), Op_exp));
+    t_free(t);
+}
+
+/* s = s + x[i] * x[i] over all rows: each step adds to one row of the sum, which stays where it is
+ * while the loop runs. */
+static void test_added_in_place(void **state) {
+    (void)state;
+    enum { Rows = 40 };
+    T *t = t_new();
+    Type v = t_type(t, 1, 3), all = t_type(t, 2, Rows, 3);
+    Type index = {I32, Rows, shape_scalar(t->cx)};
+    Attr axis = attr_int(0), length = attr_int(Rows);
+    t_fn(t, "body");
+    Val s = t_param(t, "s", v), i = t_param(t, "i", index), x = t_param(t, "x", all);
+    Val row = b_op(t->b, Op_gather, (Val[]){x, i}, 2, &axis, NULL);
+    t_end(t, t_op2(t, Op_add, s, t_op2(t, Op_mul, row, t_op(t, Op_tanh, row))), NoVal);
+    t_fn(t, "f");
+    Val args[3] = {t_param(t, "s", v)};
+    args[2] = t_param(t, "x", all);
+    args[1] = b_op(t->b, Op_iota, NULL, 0, &length, NULL);
+    Fn *f = repeat(t, "body", 3, args, 1, Rows);
+    check_gradient(t, f, 6);
+    const Fn *back = last_named(t, "body_back");
+    const Ins *sum = &back->ins.data[back->results.data[1]];
+    assert_int_equal(sum->op, Op_scatter_add);
+    assert_true(sum->args[0] < back->nparams);
+    Fn *d = differentiate(t->p, f, sym(t->cx, "d"), (uint32_t[]){1}, 1);
+    d->exported = true;
+    program_add(t->p, d);
+    PassOptions o = {.level = 1, .verify_each = true, .limit = -1};
+    assert_true(passes_run(t->p, &o));
+    back = last_named(t, "body_back");
+    assert_non_null(back->donated);
+    assert_int_equal(back->donated[1], 1);
+    assert_true(back->plan->arena_bytes < sizeof(double) * Rows * 3);
+    t_free(t);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_first_order), cmocka_unit_test(test_second_order),
         cmocka_unit_test(test_long_loops),  cmocka_unit_test(test_rule_inside),
+        cmocka_unit_test(test_hoisted),     cmocka_unit_test(test_added_in_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -249,8 +249,37 @@ static void test_no_derivative(void **state) {
     t_free(t);
 }
 
+/* Narrow slices of x are added to its adjoint in place, wide ones are part of one kernel. */
+static void test_slices(void **state) {
+    (void)state;
+    for (int64_t width = 1; width <= 12; width += 11) {
+        T *t = t_new();
+        t_fn(t, "f");
+        Val x = t_param(t, "x", t_type(t, 2, 24, 2)), sum = t_sum(t, t_op(t, Op_tanh, x));
+        for (int64_t k = 0; k < 3; k++) {
+            Attr cut[] = {attr_ints(t->cx, (int64_t[]){4 * k, 0}, 2),
+                          attr_ints(t->cx, (int64_t[]){4 * k + width, 2}, 2),
+                          attr_ints(t->cx, (int64_t[]){1, 1}, 2)};
+            Val part = b_op(t->b, Op_slice, &x, 1, cut, NULL);
+            sum = t_op2(t, Op_add, sum, t_sum(t, t_op2(t, Op_mul, part, part)));
+        }
+        Fn *f = t_end(t, sum, NoVal);
+        check_gradient(t, f, 8);
+        Fn *d = differentiate(t->p, f, sym(t->cx, "d"), (uint32_t[]){0}, 1);
+        uint32_t adds = 0, pads = 0;
+        for (Val v = 0; v < d->ins.len; v++) {
+            adds += d->ins.data[v].op == Op_scatter_add;
+            pads += d->ins.data[v].op == Op_pad;
+        }
+        assert_int_equal(adds, width == 1 ? 2 : 0); /* to the first one */
+        assert_int_equal(pads, width == 1 ? 1 : 3);
+        t_free(t);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_slices),
         cmocka_unit_test(test_layer),           cmocka_unit_test(test_uses),
         cmocka_unit_test(test_gram),            cmocka_unit_test(test_parameters),
         cmocka_unit_test(test_movement),
