@@ -4,7 +4,7 @@
 
 #include "driver/driver.h"
 
-typedef enum Kind { Flag, Text_, Number, List, Preset } Kind;
+typedef enum Kind { Flag, Text_, Number, Bytes, List, Preset } Kind;
 
 /* Verbs as bits; ForCompile: no verb. */
 enum {

@@ -37,6 +37,7 @@ bool compile_passes(const Options *o, Program *p, const char *stop) {
                       .emit_after = o->emit_after,
                       .stop_after = stop ? stop : o->stop_after,
                       .limit = o->limit,
+                      .memory = (uint64_t)o->memory,
                       .out = stdout};
     return passes_run(p, &po) && !o->cx->errors;
 }

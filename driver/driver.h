@@ -14,7 +14,7 @@ typedef struct Options {
     const char *file, *out, *stage, *fn; /* stage: of --emit; fn: of call, trace; the
                                             parameter of explain */
     Output output;
-    int64_t level, limit;
+    int64_t level, limit, memory; /* memory: bytes, 0: any */
     const char *cpu, *triple, *libdir, *color, *format;
     const char *emit_after, *stop_after;
     VEC(const char *) defines, includes, rest; /* rest: arguments for the program, files of fmt */

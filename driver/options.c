@@ -41,6 +41,23 @@ static void set_number(Options *o, const OptionRow *r, const char *value) {
     if (known_value(o, r, value)) *(int64_t *)((char *)o + r->offset) = n;
 }
 
+/* "64M" */
+static void set_bytes(Options *o, const OptionRow *r, const char *value) {
+    static const char suffixes[] = "KMG";
+    char *end;
+    unsigned long long n = strtoull(value, &end, 10), unit = 1;
+    const char *s = *end ? strchr(suffixes, *end) : NULL;
+    for (const char *c = suffixes; s && c <= s; c++) unit *= 1024;
+    if (s) end++;
+    size_t bytes;
+    bool digits = *value >= '0' && *value <= '9';
+    if (!digits || *end || !n || !size_mul((size_t)n, (size_t)unit, &bytes) || bytes > INT64_MAX) {
+        diag_error(o->cx, nowhere, "%s%s: not a number of bytes, such as 64M", r->name, value);
+        return;
+    }
+    *(int64_t *)((char *)o + r->offset) = (int64_t)bytes;
+}
+
 typedef VEC(const char *) Strings;
 
 static void set(Options *o, const OptionRow *r, const char *value) {
@@ -57,6 +74,9 @@ static void set(Options *o, const OptionRow *r, const char *value) {
         break;
     case Number:
         set_number(o, r, value);
+        break;
+    case Bytes:
+        set_bytes(o, r, value);
         break;
     case List:
         vec_push(o->cx->arena, (Strings *)field, value);
@@ -81,7 +101,7 @@ static const OptionRow *find_row(const char *arg, const char **value) {
 }
 
 /* Options of the command line to come. */
-static const char *const later[] = {"--memory", "--tune"};
+static const char *const later[] = {"--tune"};
 
 static void unknown(Options *o, const char *arg) {
     for (size_t i = 0; i < LEN(later); i++) {

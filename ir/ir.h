@@ -350,6 +350,7 @@ typedef struct Program {
      * operand) -> one tangent per float result. Set by the driver to the front end's. */
     Fn *(*rule)(struct Program *p, RuleKind kind, Sym name, const Ins *site, const Type *args,
                 const Type *results, uint32_t nresults);
+    VEC(Fn *) rule_fns; /* bodies of loops in rules, as the front end added them */
     void *front; /* the front end's own state behind `rule` */
     VEC(struct CallPair *) pairs; /* derivatives of called functions: passes/call.c */
     VEC(struct CallTangents { Sym key; Fn *fn; }) tangents; /* the same, forward mode */

@@ -119,7 +119,7 @@ void print_plan(const Program *p, Text *out) {
         add_bytes(out, "constants", fn->plan->const_bytes);
         add_bytes(out, "saved", fn->plan->saved_bytes);
         add_bytes(out, "scratch", fn->plan->scratch_bytes);
-        add_bytes(out, "arena", fn->plan->arena_bytes);
+        add_bytes(out, "peak", fn->plan->param_bytes + fn->plan->opt_bytes + fn->plan->arena_bytes);
         for (Val v = 0; v < fn->ins.len; v++) add_buffer(&w, v);
     }
 }

@@ -20,6 +20,8 @@ typedef struct PassOptions {
     const char *emit_after, *stop_after; /* names of passes or NULL; emitted to `out` as .bp */
     int64_t limit;                       /* passes run at most; < 0: all */
     FILE *out;
+    uint64_t memory; /* bytes that an entry may use of parameters, optimizer and arena; 0: any */
+    bool apart;      /* no two values share memory: to test the plan */
 } PassOptions;
 
 /* Runs the table in order. False if a user error was found (a missing derivative). */
@@ -82,6 +84,14 @@ typedef enum Keep {
 } Keep;
 /* fn without operators and without calls but those to keep. NULL after a user error. */
 const Fn *inline_calls(Program *p, const Fn *fn, Keep keep);
+
+/* ---- budget.c ---- */
+/* Whether every planned entry keeps to the budget, if there is one. */
+bool within_budget(const Program *p);
+/* Levels at which the longest scan is cut in halves. */
+uint32_t most_levels(const Program *p);
+/* The error, with the largest saved values; false. */
+bool report_budget(const Program *p);
 
 /* ---- call.c ---- */
 /* Whether calls of fn may stay calls: it is long and has a contraction or a loop, so that nothing

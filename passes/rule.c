@@ -83,7 +83,12 @@ static Fn *make_rule(Program *p, RuleKind kind, const Ins *i, const Signature *s
         if (engine_rules[r].op == i->op) return engine_rules[r].make[kind](p, i, s);
     }
     if (!p->rule) return NULL;
-    return p->rule(p, kind, rule_name(p, i), i, s->args, s->results, s->nresults);
+    uint32_t before = p->fns.len;
+    Fn *rule = p->rule(p, kind, rule_name(p, i), i, s->args, s->results, s->nresults);
+    for (uint32_t k = before; k < p->fns.len; k++) {
+        vec_push(p->cx->arena, &p->rule_fns, p->fns.data[k]);
+    }
+    return rule;
 }
 
 bool has_rule(Program *p, const Fn *fn, const Ins *call, Keep mode) {

@@ -137,10 +137,7 @@ void list_passes(Text *out) {
     }
 }
 
-bool passes_run(Program *p, const PassOptions *o) {
-    check_table(p->cx);
-    if (!known_pass(p->cx, "--emit-after", o->emit_after)) return false;
-    if (!known_pass(p->cx, "--stop-after", o->stop_after)) return false;
+static bool run_table(Program *p, const PassOptions *o) {
     int64_t left = o->limit;
     for (uint32_t i = 0; i < npasses; i++) {
         const PassInfo *pass = &passes[i];
@@ -153,4 +150,33 @@ bool passes_run(Program *p, const PassOptions *o) {
         if (last) break;
     }
     return true;
+}
+
+/* As it was before the passes ran, with what the front end has added since. */
+static void restore(Program *p, const Program *before) {
+    Program now = snapshot(before);
+    now.fns.cap = now.fns.len;
+    now.rule_fns = p->rule_fns;
+    for (uint32_t k = 0; k < p->rule_fns.len; k++) {
+        if (!program_fn(&now, p->rule_fns.data[k]->name)) {
+            vec_push(p->cx->arena, &now.fns, p->rule_fns.data[k]);
+        }
+    }
+    *p = now;
+}
+
+bool passes_run(Program *p, const PassOptions *o) {
+    check_table(p->cx);
+    if (!known_pass(p->cx, "--emit-after", o->emit_after)) return false;
+    if (!known_pass(p->cx, "--stop-after", o->stop_after)) return false;
+    p->memory.budget = o->memory;
+    p->memory.apart = o->apart;
+    Program before = snapshot(p);
+    for (uint32_t levels = 1;; levels++) {
+        p->memory.levels = levels;
+        if (!run_table(p, o)) return false;
+        if (within_budget(p)) return true;
+        if (levels >= most_levels(p)) return report_budget(p);
+        restore(p, &before);
+    }
 }

@@ -73,7 +73,7 @@ def prints():
     assert "define void @bp_predict" in run(bpc, "--emit=llvm", digits).stdout
     assert "bp_predict" in run(bpc, "--emit=asm", digits).stdout
     assert "digits_predict" in run(bpc, "--emit=header", digits).stdout
-    assert "arena" in run(bpc, "--emit=plan", digits).stdout
+    assert "peak" in run(bpc, "--emit=plan", digits).stdout
     assert "contract [64, 128]" in run(bpc, "--emit=kernels", digits).stdout
     assert "Module" in run(bpc, "--emit=ast", digits).stdout
     for option, word in (("--list-ops", "matmul"), ("--list-passes", "fuse"), ("--help", "--emit="), ("--version", "bpc")):
