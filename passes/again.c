@@ -75,11 +75,9 @@ static bool has(const Vals *list, Val v) {
     return false;
 }
 
-/* Kernel k so that it stores these values: it reads what they are computed from. */
-static Run run_of(const Budget *m, const Kernel *k, const Vals *stores, bool again) {
-    Run r = {.k = k, .again = again, .stores = *stores};
+/* What kernel k computes to store these values. */
+static bool *needed_for(const Budget *m, const Kernel *k, const Vals *stores) {
     bool *needed = NEW_ARRAY(m->a, bool, m->fn->ins.len);
-    bool all = k->kind == KernRegion || !again;
     for (uint32_t j = 0; j < stores->len; j++) needed[stores->data[j]] = true;
     if (k->root != NoVal) needed[k->root] = true;
     for (uint32_t n = k->members.len; n-- > 0;) {
@@ -88,6 +86,14 @@ static Run run_of(const Budget *m, const Kernel *k, const Vals *stores, bool aga
             needed[i->args[a]] = true;
         }
     }
+    return needed;
+}
+
+/* Kernel k so that it stores these values: it reads what they are computed from. */
+static Run run_of(const Budget *m, const Kernel *k, const Vals *stores, bool again) {
+    Run r = {.k = k, .again = again, .stores = *stores};
+    const bool *needed = needed_for(m, k, stores);
+    bool all = k->kind == KernRegion || !again;
     for (uint32_t j = 0; j < k->inputs.len; j++) {
         Val v = k->inputs.data[j], base = base_of(m, v);
         if ((all || needed[v]) && m->bytes[base] && !has(&r.reads, base)) {
@@ -140,6 +146,15 @@ static uint32_t peak_of(const uint64_t *use, uint32_t n) {
         if (use[k] > use[at]) at = k;
     }
     return at;
+}
+
+/* Less at the peak, or as much less often. */
+static bool is_less(const uint64_t *x, uint32_t nx, const uint64_t *y, uint32_t ny) {
+    uint64_t px = x[peak_of(x, nx)], py = y[peak_of(y, ny)];
+    uint32_t cx = 0, cy = 0;
+    for (uint32_t k = 0; k < nx; k++) cx += x[k] == px;
+    for (uint32_t k = 0; k < ny; k++) cy += y[k] == py;
+    return px < py || (px == py && cx < cy);
 }
 
 /* ---- giving up one value ---- */
@@ -248,8 +263,8 @@ static void try_value(const Budget *m, const Runs *runs, const uint64_t *use, ui
     for (uint32_t deep = 0; deep <= Deepest; deep += Deepest) {
         Runs trial = copy_runs(m->a, runs);
         run_again(m, &trial, peak, at, k, &stores, deep);
-        uint64_t *after = usage(m, &trial), most = after[peak_of(after, trial.len)];
-        if (after[peak] >= use[peak] || most > use[peak]) continue;
+        uint64_t *after = usage(m, &trial);
+        if (after[peak] >= use[peak] || !is_less(after, trial.len, use, runs->len)) continue;
         double work = 1 + extra_work(m, &trial) - extra_work(m, runs);
         double score = (double)(use[peak] - after[peak]) / (work > 1 ? work : 1);
         if (score > best->score) *best = (Choice){trial, score};
@@ -334,10 +349,17 @@ static Kernel *kernel_of(const Budget *m, const Run *r) {
     k->again = true;
     memset(&k->inputs, 0, sizeof k->inputs);
     memset(&k->outputs, 0, sizeof k->outputs);
+    const bool *needed = needed_for(m, r->k, &r->stores);
+    bool all = k->kind == KernRegion;
+    if (!all) memset(&k->members, 0, sizeof k->members);
+    for (uint32_t j = 0; !all && j < r->k->members.len; j++) {
+        Val v = r->k->members.data[j];
+        if (needed[v]) vec_push(a, &k->members, v);
+    }
     for (uint32_t j = 0; j < r->stores.len; j++) vec_push(a, &k->outputs, r->stores.data[j]);
     for (uint32_t j = 0; j < r->k->inputs.len; j++) {
-        Val v = r->k->inputs.data[j], base = base_of(m, v);
-        if (!m->bytes[base] || has(&r->reads, base)) vec_push(a, &k->inputs, v);
+        Val v = r->k->inputs.data[j];
+        if (all || needed[v]) vec_push(a, &k->inputs, v);
     }
     return k;
 }
@@ -353,8 +375,8 @@ static Fn *planned(const Budget *m, const Runs *runs) {
 Fn *fit_budget(Program *p, Fn *fn, uint64_t budget) {
     Budget m = budget_of(p, fn);
     Runs runs = runs_of(&m);
-    uint64_t fixed = plan_total(fn->plan) - fn->plan->arena_bytes, aim = budget - fixed;
-    if (budget <= fixed) return fn;
+    uint64_t fixed = plan_total(fn->plan) - fn->plan->arena_bytes;
+    uint64_t room = budget > fixed ? budget - fixed : 0, aim = room;
     Fn *best = fn;
     for (;;) {
         uint64_t *use = usage(&m, &runs);
@@ -362,12 +384,11 @@ Fn *fit_budget(Program *p, Fn *fn, uint64_t budget) {
         if (more) continue;
         Fn *now = planned(&m, &runs);
         if (now->plan->arena_bytes < best->plan->arena_bytes) best = now;
-        uint64_t over = plan_total(best->plan);
-        use = usage(&m, &runs);
-        if (over <= budget || use[peak_of(use, runs.len)] > aim) return best;
+        bool stuck = use[peak_of(use, runs.len)] > aim;
+        if (best->plan->arena_bytes <= room || stuck) return best;
         /* holes: the plan needs more than what is in use */
-        uint64_t excess = now->plan->arena_bytes - (budget - fixed);
-        if (now->plan->arena_bytes <= budget - fixed || excess >= aim) return best;
+        uint64_t excess = now->plan->arena_bytes - room;
+        if (excess >= aim) return best;
         aim -= excess;
     }
 }

@@ -12,6 +12,7 @@ typedef struct Run {
     const Kernel *k;
     Arena *a;
     Cell **args, **results, *arena;
+    Buf *place; /* where a value is */
     uint32_t **seen; /* by value and element: when it was last evaluated */
     uint32_t now;
     bool *member, *input;
@@ -37,7 +38,9 @@ static int64_t ravel(const Shape *s, const int64_t *at) {
 
 /* NULL for a constant, which nothing overwrites. */
 static Cell *cells_of(const Run *r, Val v) {
-    const Buf *b = &r->fn->plan->bufs[v];
+    Val base = v;
+    while (ins_at(r, base)->op == Op_reshape && !r->place[base].bytes) base = ins_at(r, base)->args[0];
+    const Buf *b = &r->place[base];
     switch (b->kind) {
     case BufNone: fail_msg("value %u has no place", v); return NULL;
     case BufArg: return r->args[b->index];
@@ -193,6 +196,7 @@ static void run_region(Run *r) {
 static void run_kernel(Run *r, const Kernel *k, bool backwards) {
     uint32_t n = r->fn->ins.len;
     r->k = k;
+    for (uint32_t j = 0; k->again && j < k->outputs.len; j++) r->place[k->outputs.data[j]] = k->places[j];
     r->member = NEW_ARRAY(r->a, bool, n);
     r->input = NEW_ARRAY(r->a, bool, n);
     for (uint32_t j = 0; j < k->members.len; j++) r->member[k->members.data[j]] = true;
@@ -244,6 +248,10 @@ static void check_results(Run *r) {
 void check_memory(const Fn *fn) {
     for (int backwards = 0; backwards < 2; backwards++) {
         Run r = {.fn = fn, .a = arena_new()};
+        r.place = NEW_ARRAY(r.a, Buf, fn->ins.len);
+        for (Val v = 0; v < fn->ins.len; v++) {
+            if (fn->ins.data[v].op != Op_reshape) r.place[v] = fn->plan->bufs[v];
+        }
         r.args = NEW_ARRAY(r.a, Cell *, fn->nparams);
         r.results = NEW_ARRAY(r.a, Cell *, fn->results.len);
         r.arena = NEW_ARRAY(r.a, Cell, fn->plan->arena_bytes + 1);
