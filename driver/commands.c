@@ -24,8 +24,7 @@ const OptionRow option_rows[] = {
      "print the program after a pass"},
     {"--stop-after=", Text_, AT(stop_after), 0, ForProgram, "PASS", NULL, "run no pass after it"},
     {"--memory=", Bytes, AT(memory), 0, ForProgram, "BYTES", NULL,
-     "let no entry use more than BYTES (suffixes K M G) of parameters, optimizer and arena;\n"
-     "what does not fit is computed again"},
+     "compute again what does not fit in BYTES (suffixes K M G)"},
     {"--pass-limit=", Number, AT(limit), 0, ForProgram, "N", NULL, "run at most N passes"},
     {"--verify-each", Flag, AT(verify_each), 0, ForProgram, NULL, NULL,
      "verify the program after every pass"},

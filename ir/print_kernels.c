@@ -108,6 +108,16 @@ static void add_buffer(const Printer *w, Val v) {
              (unsigned long long)b->bytes);
 }
 
+/* Where kernel k stores what was given up. */
+static void add_again(const Printer *w, const Kernel *k) {
+    for (uint32_t j = 0; k->again && j < k->outputs.len; j++) {
+        const char *place = arena_printf(w->p->cx->scratch, "arena + %llu",
+                                         (unsigned long long)k->places[j].offset);
+        text_add(w->out, "  %-24s %-20s %12llu bytes, again in kernel %u\n",
+                 w->names[k->outputs.data[j]], place, (unsigned long long)k->places[j].bytes, k->id);
+    }
+}
+
 void print_plan(const Program *p, Text *out) {
     for (uint32_t f = 0; f < p->fns.len; f++) {
         const Fn *fn = p->fns.data[f];
@@ -121,5 +131,6 @@ void print_plan(const Program *p, Text *out) {
         add_bytes(out, "scratch", fn->plan->scratch_bytes);
         add_bytes(out, "peak", fn->plan->param_bytes + fn->plan->opt_bytes + fn->plan->arena_bytes);
         for (Val v = 0; v < fn->ins.len; v++) add_buffer(&w, v);
+        for (uint32_t k = 0; k < fn->kernels.len; k++) add_again(&w, fn->kernels.data[k]);
     }
 }

@@ -48,6 +48,16 @@ static void verify_members(const Program *p, const Fn *fn, const Kernel *k, uint
     }
 }
 
+/* A result that has its place in the arena has it anew each time. */
+static bool stores_all(const Fn *fn, const Kernel *k) {
+    uint32_t arena = 0;
+    for (Val g = k->root + 1; k->again && fn->plan && g < fn->ins.len; g++) {
+        if (fn->ins.data[g].op != Op_get || fn->ins.data[g].args[0] != k->root) break;
+        arena += fn->plan->bufs[g].kind == BufArena && fn->plan->bufs[g].bytes;
+    }
+    return arena <= k->outputs.len;
+}
+
 void verify_kernels(const Program *p, const Fn *fn) {
     Arena *a = p->cx->scratch;
     bool *stored = NEW_ARRAY(a, bool, fn->ins.len);
@@ -60,6 +70,8 @@ void verify_kernels(const Program *p, const Fn *fn) {
         VERIFY(p, fn, k->root, k->root == NoVal || inside[k->root] == n + 1,
                "kernel %u does not compute its root", n);
         VERIFY(p, fn, NoVal, k->outputs.len, "kernel %u stores nothing", n);
+        VERIFY(p, fn, k->root, k->kind != KernRegion || stores_all(fn, k),
+               "kernel %u has nowhere to store a result", n);
         for (uint32_t j = 0; j < k->outputs.len; j++) {
             Val v = k->outputs.data[j];
             VERIFY(p, fn, v, v < fn->ins.len && inside[v] == n + 1,

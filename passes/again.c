@@ -1,12 +1,13 @@
-/* Kernels that run again: what is given up is memory, what is got back is the same bits, because the
- * same code runs on the same numbers.
+/* Kernels that run again: what is given up is memory, what is got back is the same bits, because
+ * the same code runs on the same numbers.
  *
  *   k0 stores a ... k5 reads a ... k9 reads a       becomes, where memory is short in between,
  *   k0 stores a ... k5 reads a ... k0 again ... k9 reads a
  *
- * As long as too much is in use, one value that nothing reads at the peak is given up there: the one
- * that frees most for the least work. What its kernel reads lives on until then, or is made again
- * too. Memory in use is estimated by liveness; the plan decides. Tests: tests/passes/budget_test.c */
+ * As long as too much is in use, one value that nothing reads at the peak is given up there: the
+ * one that frees most for the least work. What its kernel reads lives on until then, or is made
+ * again too. Memory in use is estimated by liveness; the plan decides.
+ * Tests: tests/passes/budget_test.c */
 #include "passes/plan.h"
 
 typedef struct Run { /* of a kernel */
@@ -187,20 +188,29 @@ static bool lives_to(const Runs *runs, uint32_t peak, uint32_t at, Val v) {
     return n < runs->len && !store;
 }
 
+/* A region stores all of its results, and those of the function stay where they are. */
+static bool may_run_again(const Budget *m, const Kernel *k) {
+    for (uint32_t j = 0; k->kind == KernRegion && j < k->outputs.len; j++) {
+        if (m->fn->plan->bufs[k->outputs.data[j]].kind != BufArena) return false;
+    }
+    return true;
+}
+
 enum { Deepest = 12 };
 
 /* Runs kernel k again at `at`, behind `peak`, to store these; gives how many runs were put before
  * `at`. deep: what it reads and what does not live that long is made again too. */
 static uint32_t run_again(const Budget *m, Runs *runs, uint32_t peak, uint32_t at, const Kernel *k,
                           const Vals *stores, uint32_t deep) {
-    Run r = run_of(m, k, stores, true);
+    Vals all = k->kind == KernRegion ? arena_outputs(m, k) : *stores; /* a region stores them all */
+    Run r = run_of(m, k, &all, true);
     uint32_t before = 0;
     for (uint32_t j = 0; j < r.reads.len; j++) {
         Val u = r.reads.data[j];
         uint32_t here = at + before, later = here;
         bool lives = lives_to(runs, peak, here, u);
-        while (later < runs->len && !(runs->data[later].again && has(&runs->data[later].stores, u))) {
-            later++;
+        for (; later < runs->len; later++) {
+            if (runs->data[later].again && has(&runs->data[later].stores, u)) break;
         }
         if (later < runs->len && !lives) { /* it is made again later: now instead */
             Run moved = runs->data[later];
@@ -210,8 +220,10 @@ static uint32_t run_again(const Budget *m, Runs *runs, uint32_t peak, uint32_t a
             before += run_again(m, runs, peak, here, moved.k, &moved.stores, deep ? deep - 1 : 0);
         } else if (!lives && deep) {
             Vals one = {0};
+            const Kernel *maker = m->fn->kernels.data[m->maker[u]];
+            if (!may_run_again(m, maker)) continue;
             vec_push(m->a, &one, u);
-            before += run_again(m, runs, peak, here, m->fn->kernels.data[m->maker[u]], &one, deep - 1);
+            before += run_again(m, runs, peak, here, maker, &one, deep - 1);
         }
     }
     insert(m, runs, at + before, r);
@@ -259,7 +271,6 @@ static void try_value(const Budget *m, const Runs *runs, const uint64_t *use, ui
         if (n < at) at = n;
     }
     if (!stores.len) return;
-    if (k->kind == KernRegion) stores = outputs; /* all of them have to go somewhere */
     for (uint32_t deep = 0; deep <= Deepest; deep += Deepest) {
         Runs trial = copy_runs(m->a, runs);
         run_again(m, &trial, peak, at, k, &stores, deep);
@@ -282,7 +293,7 @@ static Choice choose(const Budget *m, const Runs *runs) {
         bool busy = has(&runs->data[peak].reads, v) || has(&runs->data[peak].stores, v);
         const Kernel *k = m->fn->kernels.data[m->maker[v]];
         bool region = k->kind == KernRegion;
-        if (busy || (region && tried[k->id])) continue;
+        if (busy || (region && tried[k->id]) || !may_run_again(m, k)) continue;
         uint32_t first = 0;
         while (first < peak && !has(&runs->data[first].stores, v)) first++;
         if (first == peak || next_event(runs, peak + 1, v, &store) == runs->len || store) continue;

@@ -4,9 +4,9 @@
  *   let h = scan[body](h0, xs, w, ...);                        let u = exp(w);
  *                                                              let h = scan[body](h0, xs, u, ...);
  *
- * so that a derivative saves it once and not per step, and applies its rule to the sum over the steps.
- * Literals and views stay: they cost nothing inside. Loops in loops, the inner ones first. Tests:
- * tests/passes/region_test.c */
+ * so that a derivative saves it once and not per step, and applies its rule to the sum over the
+ * steps. Literals and views stay: they cost nothing inside. Loops in loops, the inner ones first.
+ * Tests: tests/passes/region_test.c */
 #include "passes/passes.h"
 
 typedef struct Hoist {
@@ -51,7 +51,8 @@ static void find_moves(Hoist *h) {
     bool *live = live_values(h->p, fn, NULL);
     for (Val v = fn->nparams; v < fn->ins.len; v++) {
         if (h->same[v] || !live[v]) continue;
-        for (uint32_t k = 0; k < body_ins(h, v)->nargs; k++) read_inside(h, body_ins(h, v)->args[k]);
+        const Ins *i = body_ins(h, v);
+        for (uint32_t k = 0; k < i->nargs; k++) read_inside(h, i->args[k]);
     }
     for (uint32_t k = 0; k < fn->results.len; k++) read_inside(h, fn->results.data[k]);
 }
@@ -64,8 +65,9 @@ static const Fn *smaller_body(const Hoist *h) {
     for (Val v = 0; v < h->body->ins.len; v++) {
         const Ins *i = body_ins(h, v);
         if (!h->moves[v]) continue;
+        Sym name = fresh_param(p, b, "each", i->name ? i->name : sym(p->cx, "x"));
         b_at(b, i->loc, i->rule);
-        map[v] = b_param(b, fresh_param(p, b, "each", i->name ? i->name : sym(p->cx, "x")), i->type);
+        map[v] = b_param(b, name, i->type);
     }
     for (Val v = h->body->nparams; v < h->body->ins.len; v++) {
         if (map[v] == NoVal) map[v] = b_copy(b, body_ins(h, v), map);

@@ -4,8 +4,8 @@
  *   let y: f32 = sq(a);          becomes    let y: f32 = mul(a, a);
  *
  * A function that is called several times and is worth it (is_worth_calling) stays one and is
- * compiled once. What is copied keeps its position; the name that the caller gives to a result wins.
- * Before differentiation, functions that have a rule stay calls. Tests: tests/passes/rebuild_test.c,
+ * compiled once. What is copied keeps its position; the name that the caller gives to a result
+ * wins. Before differentiation, functions that have a rule stay calls. Tests: tests/passes/rebuild_test.c,
  * tests/passes/call_test.c */
 #include "passes/passes.h"
 

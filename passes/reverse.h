@@ -63,6 +63,7 @@ typedef struct CallPair {
 struct Saved {
     Split *split;      /* of a scan's body */
     CallPair *pair;    /* of a call */
+    const struct Part *parts; /* of a scan that saves less: see region_levels.c */
     const Val *stacks; /* what the forward part leaves to the backward one */
 };
 
@@ -86,6 +87,35 @@ Fn *region_backward(const Pulled *q, const Fn *fn);
 /* Copies region v so that its backward part has what it needs; enters its results in r->map. */
 void region_save(Reverse *r, Val v);
 void region_pull(Reverse *r, Val v); /* adjoints of its active operands */
+Type region_result_type(const Pulled *q, uint32_t k); /* of one step */
+
+/* ---- region_scan.c ---- */
+void save_scan(Pulled *q, Val v);
+void pull_scan(Pulled *q, const struct Saved *saved);
+typedef struct ScanShape {
+    uint32_t carry, seq;
+    int64_t length;
+    bool reverse;
+} ScanShape;
+void emit_scan(const Pulled *q, Builder *b, const Fn *body, const Vals *args, ScanShape shape,
+               Val *results);
+/* So many steps of the loop, in b. By formal of the body: the carry before the first step, stacked
+ * sequences and constants, and sums so far; by result: cotangents, stacked where it is emitted. */
+typedef struct Span {
+    Builder *b;
+    int64_t length;
+    Val *start, *operand, *sum, *d;
+    const Val *stacks; /* what the forward loop saved */
+} Span;
+Vals span_args(const Pulled *q, const Span *o);
+/* The backward loop: adjoints of the active carries, then sums, then adjoints of slices. */
+void span_back(const Pulled *q, const Split *split, const Span *o, Val *results);
+
+/* ---- region_levels.c ---- */
+bool levels_wanted(const Pulled *q);
+/* The forward loops; results: the last carry, then what was emitted. */
+const struct Part *save_levels(const Pulled *q, const Split *split, const Span *o, Val *results);
+void pull_levels(const Pulled *q, const struct Saved *saved, const Span *o, Val *results);
 
 /* ---- call.c ---- */
 void save_call(Pulled *q, Val v);

@@ -172,11 +172,13 @@ bool passes_run(Program *p, const PassOptions *o) {
     p->memory.budget = o->memory;
     p->memory.apart = o->apart;
     Program before = snapshot(p);
+    uint32_t most = 1;
     for (uint32_t levels = 1;; levels++) {
         p->memory.levels = levels;
         if (!run_table(p, o)) return false;
         if (within_budget(p)) return true;
-        if (levels >= most_levels(p)) return report_budget(p);
+        if (levels == 1) most = most_levels(p);
+        if (levels >= most) return report_budget(p);
         restore(p, &before);
     }
 }

@@ -79,6 +79,13 @@ static void test_random(void **state) {
         t_free(t);
     }
     assert_true(again > 20);
+    for (uint64_t seed = FirstWithRegions; seed < FirstWithRegions + 40; seed++) {
+        T *t = t_new();
+        bool fits;
+        random_fn(t->p, "random", seed, 6 + seed * 7 % 60);
+        check_memory(within(t, 1, &fits));
+        t_free(t);
+    }
 }
 
 int main(void) {

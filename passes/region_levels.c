@@ -1,0 +1,374 @@
+/* Reverse mode of a long scan in less memory. Steps are taken in segments, these in segments of
+ * segments, `levels` deep, each as many of the next as the last is steps long; only the carry at the
+ * start of each is stored, and one segment at a time is run again when it is needed:
+ *
+ *   let (h.., starts..) = scan[f_record](h0.., xs.., consts.., length=T / n);    n steps each
+ *   let (d_h.., sums.., d_xs..) =
+ *       scan[f_segment](d_h.., sums.., starts.., xs.., consts.., length=T / n, reverse=true);
+ *
+ * f_segment is the same once more on n steps; at the last level it is the loop that saves all and its
+ * backward loop. Sums go through all levels, so that every step is added in the order, and gives the
+ * bits, of the plain form. With segments of two, memory grows as the logarithm of the length. What is
+ * left over at the end are further, shorter parts. Tests: tests/passes/levels_test.c */
+#include "passes/reverse.h"
+
+typedef struct Part { /* of the loop: segments of so many steps, or plain */
+    int64_t at, steps;  /* in the order in which they are taken */
+    int64_t segment;    /* 0: all of it is saved */
+    const Val *stacks;  /* the starts, or what is saved */
+    const struct Part *next;
+} Part;
+
+typedef struct Levels {
+    const Pulled *q;
+    const Split *split;
+    int64_t base; /* steps of the innermost segment */
+} Levels;
+
+bool levels_wanted(const Pulled *q) {
+    return q->r->p->memory.levels > 1 && q->a->r.length >= 4;
+}
+
+/* The smallest whole number whose power is not below the length, at least 2. */
+static int64_t base_of(const Pulled *q) {
+    for (int64_t b = 2;; b++) {
+        int64_t n = 1;
+        for (uint32_t k = 0; k < q->r->p->memory.levels && n < q->a->r.length; k++) n *= b;
+        if (n >= q->a->r.length) return b;
+    }
+}
+
+static int64_t power(int64_t b, uint32_t n) {
+    int64_t p = 1;
+    while (n--) p *= b;
+    return p;
+}
+
+/* ---- operands of a part ---- */
+
+static bool is_seq(const Pulled *q, uint32_t k) {
+    return k >= q->a->r.carry && k < q->a->r.carry + q->a->r.seq;
+}
+
+/* Steps [at, at + n) of a stacked value. */
+static Val cut(const Pulled *q, Builder *b, Val x, int64_t at, int64_t n) {
+    Cx *cx = q->r->p->cx;
+    const Shape *s = b_type(b, x).shape;
+    if (n == s->dim[0]) return x;
+    if (q->a->r.reverse) at = q->a->r.length - at - n;
+    int64_t *lo = NEW_ARRAY(cx->scratch, int64_t, s->rank);
+    int64_t *hi = NEW_ARRAY(cx->scratch, int64_t, s->rank);
+    copy_bytes(hi, s->dim, s->rank * sizeof *hi);
+    lo[0] = at;
+    hi[0] = at + n;
+    Attr attrs[] = {attr_ints(cx, lo, s->rank), attr_ints(cx, hi, s->rank), {AttrNone, {0}}};
+    return b_op(b, Op_slice, &x, 1, attrs, NULL);
+}
+
+/* [T, ..] as [T / n, n, ..], or back. */
+static Val folded(const Pulled *q, Builder *b, Val x, int64_t n, bool back) {
+    Cx *cx = q->r->p->cx;
+    const Shape *s = b_type(b, x).shape;
+    int64_t *dim = NEW_ARRAY(cx->scratch, int64_t, s->rank + 1);
+    uint32_t rank = back ? s->rank - 1 : s->rank + 1, from = back ? 2 : 1;
+    dim[0] = back ? s->dim[0] * s->dim[1] : s->dim[0] / n;
+    if (!back) dim[1] = n;
+    copy_bytes(dim + (back ? 1 : 2), s->dim + from, (s->rank - from) * sizeof *dim);
+    return b_reshape(b, x, shape_of(cx, dim, rank));
+}
+
+static Span span_new(const Pulled *q, Builder *b, int64_t length) {
+    Arena *s = q->r->p->cx->scratch;
+    uint32_t n = q->a->r.body->nparams;
+    return (Span){.b = b, .length = length, .start = NEW_ARRAY(s, Val, n),
+                  .operand = NEW_ARRAY(s, Val, n), .sum = NEW_ARRAY(s, Val, n),
+                  .d = NEW_ARRAY(s, Val, q->a->r.body->results.len)};
+}
+
+static Span part_span(const Pulled *q, const Span *o, const Part *part) {
+    Span p = *o;
+    const Region *g = &q->a->r;
+    Arena *s = q->r->p->cx->scratch;
+    p.length = part->steps;
+    p.operand = NEW_ARRAY(s, Val, g->body->nparams);
+    for (uint32_t k = g->carry; k < g->body->nparams; k++) {
+        p.operand[k] = o->operand[k];
+        if (is_seq(q, k)) p.operand[k] = cut(q, o->b, o->operand[k], part->at, part->steps);
+    }
+    p.d = NEW_ARRAY(s, Val, g->body->results.len);
+    for (uint32_t k = 0; k < g->body->results.len; k++) {
+        p.d[k] = o->d[k];
+        bool stacked = k >= g->carry && q->want[k];
+        if (stacked && part->stacks) p.d[k] = cut(q, o->b, o->d[k], part->at, part->steps);
+    }
+    return p;
+}
+
+/* ---- formals ---- */
+
+static Builder *begin(const Pulled *q, const char *suffix) {
+    Program *p = q->r->p;
+    const Fn *body = q->a->r.body;
+    Builder *b = builder_new(
+        p, program_fresh(p, arena_printf(p->cx->scratch, "%s_%s", body->name, suffix)), false);
+    b_fn(b)->loc = body->loc;
+    b_at(b, q->ins->loc, region_label(q));
+    return b;
+}
+
+static Val formal(const Pulled *q, Builder *b, const char *prefix, uint32_t k, Type t) {
+    Sym name = q->a->r.body->ins.data[k].name;
+    return b_param(b, fresh_param(q->r->p, b, prefix, name ? name : sym(q->r->p->cx, "x")), t);
+}
+
+static Type stacked(const Pulled *q, Type t, int64_t n) {
+    Region r = {.length = n};
+    return region_stack(q->r->p->cx, &r, t);
+}
+
+static const Fn *end(const Pulled *q, Builder *b) {
+    Fn *fn = builder_done(b);
+    program_add(q->r->p, fn);
+    return fn;
+}
+
+/* ---- forward ---- */
+
+static void forward_formals(const Pulled *q, Span *o) {
+    const Region *g = &q->a->r;
+    for (uint32_t k = 0; k < g->body->nparams; k++) {
+        Type t = formal_type(q, k);
+        if (k < g->carry) o->start[k] = formal(q, o->b, "at", k, t);
+        else o->operand[k] = formal(q, o->b, "in", k, is_seq(q, k) ? stacked(q, t, o->length) : t);
+    }
+}
+
+/* (carry, sequences of n steps, constants) -> the carry behind them, what they emit if `emits`, the
+ * carry before them. */
+static const Fn *record_fn(const Pulled *q, int64_t n, bool emits) {
+    const Region *g = &q->a->r;
+    Builder *b = begin(q, "record");
+    Span o = span_new(q, b, n);
+    forward_formals(q, &o);
+    Val *results = NEW_ARRAY(q->r->p->cx->scratch, Val, g->body->results.len);
+    Vals args = span_args(q, &o);
+    emit_scan(q, b, g->body, &args, (ScanShape){g->carry, g->seq, n, g->reverse}, results);
+    uint32_t given = emits ? g->body->results.len : g->carry;
+    for (uint32_t k = 0; k < given; k++) b_result(b, results[k]);
+    for (uint32_t k = 0; k < g->carry; k++) b_result(b, o.start[k]);
+    return end(q, b);
+}
+
+/* Runs the segments of o, of n steps each; results as those of record_fn, stacked. */
+static void run_segments(const Levels *l, const Span *o, int64_t n, const Fn *record, Val *results) {
+    const Pulled *q = l->q;
+    const Region *g = &q->a->r;
+    Span outer = *o;
+    outer.operand = NEW_ARRAY(q->r->p->cx->scratch, Val, g->body->nparams);
+    for (uint32_t k = g->carry; k < g->body->nparams; k++) {
+        outer.operand[k] = is_seq(q, k) ? folded(q, o->b, o->operand[k], n, false) : o->operand[k];
+    }
+    Vals args = span_args(q, &outer);
+    ScanShape shape = {g->carry, g->seq, o->length / n, g->reverse};
+    emit_scan(q, o->b, record, &args, shape, results);
+}
+
+/* ---- backward ---- */
+
+static uint32_t carry_count(const Pulled *q) {
+    const Region *g = &q->a->r;
+    uint32_t n = 0;
+    for (uint32_t k = 0; k < g->carry; k++) n += q->want[k];
+    for (uint32_t k = g->carry + g->seq; k < g->body->nparams; k++) n += q->a->wrt[k];
+    return n;
+}
+
+static bool emitted(const Pulled *q, uint32_t k) { return k >= q->a->r.carry && q->want[k]; }
+
+/* Operands of a backward function: cotangents of the carry and sums; starts, sequences, cotangents
+ * of what is emitted; constants. With `formals`, its parameters are made instead. */
+static Vals backward_operands(const Pulled *q, Span *o, bool formals) {
+    Arena *s = q->r->p->cx->scratch;
+    const Region *g = &q->a->r;
+    uint32_t nparams = g->body->nparams, nresults = g->body->results.len;
+    Vals all = {0};
+    for (uint32_t k = 0; k < g->carry; k++) {
+        if (!q->want[k]) continue;
+        if (formals) o->d[k] = formal(q, o->b, "d", k, formal_type(q, k));
+        vec_push(s, &all, o->d[k]);
+    }
+    for (uint32_t k = g->carry + g->seq; k < nparams; k++) {
+        if (!q->a->wrt[k]) continue;
+        if (formals) o->sum[k] = formal(q, o->b, "sum", k, formal_type(q, k));
+        vec_push(s, &all, o->sum[k]);
+    }
+    for (uint32_t k = 0; k < g->carry + g->seq; k++) {
+        Type t = formal_type(q, k);
+        Val *at = k < g->carry ? &o->start[k] : &o->operand[k];
+        if (formals) *at = formal(q, o->b, "at", k, k < g->carry ? t : stacked(q, t, o->length));
+        vec_push(s, &all, *at);
+    }
+    for (uint32_t k = g->carry; k < nresults; k++) {
+        if (!emitted(q, k)) continue;
+        Type t = stacked(q, region_result_type(q, k), o->length);
+        if (formals) {
+            Sym name = fresh_param(q->r->p, o->b, "d", sym(q->r->p->cx, "emitted"));
+            o->d[k] = b_param(o->b, name, t);
+        }
+        vec_push(s, &all, o->d[k]);
+    }
+    for (uint32_t k = g->carry + g->seq; k < nparams; k++) {
+        if (formals) o->operand[k] = formal(q, o->b, "in", k, formal_type(q, k));
+        vec_push(s, &all, o->operand[k]);
+    }
+    return all;
+}
+
+/* The segments of o backwards, the starts of which are stored. */
+static void segments_back(const Levels *l, const Span *o, int64_t n, const Val *starts,
+                          const Fn *segment, Val *results) {
+    const Pulled *q = l->q;
+    Arena *s = q->r->p->cx->scratch;
+    const Region *g = &q->a->r;
+    uint32_t nresults = g->body->results.len, ncarry = carry_count(q), nseq = g->carry + g->seq;
+    Span outer = *o;
+    outer.start = (Val *)starts;
+    outer.operand = NEW_ARRAY(s, Val, g->body->nparams);
+    outer.d = NEW_ARRAY(s, Val, nresults);
+    for (uint32_t k = g->carry; k < g->body->nparams; k++) {
+        outer.operand[k] = is_seq(q, k) ? folded(q, o->b, o->operand[k], n, false) : o->operand[k];
+    }
+    for (uint32_t k = 0; k < nresults; k++) {
+        outer.d[k] = emitted(q, k) ? folded(q, o->b, o->d[k], n, false) : o->d[k];
+        nseq += emitted(q, k);
+    }
+    Vals args = backward_operands(q, &outer, false);
+    ScanShape shape = {ncarry, nseq, o->length / n, !g->reverse};
+    emit_scan(q, o->b, segment, &args, shape, results);
+    for (uint32_t k = ncarry; k < q->nwrt; k++) results[k] = folded(q, o->b, results[k], n, true);
+}
+
+/* base ** level steps backwards from the carry before them. */
+static const Fn *segment_fn(const Levels *l, uint32_t level) {
+    const Pulled *q = l->q;
+    Arena *s = q->r->p->cx->scratch;
+    const Region *g = &q->a->r;
+    int64_t n = power(l->base, level), inner = n / l->base;
+    const Fn *segment = level > 1 ? segment_fn(l, level - 1) : NULL;
+    const Fn *record = level > 1 ? record_fn(q, inner, false) : NULL;
+    Builder *b = begin(q, "segment");
+    Span o = span_new(q, b, n);
+    backward_operands(q, &o, true);
+    Val *saved = NEW_ARRAY(s, Val, g->body->results.len + l->split->nsaved + g->carry);
+    Val *results = NEW_ARRAY(s, Val, q->nwrt);
+    if (level > 1) {
+        run_segments(l, &o, inner, record, saved);
+        segments_back(l, &o, inner, saved + g->carry, segment, results);
+    } else {
+        Vals args = span_args(q, &o);
+        ScanShape shape = {g->carry, g->seq, n, g->reverse};
+        emit_scan(q, b, l->split->forward, &args, shape, saved);
+        o.stacks = saved + g->body->results.len;
+        span_back(q, l->split, &o, results);
+    }
+    for (uint32_t k = 0; k < q->nwrt; k++) b_result(b, results[k]);
+    return end(q, b);
+}
+
+/* ---- the parts ---- */
+
+/* Concatenates the stacked results of parts, in the order of the array. */
+static Val joined(const Pulled *q, Builder *b, const Vals *parts) {
+    Arena *s = q->r->p->cx->scratch;
+    Vals list = {0};
+    Attr axis = attr_int(0);
+    for (uint32_t k = 0; k < parts->len; k++) {
+        vec_push(s, &list, parts->data[q->a->r.reverse ? parts->len - 1 - k : k]);
+    }
+    return list.len == 1 ? list.data[0] : b_op(b, Op_concat, list.data, list.len, &axis, NULL);
+}
+
+/* The next part behind `at`: whole segments of the largest power of the base that fits. */
+static Part next_part(const Levels *l, int64_t at) {
+    int64_t left = l->q->a->r.length - at, segment = 0;
+    uint32_t top = l->q->r->p->memory.levels - 1;
+    for (uint32_t level = 1; level <= top && power(l->base, level) < left; level++) {
+        segment = power(l->base, level);
+    }
+    return (Part){.at = at, .steps = segment ? left / segment * segment : left, .segment = segment};
+}
+
+const Part *save_levels(const Pulled *q, const Split *split, const Span *o, Val *results) {
+    Arena *s = q->r->p->cx->scratch;
+    const Region *g = &q->a->r;
+    uint32_t n = g->body->results.len;
+    Levels l = {.q = q, .split = split, .base = base_of(q)};
+    Vals *emits = NEW_ARRAY(s, Vals, n);
+    Part *first = NULL, **link = &first;
+    Span now = *o;
+    now.start = NEW_ARRAY(s, Val, g->body->nparams);
+    copy_bytes(now.start, o->start, g->carry * sizeof *now.start);
+    for (int64_t at = 0; at < g->length; at += (*link)->steps, link = (Part **)&(*link)->next) {
+        Part *part = *link = NEW(s, Part);
+        *part = next_part(&l, at);
+        Val *out = NEW_ARRAY(s, Val, n + split->nsaved + g->carry);
+        Span span = part_span(q, &now, part);
+        if (part->segment) {
+            run_segments(&l, &span, part->segment, record_fn(q, part->segment, true), out);
+        } else {
+            Vals args = span_args(q, &span);
+            emit_scan(q, o->b, split->forward, &args,
+                      (ScanShape){g->carry, g->seq, part->steps, g->reverse}, out);
+        }
+        part->stacks = out + n;
+        for (uint32_t k = 0; k < n; k++) {
+            if (k < g->carry) now.start[k] = out[k];
+            else if (part->segment) vec_push(s, &emits[k], folded(q, o->b, out[k], 0, true));
+            else vec_push(s, &emits[k], out[k]);
+        }
+    }
+    for (uint32_t k = 0; k < n; k++) {
+        results[k] = k < g->carry ? now.start[k] : joined(q, o->b, &emits[k]);
+    }
+    return first;
+}
+
+/* Later parts first. */
+static void pull_parts(const Levels *l, const Part *part, Span *o, Vals *slices, Val *results) {
+    const Pulled *q = l->q;
+    const Region *g = &q->a->r;
+    if (part->next) pull_parts(l, part->next, o, slices, results);
+    Span span = part_span(q, o, part);
+    span.stacks = part->stacks;
+    b_at(o->b, q->ins->loc, region_label(q));
+    if (part->segment) {
+        uint32_t level = 0;
+        while (power(l->base, level) < part->segment) level++;
+        const Fn *segment = segment_fn(l, level);
+        segments_back(l, &span, part->segment, part->stacks, segment, results);
+    } else {
+        span_back(q, l->split, &span, results);
+    }
+    uint32_t at = 0;
+    for (uint32_t k = 0; k < g->carry; k++) {
+        if (q->want[k]) o->d[k] = results[at++];
+    }
+    for (uint32_t k = g->carry + g->seq; k < g->body->nparams; k++) {
+        if (q->a->wrt[k]) o->sum[k] = results[at++];
+    }
+    for (uint32_t k = at; k < q->nwrt; k++) vec_push(q->r->p->cx->scratch, &slices[k], results[k]);
+}
+
+void pull_levels(const Pulled *q, const struct Saved *saved, const Span *o, Val *results) {
+    Levels l = {.q = q, .split = saved->split, .base = base_of(q)};
+    Span now = *o;
+    Vals *slices = NEW_ARRAY(q->r->p->cx->scratch, Vals, q->nwrt);
+    pull_parts(&l, saved->parts, &now, slices, results);
+    for (uint32_t k = carry_count(q); k < q->nwrt; k++) {
+        Vals ordered = {0}; /* they came last part first */
+        for (uint32_t j = slices[k].len; j-- > 0;) {
+            vec_push(q->r->p->cx->scratch, &ordered, slices[k].data[j]);
+        }
+        results[k] = joined(q, o->b, &ordered);
+    }
+}
