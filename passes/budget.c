@@ -40,13 +40,18 @@ void pass_plan(Program *p) {
     }
 }
 
-bool within_budget(const Program *p) {
-    for (uint32_t f = 0; f < p->fns.len && p->memory.budget; f++) {
+uint64_t largest_entry(const Program *p) {
+    uint64_t most = 0;
+    for (uint32_t f = 0; f < p->fns.len; f++) {
         const Fn *fn = p->fns.data[f];
         if (!fn->plan || !program_is_entry(p, fn)) continue;
-        if (plan_total(fn->plan) > p->memory.budget) return false;
+        if (plan_total(fn->plan) > most) most = plan_total(fn->plan);
     }
-    return true;
+    return most;
+}
+
+bool within_budget(const Program *p) {
+    return !p->memory.budget || largest_entry(p) <= p->memory.budget;
 }
 
 uint32_t most_levels(const Program *p) {

@@ -88,6 +88,8 @@ const Fn *inline_calls(Program *p, const Fn *fn, Keep keep);
 /* ---- budget.c ---- */
 /* Whether every planned entry keeps to the budget, if there is one. */
 bool within_budget(const Program *p);
+/* What the entry that needs most needs. */
+uint64_t largest_entry(const Program *p);
 /* Levels at which the longest scan is cut in halves. */
 uint32_t most_levels(const Program *p);
 /* The error, with the largest saved values; false. */

@@ -172,13 +172,19 @@ bool passes_run(Program *p, const PassOptions *o) {
     p->memory.budget = o->memory;
     p->memory.apart = o->apart;
     Program before = snapshot(p);
-    uint32_t most = 1;
-    for (uint32_t levels = 1;; levels++) {
+    uint32_t most = 1, best = 1;
+    uint64_t least = UINT64_MAX;
+    for (uint32_t levels = 1; levels <= most; levels++) {
+        if (levels > 1) restore(p, &before);
         p->memory.levels = levels;
         if (!run_table(p, o)) return false;
         if (within_budget(p)) return true;
         if (levels == 1) most = most_levels(p);
-        if (levels >= most) return report_budget(p);
-        restore(p, &before);
+        uint64_t needs = largest_entry(p);
+        if (needs < least) best = levels;
+        if (needs < least) least = needs;
     }
+    restore(p, &before);
+    p->memory.levels = best;
+    return run_table(p, o) && report_budget(p);
 }
