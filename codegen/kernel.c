@@ -1,5 +1,5 @@
-/* A kernel as a function of the table of pointers to what it reads and stores. Kernels that differ in
- * these pointers alone are one function, whichever function of the program they are part of. */
+/* A kernel as a function of the table of pointers to what it reads and stores. Kernels that differ
+ * in these pointers alone are one function, whichever function of the program they are part of. */
 #include "codegen/internal.h"
 
 #include <stdlib.h>

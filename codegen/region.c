@@ -1,7 +1,7 @@
 /* Regions: loops and branches around functions of their own, in the code of the entry. A function
  * is called as an entry is, with a table of its arguments and results; what changes from step to
- * step are pointers. Two buffers per carry take turns, so that nothing is copied, or the body writes
- * over what it reads; a scan, whose number of steps is known, ends in the buffer of the result. */
+ * step are pointers. Two buffers per carry take turns, so that nothing is copied, or the body
+ * writes over what it reads; a scan, whose number of steps is known, ends in the result's buffer. */
 #include "codegen/internal.h"
 
 typedef struct Site {

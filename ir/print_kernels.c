@@ -113,8 +113,9 @@ static void add_again(const Printer *w, const Kernel *k) {
     for (uint32_t j = 0; k->again && j < k->outputs.len; j++) {
         const char *place = arena_printf(w->p->cx->scratch, "arena + %llu",
                                          (unsigned long long)k->places[j].offset);
+        unsigned long long bytes = k->places[j].bytes;
         text_add(w->out, "  %-24s %-20s %12llu bytes, again in kernel %u\n",
-                 w->names[k->outputs.data[j]], place, (unsigned long long)k->places[j].bytes, k->id);
+                 w->names[k->outputs.data[j]], place, bytes, k->id);
     }
 }
 

@@ -69,7 +69,9 @@ static CallPair *pair_of(const Pulled *q) {
     Program *p = q->r->p;
     Sym key = pair_key(q);
     for (uint32_t k = 0; k < p->pairs.len; k++) {
-        if (p->pairs.data[k]->key == key) return p->pairs.data[k];
+        CallPair *pair = p->pairs.data[k];
+        bool there = program_fn(p, pair->forward->name) && program_fn(p, pair->backward->name);
+        if (pair->key == key && there) return pair;
     }
     return make_pair(q, key);
 }

@@ -5,8 +5,8 @@
  *
  * A function that is called several times and is worth it (is_worth_calling) stays one and is
  * compiled once. What is copied keeps its position; the name that the caller gives to a result
- * wins. Before differentiation, functions that have a rule stay calls. Tests: tests/passes/rebuild_test.c,
- * tests/passes/call_test.c */
+ * wins. Before differentiation, functions that have a rule stay calls.
+ * Tests: tests/passes/rebuild_test.c, tests/passes/call_test.c */
 #include "passes/passes.h"
 
 typedef struct Inline {

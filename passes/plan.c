@@ -4,10 +4,12 @@
  * Kernels are walked in order: what a kernel stores takes the smallest free stretch that holds it,
  * what it reads last is free afterwards. A map may store over a value that dies in it and that it
  * reads at the index of the element it writes and nowhere else, and scatter_add over the value that
- * it adds to. A reshape is the memory of its operand. A result that was donated a parameter's storage takes it if the parameter is read by
- * earlier kernels only, or by its own at the index that is written; else it is made in the arena
- * and a last kernel copies it. The body of a scan is donated the storage of its carry where that
- * needs no copy, so that a loop which adds to a few elements of it touches only these. Tests: tests/passes/plan_test.c */
+ * it adds to. A reshape is the memory of its operand. A result that was donated a parameter's
+ * storage takes it if the parameter is read by earlier kernels only, or by its own at the index that
+ * is written; else it is made in the arena and a last kernel copies it. The body of a scan is donated
+ * the storage of its carry where that needs no copy, so that a loop which adds to a few elements of
+ * it touches only these. A kernel that runs again gives its values new places.
+ * Tests: tests/passes/plan_test.c */
 #include "passes/plan.h"
 
 typedef struct Planner {
@@ -253,7 +255,8 @@ static void place_arena(Planner *s) {
         place_outputs(s, k);
         place_scratch(s, k);
         free_dying(s, k);
-        if (k->scratch.bytes && !s->p->memory.apart) hole_give(&s->holes, k->scratch.offset, k->scratch.bytes);
+        bool reuse = k->scratch.bytes && !s->p->memory.apart;
+        if (reuse) hole_give(&s->holes, k->scratch.offset, k->scratch.bytes);
     }
     s->plan->arena_bytes = s->holes.end;
 }

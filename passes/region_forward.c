@@ -52,7 +52,8 @@ static const Fn *called_tangents(const Paired *q, const Fn *fn) {
     for (uint32_t k = 0; k < fn->results.len; k++) text_add(&t, q->a->result[k] ? "y" : "n");
     Sym key = sym(p->cx, text_done(&t, p->cx->scratch));
     for (uint32_t k = 0; k < p->tangents.len; k++) {
-        if (p->tangents.data[k].key == key) return p->tangents.data[k].fn;
+        const Fn *made = p->tangents.data[k].fn;
+        if (p->tangents.data[k].key == key && program_fn(p, made->name)) return made;
     }
     const Fn *made = with_tangents(q, fn, true);
     struct CallTangents entry = {key, (Fn *)made};

@@ -6,10 +6,10 @@
  *   let (d_h.., sums.., d_xs..) =
  *       scan[f_segment](d_h.., sums.., starts.., xs.., consts.., length=T / n, reverse=true);
  *
- * f_segment is the same once more on n steps; at the last level it is the loop that saves all and its
- * backward loop. Sums go through all levels, so that every step is added in the order, and gives the
- * bits, of the plain form. With segments of two, memory grows as the logarithm of the length. What is
- * left over at the end are further, shorter parts. Tests: tests/passes/levels_test.c */
+ * f_segment is the same once more on n steps; at the last level it is the loop that saves all and
+ * its backward loop. Sums go through all levels, so that every step is added in the order, and gives
+ * the bits, of the plain form. With segments of two, memory grows as the logarithm of the length.
+ * What is left over at the end are further, shorter parts. Tests: tests/passes/levels_test.c */
 #include "passes/reverse.h"
 
 typedef struct Part { /* of the loop: segments of so many steps, or plain */
@@ -160,7 +160,8 @@ static const Fn *record_fn(const Pulled *q, int64_t n, bool emits) {
 }
 
 /* Runs the segments of o, of n steps each; results as those of record_fn, stacked. */
-static void run_segments(const Levels *l, const Span *o, int64_t n, const Fn *record, Val *results) {
+static void run_segments(const Levels *l, const Span *o, int64_t n, const Fn *record,
+                         Val *results) {
     const Pulled *q = l->q;
     const Region *g = &q->a->r;
     Span outer = *o;

@@ -63,7 +63,8 @@ static uint32_t carry_formals(Loop *l) {
     const Pulled *q = l->q;
     const Region *g = &q->a->r;
     for (uint32_t k = 0; k < g->carry; k++) {
-        if (q->want[k]) l->cot[k] = formal(l, "d", formal_name(l, k), formal_type(q, k), l->o->d[k]);
+        if (!q->want[k]) continue;
+        l->cot[k] = formal(l, "d", formal_name(l, k), formal_type(q, k), l->o->d[k]);
     }
     for (uint32_t k = g->carry + g->seq; k < g->body->nparams; k++) {
         if (!q->a->wrt[k]) continue;

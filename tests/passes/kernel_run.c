@@ -39,7 +39,9 @@ static int64_t ravel(const Shape *s, const int64_t *at) {
 /* NULL for a constant, which nothing overwrites. */
 static Cell *cells_of(const Run *r, Val v) {
     Val base = v;
-    while (ins_at(r, base)->op == Op_reshape && !r->place[base].bytes) base = ins_at(r, base)->args[0];
+    while (ins_at(r, base)->op == Op_reshape && !r->place[base].bytes) {
+        base = ins_at(r, base)->args[0];
+    }
     const Buf *b = &r->place[base];
     switch (b->kind) {
     case BufNone: fail_msg("value %u has no place", v); return NULL;
@@ -196,7 +198,9 @@ static void run_region(Run *r) {
 static void run_kernel(Run *r, const Kernel *k, bool backwards) {
     uint32_t n = r->fn->ins.len;
     r->k = k;
-    for (uint32_t j = 0; k->again && j < k->outputs.len; j++) r->place[k->outputs.data[j]] = k->places[j];
+    for (uint32_t j = 0; k->again && j < k->outputs.len; j++) {
+        r->place[k->outputs.data[j]] = k->places[j];
+    }
     r->member = NEW_ARRAY(r->a, bool, n);
     r->input = NEW_ARRAY(r->a, bool, n);
     for (uint32_t j = 0; j < k->members.len; j++) r->member[k->members.data[j]] = true;

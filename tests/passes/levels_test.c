@@ -118,6 +118,7 @@ static void test_logarithm(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_bits), cmocka_unit_test(test_logarithm)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_bits),
+                                       cmocka_unit_test(test_logarithm)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
