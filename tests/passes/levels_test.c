@@ -63,7 +63,7 @@ static Tensor *gradient(int64_t n, bool reverse, uint32_t levels, T **keep) {
 
 static void test_bits(void **state) {
     (void)state;
-    static const int64_t lengths[] = {4, 5, 7, 8, 16, 37, 64, 100};
+    static const int64_t lengths[] = {4, 5, 7, 8, 15, 16, 17, 37, 64, 100};
     for (size_t k = 0; k < LEN(lengths); k++) {
         for (int reverse = 0; reverse < 2; reverse++) {
             T *plain, *t;
