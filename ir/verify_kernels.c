@@ -134,7 +134,8 @@ void verify_plan(const Program *p, const Fn *fn) {
         for (uint32_t j = 0; j < k->outputs.len; j++) {
             Val v = k->outputs.data[j];
             verify_buf(p, fn, v);
-            Life l = {v, k->places[j], n, last[v] > n ? last[v] : n};
+            Buf at = k->again ? k->places[j] : fn->plan->bufs[v];
+            Life l = {v, at, n, last[v] > n ? last[v] : n};
             last[v] = 0;
             if (l.buf.kind == BufArena && l.buf.bytes) vec_push(a, &lives, l);
         }
@@ -146,7 +147,7 @@ void verify_plan(const Program *p, const Fn *fn) {
     }
     for (uint32_t x = 0; x < lives.len; x++) {
         for (uint32_t y = 0; y < x; y++) {
-            verify_no_overlap(p, fn, &lives.data[x], &lives.data[y]);
+            verify_no_overlap(p, fn, &lives.data[y], &lives.data[x]); /* the later one first */
         }
     }
 }

@@ -258,7 +258,7 @@ static void kernels_and_plans_print(void **state) {
                         "  constants               0 bytes\n"
                         "  saved                   0 bytes\n"
                         "  scratch                 0 bytes\n"
-                        "  peak                  128 bytes\n"
+                        "  peak                  192 bytes\n"
                         "  x                        arg 0                         128 bytes\n"
                         "  w                        arg 1                          64 bytes\n"
                         "  y                        arena + 64                     32 bytes\n");
