@@ -8,7 +8,8 @@
  *
  * Every line of the second part has the position of the forward line that it differentiates and
  * the rule that it comes from. An adjoint is summed as its contributions arrive, users last to
- * first; those of slices when all have arrived (parts.c). The engine knows no operation: what is not in a rule is call, get, const and param.
+ * first; those of slices when all have arrived (parts.c). The engine knows no operation: what is
+ * not in a rule is call, get, const and param.
  * Tests: tests/passes/reverse_test.c, tests/passes/operators_test.c */
 #include "passes/reverse.h"
 

@@ -12,7 +12,7 @@
 typedef struct Inline {
     Program *p;
     Keep keep;
-    const bool *kept; /* by place in the program, or NULL: as `keep` says */
+    const bool *kept; /* by place in the program: these stay; NULL: as `keep` says */
 } Inline;
 
 static const Fn *flatten(const Inline *w, const Fn *fn);
@@ -43,11 +43,12 @@ static uint32_t place_of(const Program *p, Sym name) {
 }
 
 static bool is_replaced(const Inline *w, const Fn *fn, const Ins *i) {
-    if (i->op == Op_checkpoint && w->kept) return true;
+    if (i->op == Op_checkpoint && w->keep == KeepNone) return true;
     if (i->op != Op_call) return false;
     const Fn *callee = program_fn(w->p, i->attrs[0].s);
     if (!callee) bug_at(w->p->cx, i->loc, "call of unknown function %s", i->attrs[0].s);
     if (w->kept) return !w->kept[place_of(w->p, callee->name)];
+    if (w->keep == KeepNone) return true;
     return !has_rule(w->p, fn, i, w->keep) && !is_worth_calling(w->p, callee);
 }
 

@@ -79,8 +79,9 @@ void keep_callees_first(Program *p, const bool *roots);
 
 /* ---- inline.c ---- */
 typedef enum Keep {
-    KeepBackward = 1, /* calls that reverse mode differentiates by a rule, or as functions */
-    KeepForward,      /* calls that forward mode differentiates so */
+    KeepNone,
+    KeepBackward, /* calls that reverse mode differentiates by a rule, or as functions */
+    KeepForward,  /* calls that forward mode differentiates so */
 } Keep;
 /* fn without operators and without calls but those to keep. NULL after a user error. */
 const Fn *inline_calls(Program *p, const Fn *fn, Keep keep);
