@@ -41,6 +41,8 @@ Fn *read_ir_fn(Program *p, const Item *fn);
 bool item_is_ir_rule(const Item *rule);
 Fn *read_ir_rule(Program *p, RuleKind kind, const Item *rule, const Type *args, uint32_t nargs,
                  const Type *results, uint32_t nresults);
+/* The functions that a fn or rule of IR text names. */
+void ir_callees(Cx *cx, const Item *item, Syms *out);
 /* The lowered `train` of IR text: init, step, eval, eval_row, loss, metrics, batch ... */
 bool item_is_ir_train(const Item *train);
 Stage *read_ir_train(Program *p, const Item *train);

@@ -376,10 +376,8 @@ static bool read_operator(Reader *r, const Expr *e, const Type *types, uint32_t 
 static bool read_right(Reader *r, const Expr *e, const Type *types, uint32_t n, Val *out) {
     if (e->kind == ExCall && e->x->kind == ExIndex) return read_operator(r, e, types, n, out);
     Op op = e->kind == ExCall && e->x->kind == ExName ? op_by_name(e->x->name) : OpCount;
-    if (e->kind == ExCall && e->x->kind == ExName &&
-        (op == OpCount || program_fn(r->p, e->x->name))) {
+    if (e->kind == ExCall && e->x->kind == ExName && op == OpCount)
         return read_call(r, e, types, n, out);
-    }
     if (n != 1) return ir_wrong(r, e->loc, "this has one result");
     if (e->kind == ExCast) return read_cast(r, e, types[0], out);
     return op == OpCount ? read_constant(r, e, types[0], out) : read_op(r, e, op, types[0], out);

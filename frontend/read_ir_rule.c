@@ -10,6 +10,20 @@ bool item_is_ir_rule(const Item *rule) {
     return true;
 }
 
+void ir_callees(Cx *cx, const Item *item, Syms *out) {
+    for (uint32_t i = 0; i < item->body->stmts.len; i++) {
+        const Stmt *st = item->body->stmts.data[i];
+        if (st->kind != StLet) continue;
+        const Expr *e = st->e ? st->e : st->binds.data[0].init;
+        if (e->kind != ExCall) continue;
+        if (e->x->kind == ExName) vec_push(cx->arena, out, e->x->name);
+        for (uint32_t k = 0; e->x->kind == ExIndex && k < e->x->args.len; k++) {
+            const Arg *a = &e->x->args.data[k];
+            if (!a->name && a->value->kind == ExName) vec_push(cx->arena, out, a->value->name);
+        }
+    }
+}
+
 static const Stmt *rule_line(const Item *rule, Sym name) {
     for (uint32_t i = 0; i < rule->body->stmts.len; i++) {
         const Stmt *st = rule->body->stmts.data[i];

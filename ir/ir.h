@@ -361,7 +361,7 @@ Fn *program_fn(const Program *p, Sym name);          /* NULL if there is none */
 /* Called from outside: an export, a stage's, the initial state's, a dataset's. */
 bool program_is_entry(const Program *p, const Fn *fn);
 void program_add(Program *p, Fn *fn);                /* replaces one of the same name */
-Sym program_fresh(const Program *p, const char *base); /* an unused function name */
+Sym program_fresh(const Program *p, const char *base); /* unused, and no operation's name */
 
 /* ---- types.c ---- */
 const Shape *shape_of(Cx *cx, const int64_t *dim, uint32_t rank); /* NULL: too many elements */
@@ -525,6 +525,8 @@ typedef struct NumDiff {
     Arena *a;
     const Tensor *args, *w;
     bool complex_step; /* exact to rounding; else 5-point differences */
+    bool blind;        /* without complex_step: fn holds values that a derivative takes as constant,
+                        * which differences see move; they are no reference then */
     Tensor *base;      /* results at args, not with complex_step */
     uint64_t choices;
 } NumDiff;

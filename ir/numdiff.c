@@ -7,20 +7,26 @@
 
 #include <math.h>
 
-static bool analytic(const Program *p, const Fn *fn) {
-    static const Op continued[] = {Op_pow, Op_erf, Op_expm1, Op_log1p};
+/* Whether an instruction of fn, or of what it refers to, is such a one. */
+static bool any(const Program *p, const Fn *fn, bool (*such)(const Ins *ins)) {
     for (Val v = 0; v < fn->ins.len; v++) {
         const Ins *ins = &fn->ins.data[v];
-        for (size_t i = 0; i < LEN(continued); i++) {
-            if (ins->op == continued[i]) return false;
-        }
+        if (such(ins)) return true;
         for (int k = 0; k < op_info[ins->op].nattrs; k++) {
-            if (ins->attrs[k].kind == AttrFn && !analytic(p, program_fn(p, ins->attrs[k].s))) {
-                return false;
-            }
+            if (ins->attrs[k].kind == AttrFn && any(p, program_fn(p, ins->attrs[k].s), such))
+                return true;
         }
     }
-    return true;
+    return false;
+}
+
+static bool continued(const Ins *ins) {
+    return ins->op == Op_pow || ins->op == Op_erf || ins->op == Op_expm1 || ins->op == Op_log1p;
+}
+
+/* Differences see these move; derivatives take them, and the rounding to bf16, as they stand. */
+static bool held(const Ins *ins) {
+    return ins->op == Op_stop_gradient || (ins->op == Op_cast && ins->type.dt == BF16);
 }
 
 static uint64_t evaluate(const NumDiff *d, Arena *a, const Tensor *x, Tensor *y) {
@@ -30,8 +36,9 @@ static uint64_t evaluate(const NumDiff *d, Arena *a, const Tensor *x, Tensor *y)
 NumDiff numdiff_at(const Program *p, const Fn *fn, const Evaluator *by, Arena *a,
                    const Tensor *args, const Tensor *w) {
     NumDiff d = {.p = p, .fn = fn, .by = by, .a = a, .args = args, .w = w};
-    d.complex_step = !by && analytic(p, fn);
+    d.complex_step = !by && !any(p, fn, continued);
     if (d.complex_step) return d;
+    d.blind = any(p, fn, held);
     d.base = NEW_ARRAY(a, Tensor, fn->results.len);
     d.choices = evaluate(&d, a, args, d.base);
     return d;

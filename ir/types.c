@@ -191,6 +191,7 @@ void program_add(Program *p, Fn *fn) {
 
 Sym program_fresh(const Program *p, const char *base) {
     Sym name = sym(p->cx, base);
-    for (int n = 2; program_fn(p, name); n++) name = sym_fmt(p->cx, "%s_%d", base, n);
+    for (int n = 2; program_fn(p, name) || op_by_name(name) != OpCount; n++)
+        name = sym_fmt(p->cx, "%s_%d", base, n);
     return name;
 }

@@ -87,7 +87,7 @@ def refusals():
     for args, text in ((["no_such.bp"], "cannot read"), (["--emit=lr", digits], "did you mean 'ir'"),
                        (["-march=x86-64-v2", digits, "-o", t.path("x")], "needs FMA"), ([], "no input file"),
                        (["-O9", digits], "-O9"), (["--emiit=ir", digits], "did you mean"),
-                       (["-DQ=3", "--emit=ir", digits], "no const"), (["trace", digits], "not supported yet")):
+                       (["-DQ=3", "--emit=ir", digits], "no const"), (["trace", digits], "the function is missing")):
         r = run(bpc, *args, status=1)
         assert text in r.stderr, (args, r.stderr)
 
