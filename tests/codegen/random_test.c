@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-enum { Batch = 16, Guard = 64, Count = 320 };
+enum { Batch = 16, Guard = 64, Count = 128 };
 
 typedef struct Build {
     const char *how, *cpu;

@@ -300,7 +300,7 @@ train {name} on d.train as (x, y) {{
 
 def checked():
     shown = run(bpc, "check", t.path("all.bp")).stdout
-    assert "fit_loss" not in shown and "hvp" not in shown and "value_and_grad[first_loss] net.a.b" in shown, shown
+    assert "fit_loss" not in shown and "hvp[" not in shown and "value_and_grad[first_loss] net.a.b" in shown, shown
     assert "FALSE" not in shown
 
 
