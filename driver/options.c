@@ -147,7 +147,6 @@ static void positional(Options *o, const char *arg) {
     const Verb *v = o->file || o->verb ? NULL : verb_find(arg);
     if (v) {
         o->verb = v->name;
-        if (!v->run) diag_error(o->cx, nowhere, "'bpc %s' is not supported yet", arg);
     } else if (!o->file) {
         o->file = arg;
     } else if (takes_function(o) && !o->fn) {

@@ -509,6 +509,5 @@ typedef struct UpdateSite {
 } UpdateSite;
 /* Applies the optimizer expression to every parameter. */
 bool lower_optimizer(Frame *f, const Expr *e, Update *updates, uint32_t n, const UpdateSite *site);
-bool not_supported(Frame *f, Loc loc, const char *what); /* reports; always false */
 
 #endif

@@ -3,11 +3,6 @@
 
 #include <math.h>
 
-bool not_supported(Frame *f, Loc loc, const char *what) {
-    diag_error(f->fr->cx, loc, "%s is not supported yet", what);
-    return false;
-}
-
 /* ---- names ---- */
 
 /* step, steps and t of training; training; inf-like names are literals already. */
