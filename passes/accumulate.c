@@ -10,9 +10,9 @@
 
 enum { Narrow = 8 };
 
-static bool is_zero(const Builder *b, Val v) {
+bool is_zero(const Builder *b, Val v) {
     const Ins *i = b_ins(b, v);
-    return i->op == Op_const && i->ndata == 1 && dtype_is_float(i->type.dt) && i->data[0].f == 0;
+    return i->op == Op_const && i->ndata == 1 && i->data[0].i == 0;
 }
 
 /* The one axis that pad `i` widens, or the rank. */

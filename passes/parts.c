@@ -20,11 +20,6 @@ struct Parts {
     VEC(Part) all;
 };
 
-static bool is_zero(const Builder *b, Val v) {
-    const Ins *i = b_ins(b, v);
-    return i->op == Op_const && i->ndata == 1 && i->data[0].i == 0;
-}
-
 /* A pad by zeros along one axis. */
 static bool find_part(const Builder *b, Val v, Part *part) {
     const Ins *i = b_ins(b, v);

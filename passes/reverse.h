@@ -38,6 +38,7 @@ void settle_parts(Reverse *r, Val x); /* before adj[x] is read */
 /* ---- accumulate.c ---- */
 /* sum + x, two adjoints of one value. */
 Val accumulate(Cx *cx, Builder *b, Val sum, Val x);
+bool is_zero(const Builder *b, Val v); /* +0 throughout */
 
 /* ---- split.c ---- */
 /* Reverse mode of a body in two functions. */
