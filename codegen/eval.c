@@ -156,7 +156,9 @@ static uint32_t inner_dim(const Shape *s) {
     return d ? d - 1 : 0;
 }
 
-bool index_reshape(Cg *cg, const Shape *to, const Shape *from, const Index *idx, unsigned lanes,
+/* The index in `from` of what stands at idx in its reshape `to`; false if lanes are not evenly
+ * spaced there. */
+static bool index_reshape(Cg *cg, const Shape *to, const Shape *from, const Index *idx, unsigned lanes,
                    Index *r) {
     *r = (Index){.rank = from->rank};
     if (!reshape_units(cg, to, from, idx, r)) {

@@ -145,10 +145,6 @@ bool k_is_flat(const KernelCtx *k, const Shape *space);
 /* The row-major offset of an index in a shape: at + step * lane. */
 void index_linear(Cg *cg, const Index *idx, const Shape *s, V *at, int64_t *step);
 Index index_flat(V at, int64_t step);
-/* The index in `from` of what stands at idx in its reshape `to`; false if lanes are not evenly
- * spaced there. */
-bool index_reshape(Cg *cg, const Shape *to, const Shape *from, const Index *idx, unsigned lanes,
-                   Index *r);
 
 /* ---- elem.c ---- */
 /* Operands in registers to the result in a register (bf16 rounded). */

@@ -44,7 +44,6 @@ Tensor *zero_weights(Check *c, const Fn *fn);
 Type result_type(const Fn *fn, uint32_t i);
 double tensor_dot(const Tensor *x, const Tensor *y);
 double tensor_norm(const Tensor *x);
-bool tensor_finite(const Tensor *x);
 bool all_finite(const Tensor *t, uint32_t n);
 /* |analytic - numeric| relative to scale, less than gate if it is within gate * scale + 10 err. */
 double gated_error(double analytic, double numeric, double scale, double err, double gate);
@@ -90,10 +89,6 @@ typedef struct Proof {
 void check_derivative(Check *c, const Fn *d, const Header *h);
 /* A row of the report about d. */
 void proof_row(Proof *q, const char *what, double error, bool ok);
-/* The numerical derivative of <w, f> at the point. */
-NumDiff proof_numdiff(Proof *q);
-/* How far rounding may move <u, result r of d>. */
-double proof_noise(const Proof *q, uint32_t r, const Tensor *u);
 /* How far rounding moves each result of fn at args, by runs of the interpreter that round at random. */
 Tensor *rounding_spread(Check *c, const Fn *fn, const Tensor *args, const Tensor *results);
 void prove_taylor(Proof *q);

@@ -26,7 +26,8 @@ static const char *wrt_name(const Proof *q, uint32_t i) {
     return q->h->f->ins.data[q->h->wrt[i]].name;
 }
 
-NumDiff proof_numdiff(Proof *q) {
+/* The numerical derivative of <w, f> at the point. */
+static NumDiff proof_numdiff(Proof *q) {
     return numdiff_at(q->c->p, q->h->f, q->compiled ? &q->by : NULL, q->c->a, q->args, q->w);
 }
 
@@ -48,7 +49,8 @@ Tensor *rounding_spread(Check *c, const Fn *fn, const Tensor *args, const Tensor
     return spread;
 }
 
-double proof_noise(const Proof *q, uint32_t r, const Tensor *u) {
+/* How far rounding may move <u, result r of d>. */
+static double proof_noise(const Proof *q, uint32_t r, const Tensor *u) {
     double sum = 0;
     for (int64_t i = 0; q->spread && i < u->type.shape->size; i++) {
         sum += fabs(q->spread[r].re[i] * u->re[i]);

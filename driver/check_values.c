@@ -118,7 +118,7 @@ double tensor_norm(const Tensor *x) {
     return sqrt(tensor_dot(x, x));
 }
 
-bool tensor_finite(const Tensor *x) {
+static bool tensor_finite(const Tensor *x) {
     for (int64_t i = 0; dtype_is_float(x->type.dt) && i < x->type.shape->size; i++) {
         if (!isfinite(x->re[i])) return false;
     }

@@ -21,7 +21,8 @@ uint64_t draw(Drawer *d, uint64_t below) {
     return rng_bits(0x5EED, d->key++) % below;
 }
 
-double draw_unit(Drawer *d) {
+/* In [0, 1). */
+static double draw_unit(Drawer *d) {
     return rng_f64(rng_bits(0x5EED, d->key++));
 }
 
@@ -127,7 +128,7 @@ static double in_domain(Drawer *d, Domain domain) {
     return 4 * u - 2;
 }
 
-Tensor draw_tensor(Drawer *d, Type t, Domain domain) {
+static Tensor draw_tensor(Drawer *d, Type t, Domain domain) {
     Tensor x = tensor_new(d->a, t, false);
     for (int64_t i = 0; i < t.shape->size; i++) {
         if (x.re)

@@ -21,8 +21,6 @@ typedef struct Instance {
 } Instance;
 
 uint64_t draw(Drawer *d, uint64_t below);
-double draw_unit(Drawer *d); /* in [0, 1) */
-Tensor draw_tensor(Drawer *d, Type t, Domain domain);
 /* Operations with operands to draw. */
 bool can_draw(Op op);
 /* Up to `most` different instances with floats of type dt (differentiable: that take and give

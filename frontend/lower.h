@@ -242,7 +242,6 @@ Type v_type(Frame *f, Value v);
 bool v_is_number(Value v);
 bool v_equal(Value a, Value b);            /* compile-time values */
 const char *v_describe(Frame *f, Value v); /* for messages: "f32[B, 10]" */
-const char *dims_text(Front *fr, const Dim *dims, uint32_t rank);
 /* Both numbers equal and not two different names of one header. */
 bool dim_same(Dim a, Dim b);
 const Dim *dims_computed(Front *fr, const Shape *s);
@@ -397,8 +396,6 @@ bool params_known(Frame *f, Loc loc, const ModelParams *m);
 Value params_join(Frame *f, const ModelParams *m, const Val *parts);
 Val params_part(Frame *f, const ModelParams *m, uint32_t i, Val all);
 bool substitute_params(Frame *callee, Loc loc, Instance *self, Value p);
-/* The parameter of that path from the vector in force, or NoVal. */
-Val substituted(Frame *f, Sym path, Type t, Loc loc);
 /* The state as the body sees it now: assigned, given by params=, or captured. */
 Val state_value(Frame *f, Sym path, Type t, Loc loc);
 /* The path of net.block[3].w, or NULL where the expression does not begin with a model or layer. */

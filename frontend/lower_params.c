@@ -131,7 +131,8 @@ bool substitute_params(Frame *callee, Loc loc, Instance *self, Value p) {
     return true;
 }
 
-Val substituted(Frame *f, Sym path, Type t, Loc loc) {
+/* The parameter of that path from the vector in force, or NoVal. */
+static Val substituted(Frame *f, Sym path, Type t, Loc loc) {
     const Subst *s = f->subst;
     if (!s || s->root != f->root || !belongs(path, s->model)) return NoVal;
     if (f->fr->asked && !f->fr->second) return NoVal;

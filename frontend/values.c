@@ -87,7 +87,7 @@ static void dim_text(const Dim *d, Text *out) {
     text_add(out, "%lld", (long long)d->n);
 }
 
-const char *dims_text(Front *fr, const Dim *dims, uint32_t rank) {
+static const char *dims_text(Front *fr, const Dim *dims, uint32_t rank) {
     Text t = {0};
     if (rank) text_add(&t, "[");
     for (uint32_t i = 0; i < rank; i++) {
