@@ -239,6 +239,12 @@ void lower_emit(Frame *f, const Stmt *st);
 /* `if` on a run-time condition c. */
 void lower_branches(Frame *f, const Stmt *st, Value c);
 
+/* ---- lower_ir.c ---- */
+void lower_ir_text(Front *fr);
+/* Reads the functions that a rule of IR text calls once more where they were dropped, as nothing
+ * else called them. */
+void read_callees_again(Front *fr, const Item *item);
+
 /* ---- lower_rule.c ---- */
 Fn *front_rule(Program *p, RuleKind kind, Sym name, const Ins *site, const Type *args,
                const Type *results, uint32_t nresults);

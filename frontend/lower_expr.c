@@ -61,7 +61,7 @@ static Value hyper_value(Frame *f, const Item *item, Loc loc) {
     for (uint32_t i = 0; i < fr->p->hypers.len; i++) {
         Hyper *h = &fr->p->hypers.data[i];
         if (h->name != item->name) continue;
-        if (f->root == fr->top.root) {
+        if (f->root == fr->top.root || f->root == fr->init) {
             diag_error(fr->cx, loc,
                        "'%s' is a hyper, known at run time only; declare it with const",
                        item->name);

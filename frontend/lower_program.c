@@ -255,59 +255,35 @@ static bool concrete(const Item *item) {
 
 /* ---- the initial state ---- */
 
+/* The instruction that reads v first, or its own. */
+static const Ins *first_reader(const Fn *fn, Val v) {
+    for (Val u = fn->nparams; u < fn->ins.len; u++) {
+        const Ins *i = &fn->ins.data[u];
+        for (uint32_t k = 0; k < i->nargs; k++) {
+            if (i->args[k] == v) return i;
+        }
+    }
+    return &fn->ins.data[v];
+}
+
 static void finish_init(Front *fr) {
     Program *p = fr->p;
     if (!p->state.len || p->init) return;
     for (uint32_t i = 0; i < fr->init_vals.len; i++) b_result(fr->init->b, fr->init_vals.data[i]);
-    for (uint32_t i = 0; i < fr->init->captures.len; i++) {
-        Sym path = fr->init->captures.data[i].path;
-        if (!strcmp(path, "train.key")) continue;
-        diag_error(fr->cx, (Loc){0}, "an initialiser reads '%s'; it sees compile-time values only",
-                   path);
-    }
     capture(fr->init, fr, sym(fr->cx, "train.key"), type_of(I64, shape_scalar(fr->cx)));
     Fn *fn = root_done(fr, fr->init);
+    for (Val v = 0; v < fn->nparams; v++) {
+        if (!strcmp(fn->ins.data[v].name, "train.key")) continue;
+        diag_error(fr->cx, first_reader(fn, v)->loc,
+                   "an initialiser reads '%s'; it sees compile-time values only",
+                   fn->ins.data[v].name);
+    }
     for (uint32_t i = fr->order.len; i-- > 0;) {
         if (fr->order.data[i]->kind == ItModel) fn->loc = fr->order.data[i]->name_loc;
     }
     fn->name = program_fresh(p, "init_state");
     program_add(p, fn);
     p->init = fn->name;
-}
-
-/* IR text: the state is what steps and exports take by dotted names, in order of appearance. */
-static void collect_state(Front *fr, const Fn *fn) {
-    for (uint32_t i = 0; fn && i < fn->nparams; i++) {
-        Sym name = fn->ins.data[i].name;
-        ArgClass cls = arg_class(name);
-        if ((cls != ArgState && cls != ArgOptimizer) || state_index(fr, name) >= 0) continue;
-        state_add(fr, name, fn->ins.data[i].type, cls == ArgState, NoVal);
-    }
-}
-
-/* The new state takes the place of the old. */
-static void donate(Front *fr, Fn *step) {
-    if (!step || step->donated) return;
-    step->donated = NEW_ARRAY(fr->cx->arena, int32_t, step->results.len);
-    for (uint32_t k = 0; k < step->results.len; k++) {
-        bool state = k < step->nparams && state_index(fr, step->ins.data[k].name) >= 0;
-        step->donated[k] = state ? (int32_t)k : -1;
-    }
-}
-
-static void ir_state(Front *fr) {
-    Program *p = fr->p;
-    for (uint32_t i = 0; i < p->stages.len; i++) {
-        Fn *step = program_fn(p, p->stages.data[i]->step);
-        collect_state(fr, step);
-        donate(fr, step);
-        if (p->stages.data[i]->accum) donate(fr, program_fn(p, p->stages.data[i]->accum));
-    }
-    for (uint32_t i = 0; i < p->fns.len; i++) {
-        if (p->fns.data[i]->exported) collect_state(fr, p->fns.data[i]);
-    }
-    Fn *init = program_fn(p, sym(fr->cx, "init_state"));
-    if (p->state.len && init) p->init = init->name;
 }
 
 /* ---- the program ---- */
@@ -335,27 +311,6 @@ static void lower_declarations(Front *fr) {
             lower_expr(&fr->top, &(Expr){.kind = ExName, .name = item->name, .loc = item->name_loc},
                        NULL);
     }
-}
-
-static void lower_ir_text(Front *fr) {
-    for (uint32_t i = 0; i < fr->order.len; i++) {
-        const Item *item = fr->order.data[i];
-        Fn *fn = item->kind == ItFn && item_is_ir(item) ? read_ir_fn(fr->p, item) : NULL;
-        if (!fn || program_fn(fr->p, fn->name)) continue;
-        program_add(fr->p, fn);
-        if (!item_has_rule(fr, item)) continue;
-        FnInst *inst = NEW(fr->cx->arena, FnInst);
-        *inst = (FnInst){.fn = fn, .item = item};
-        vec_push(fr->cx->arena, &fr->ruled, inst);
-    }
-    if (fr->cx->errors) return;
-    for (uint32_t i = 0; i < fr->order.len; i++) {
-        const Item *item = fr->order.data[i];
-        Stage *s =
-            item->kind == ItTrain && item_is_ir_train(item) ? read_ir_train(fr->p, item) : NULL;
-        if (s) vec_push(fr->cx->arena, &fr->p->stages, s);
-    }
-    ir_state(fr);
 }
 
 static bool used(Front *fr, const Item *item) {

@@ -278,22 +278,6 @@ static Fn *build_rule(Front *fr, RuleKind kind, const Item *rule, const FnInst *
     return fn;
 }
 
-/* What a rule of IR text calls may have been dropped since, as nothing else did. */
-static void read_callees_again(Front *fr, const Item *item) {
-    Syms names = {0};
-    ir_callees(fr->cx, item, &names);
-    for (uint32_t i = 0; i < fr->order.len; i++) {
-        const Item *callee = fr->order.data[i];
-        bool named = false;
-        for (uint32_t k = 0; k < names.len; k++) named |= names.data[k] == callee->name;
-        if (!named || callee->kind != ItFn || !item_is_ir(callee)) continue;
-        if (program_fn(fr->p, callee->name)) continue;
-        read_callees_again(fr, callee);
-        Fn *fn = read_ir_fn(fr->p, callee);
-        if (fn) program_add(fr->p, fn);
-    }
-}
-
 Fn *front_rule(Program *p, RuleKind kind, Sym name, const Ins *site, const Type *args,
                const Type *results, uint32_t nresults) {
     Front *fr = p->front;

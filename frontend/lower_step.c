@@ -332,7 +332,7 @@ static void step_results(Step *s) {
     for (uint32_t i = 0; i < s->t->metrics.len; i++) b_result(s->f.b, s->metrics[i]);
 }
 
-static void donate_state(Front *fr, Fn *fn) {
+void donate_state(Front *fr, Fn *fn) {
     fn->donated = NEW_ARRAY(fr->cx->arena, int32_t, fn->results.len);
     for (uint32_t i = 0; i < fn->results.len; i++) {
         fn->donated[i] =

@@ -54,5 +54,7 @@ bool train_evaluation(Train *t); /* eval, eval_row, finish, report */
 /* ---- lower_step.c ---- */
 /* The step; accumulate: the one that only adds up gradients. */
 Fn *train_step(Train *t, bool accumulate);
+/* The new state takes the place of the old: result i that of parameter i, where it is state. */
+void donate_state(Front *fr, Fn *fn);
 
 #endif
