@@ -6,6 +6,7 @@
 #include "codegen/codegen.h"
 #include "passes/passes.h"
 #include "runtime/bprt.h"
+#include "tests/support/fence.h"
 #include "tests/support/random_fn.h"
 
 #include <math.h>
@@ -14,7 +15,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-enum { Batch = 16, Guard = 64, Count = 128 };
+enum { Batch = 16, Count = 128 };
 
 typedef struct Build {
     const char *how, *cpu;
@@ -30,39 +31,12 @@ static Sym name_of(Cx *cx, uint64_t seed) { return sym_fmt(cx, "f%llu", (unsigne
 
 /* ---- memory as the generated code sees it ---- */
 
-static void store(unsigned char *at, const Tensor *x, int64_t i) {
-    size_t size = dtype_size(x->type.dt);
-    if (x->i) {
-        memcpy(at, &x->i[i], size); /* little endian */
-        return;
-    }
-    float f = (float)x->re[i];
-    if (x->type.dt == F64) memcpy(at, &x->re[i], size);
-    else memcpy(at, (char *)&f + (4 - size), size);
-}
-
-static unsigned char *buffer(size_t bytes, int fill) {
-    unsigned char *b = aligned_alloc(64, (bytes + 2 * Guard + 63) / 64 * 64);
-    memset(b, 0xA5, bytes + 2 * Guard);
-    memset(b + Guard, fill, bytes);
-    return b;
-}
-
-static bool intact(const unsigned char *b, size_t bytes) {
-    for (size_t i = 0; i < Guard; i++) {
-        if (b[i] != 0xA5 || b[Guard + bytes + i] != 0xA5) return false;
-    }
-    return true;
-}
-
-static size_t bytes_of(Type t) { return (size_t)t.shape->size * dtype_size(t.dt); }
-
 /* The first element that differs, or -1; NaNs are equal. */
 static int64_t differs(const unsigned char *got, const Tensor *want) {
     size_t size = dtype_size(want->type.dt);
     for (int64_t i = 0; i < want->type.shape->size; i++) {
         unsigned char bytes[8];
-        store(bytes, want, i);
+        fence_store(bytes, want, i);
         if (!memcmp(bytes, got + (size_t)i * size, size)) continue;
         double d;
         float f = 0;
@@ -104,26 +78,26 @@ static void run(const Case *c, BpEntry *entry, const Fn *planned, const char *ho
     for (uint32_t i = 0; i < n; i++) {
         bool param = i < fn->nparams;
         const Tensor *x = param ? &c->args[i] : &c->want[i - fn->nparams];
-        buffers[i] = buffer(bytes_of(x->type), 0xFF);
-        pointers[i] = buffers[i] + Guard;
+        buffers[i] = fence_new(fence_bytes(x->type), 0xFF);
+        pointers[i] = buffers[i] + Fence;
         for (int64_t e = 0; param && e < x->type.shape->size; e++) {
-            store(buffers[i] + Guard + (size_t)e * dtype_size(x->type.dt), x, e);
+            fence_store(buffers[i] + Fence + (size_t)e * dtype_size(x->type.dt), x, e);
         }
     }
     size_t room = planned->plan->arena_bytes;
-    unsigned char *arena = buffer(room, 0xFF);
-    entry(pointers, arena + Guard, NULL);
-    if (!intact(arena, room)) fail_msg("seed %d, %s: writes beside the arena", (int)c->seed, how);
+    unsigned char *arena = fence_new(room, 0xFF);
+    entry(pointers, arena + Fence, NULL);
+    if (!fence_intact(arena, room)) fail_msg("seed %d, %s: writes beside the arena", (int)c->seed, how);
     for (uint32_t r = 0; r < fn->results.len; r++) {
         int32_t to = fn->donated ? fn->donated[r] : -1;
-        const unsigned char *got = buffers[to < 0 ? fn->nparams + r : (uint32_t)to] + Guard;
+        const unsigned char *got = buffers[to < 0 ? fn->nparams + r : (uint32_t)to] + Fence;
         int64_t bad = differs(got, &c->want[r]);
         if (bad < 0) continue;
         fail_msg("seed %d, %s: element %d of result %u differs", (int)c->seed, how, (int)bad, r);
     }
     for (uint32_t i = 0; i < n; i++) {
         Type t = i < fn->nparams ? c->args[i].type : c->want[i - fn->nparams].type;
-        bool whole = intact(buffers[i], bytes_of(t));
+        bool whole = fence_intact(buffers[i], fence_bytes(t));
         if (!whole) fail_msg("seed %d, %s: writes beside argument %u", (int)c->seed, how, i);
         free(buffers[i]);
     }

@@ -13,20 +13,13 @@ messy = "// c\nfn f( x:f32 )->f32{return x+1;}\n"
 tidy = "// c\nfn f(x: f32) -> f32 { return x + 1; }\n"
 
 
-def write(name, text):
-    path = t.path(name)
-    with open(path, "w", newline="") as f:
-        f.write(text)
-    return path
-
-
 def read(path):
     with open(path, newline="") as f:
         return f.read()
 
 
 def in_place():
-    a, b = write("a.bp", messy), write("b.bp", tidy)
+    a, b = t.write("a.bp", messy), t.write("b.bp", tidy)
     os.chmod(a, 0o640)
     before = os.stat(b).st_mtime_ns
     link = t.path("link.bp")
@@ -40,7 +33,7 @@ def in_place():
 
 
 def check():
-    a, b = write("c.bp", messy), write("d.bp", tidy)
+    a, b = t.write("c.bp", messy), t.write("d.bp", tidy)
     r = run(bpc, "fmt", "--check", a, b, status=1)
     assert r.stdout == a + "\n" and read(a) == messy, r
     assert run(bpc, "fmt", "--check", b).stdout == ""
@@ -51,14 +44,14 @@ def streams():
     assert r.returncode == 0 and r.stdout == tidy, r
     r = subprocess.run([bpc, "fmt", "--check", "-"], input=messy, capture_output=True, text=True)
     assert r.returncode == 1 and r.stdout == "<stdin>\n", r
-    a, out = write("e.bp", messy), t.path("out.bp")
+    a, out = t.write("e.bp", messy), t.path("out.bp")
     run(bpc, "fmt", a, "-o", out)
     assert read(a) == messy and read(out) == tidy
 
 
 def errors():
     wrong = "fn f( x:f32 ) { return x }\n"
-    a, b = write("wrong.bp", wrong), write("right.bp", messy)
+    a, b = t.write("wrong.bp", wrong), t.write("right.bp", messy)
     r = run(bpc, "fmt", a, b, status=1)
     assert f"{a}:1:25: error: expected ';' after this" in r.stderr, r.stderr
     assert read(a) == wrong and read(b) == tidy, "a wrong file hides the others"
@@ -70,7 +63,7 @@ def errors():
     assert "'--check' is no option of 'bpc'" in r.stderr, r.stderr
     if os.getuid():
         os.chmod(t.dir.name, 0o500)
-        r = run(bpc, "fmt", write("f.bp", messy), status=1)
+        r = run(bpc, "fmt", t.write("f.bp", messy), status=1)
         os.chmod(t.dir.name, 0o700)
         assert "cannot write" in r.stderr
 

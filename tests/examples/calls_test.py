@@ -68,13 +68,6 @@ train fit on noise.train as (x,) {
 """
 
 
-def write(name, text):
-    path = t.path(name)
-    with open(path, "w") as f:
-        f.write(text)
-    return path
-
-
 def trained(path, *options):
     out = path + ".run"
     run(bpc, "run", *options, path, "--", "--out", out, "--progress=none")
@@ -101,7 +94,7 @@ def llvm(path, layers):
 
 
 def functions_do_not_grow():
-    path = write("gpt.bp", transformer)
+    path = t.write("gpt.bp", transformer)
     few, many = sizes(path, 3), sizes(path, 12)
     assert few.keys() == many.keys(), (few, many)
     grown = {k: (few[k], many[k]) for k in few if many[k] != few[k]}
@@ -115,11 +108,11 @@ def functions_do_not_grow():
 def stages_keep_bits():
     for name, text, stages in [("gpt.bp", transformer, ["grad"]),
                                ("stack.bp", expanded(1), ["ir", "grad", "opt"])]:
-        path = write(name, text)
+        path = t.write(name, text)
         want = trained(path)
         for stage in stages:
             ir = run(bpc, f"--emit={stage}", path).stdout
-            again = write(f"{stage}_{name}", ir)
+            again = t.write(f"{stage}_{name}", ir)
             assert trained(again) == want, (name, stage)
             if stage == "ir":
                 assert run(bpc, "--emit=ir", again).stdout == ir, (name, stage)
@@ -133,7 +126,7 @@ def expanded(kinds):
 
 
 def expanded_has_the_same_bits():
-    kept, apart = write("kept.bp", expanded(1)), write("apart.bp", expanded(4))
+    kept, apart = t.write("kept.bp", expanded(1)), t.write("apart.bp", expanded(4))
     assert trained(kept) == trained(apart)
     assert trained(kept, "-O0") == trained(apart, "-O3")
     texts = [run(bpc, "--emit=opt", p).stdout for p in (kept, apart)]

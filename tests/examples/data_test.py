@@ -26,18 +26,12 @@ train look on d.{split} as ({names}) {{
 """
 
 
-def write(name, text, mode="w"):
-    with open(t.path(name), mode) as f:
-        f.write(text)
-    return t.path(name)
-
-
 def looked(dataset, names, metrics, *args, split="train", status=0):
     """The metrics over all rows of a split, or the errors of a run that fails."""
     text = dataset + probe.format(split=split, names=names,
                                   metrics=" ".join(f"metric {k} = {e};" for k, e in metrics.items()))
     out = t.path("out")
-    r = run(bpc, "run", write("look.bp", text), "--", "--out", out, "--progress=none", *args, status=status)
+    r = run(bpc, "run", t.write("look.bp", text), "--", "--out", out, "--progress=none", *args, status=status)
     if status:
         return r.stderr
     rows = [json.loads(line) for line in open(os.path.join(out, "metrics.jsonl"))]
@@ -54,7 +48,7 @@ def data(name):
 
 def row_counts(dataset, names, *args):
     text = dataset + probe.format(split="train", names=names, metrics="").replace("valid = d.train", "valid = d.valid")
-    text = run(bpc, "run", write("rows.bp", text), "--", "--dry-run", *args).stdout.split()
+    text = run(bpc, "run", t.write("rows.bp", text), "--", "--dry-run", *args).stdout.split()
     return [int(text[i - 1]) for i, w in enumerate(text) if w == "rows"]
 
 
@@ -75,20 +69,20 @@ def same_rows():
     rows = [[float(v) for v in r] for r in iris()]
     x, y = [v for r in rows for v in r[:4]], [int(r[4]) for r in rows]
     all_ = [v for r in rows for v in r]
-    write("x.npy", npy((150, 2, 2), x), "wb")
-    write("y.npy", npy((150,), y, "B", "|u1"), "wb")
-    write("all.npy", npy((150, 5), all_), "wb")
+    t.write("x.npy", npy((150, 2, 2), x))
+    t.write("y.npy", npy((150,), y, "B", "|u1"))
+    t.write("all.npy", npy((150, 5), all_))
     idx = b"\0\0\x0e\3" + struct.pack(">3i", 150, 2, 2) + struct.pack(">600d", *x)
-    write("x.idx", idx, "wb")
-    write("y.idx.gz", gzip.compress(b"\0\0\x0b\1" + struct.pack(">i150h", 150, *y)), "wb")
+    t.write("x.idx", idx)
+    t.write("y.idx.gz", gzip.compress(b"\0\0\x0b\1" + struct.pack(">i150h", 150, *y)))
     npz_write(t.path("a.npz"), {"x": ("f8", (150, 4), x), "y": ("i4", (150,), y)})
     for name in ("x.npy", "y.npy", "a.npz"):
-        write(name + ".gz", gzip.compress(open(t.path(name), "rb").read()), "wb")
+        t.write(name + ".gz", gzip.compress(open(t.path(name), "rb").read()))
     with zipfile.ZipFile(t.path("packed.npz"), "w", zipfile.ZIP_DEFLATED) as z:
         z.writestr("x.npy", npy((150, 4), x))
         z.writestr("y.npy", npy((150,), y, "q", "<i8"))
-    write("x.csv", "\n".join("\t".join(map(repr, r[:4])) for r in rows))
-    write("y.csv", "\n".join(str(v) for v in y))
+    t.write("x.csv", "\n".join("\t".join(map(repr, r[:4])) for r in rows))
+    t.write("y.csv", "\n".join(str(v) for v in y))
     csv = "x: f32[4] = cols(0..4); y: i32<3> = col(4);"
     field = "x: f32[4] = field(0); y: i32<3> = field(1);"
     keys = 'x: f32[4] = key("x"); y: i32<3> = key("y");'
@@ -106,7 +100,7 @@ def same_rows():
               loss cross_entropy(net(x), y); metric acc = accuracy(net(x), y);
               optimizer = adam(lr=0.1); batch = 10; epochs = 100; valid = d.valid; }"""
         out = t.path("same")
-        run(bpc, "run", write("same.bp", program), "--", "--out", out, "--progress=none")
+        run(bpc, "run", t.write("same.bp", program), "--", "--out", out, "--progress=none")
         with open(os.path.join(out, "last.safetensors"), "rb") as f:
             seen.add(f.read())
         last = json.loads(open(os.path.join(out, "metrics.jsonl")).readlines()[-1])
@@ -123,7 +117,7 @@ def mnist():
     seen = looked(d, "x, y", {"m": "mean(x)", "l": "mean(f32(y))"}, split="valid")
     near(seen["m"], sum(images) / len(images) / 255)
     near(seen["l"], sum(labels) / len(labels))
-    plain = write("labels", gzip.open(data("t10k-labels-idx1-ubyte.gz")).read(), "wb")
+    plain = t.write("labels", gzip.open(data("t10k-labels-idx1-ubyte.gz")).read())
     near(looked(d, "x, y", {"l": "mean(f32(y))"}, "--data", f"y={plain}", split="valid")["l"], seen["l"])
     error = looked(d.replace("i32<10>", "i32<9>"), "x, y", {}, status=3)
     first = gzip.open(data("t10k-labels-idx1-ubyte.gz")).read()[8:].index(9)
@@ -135,7 +129,7 @@ def mnist():
 def parts():
     """Files of a split may be several, in the program and on the command line."""
     for name, values in (("tx", [1, 2, 3]), ("ty", [0, 1, 0]), ("vx", [4, 5]), ("vy", [1, 1]), ("zy", [1, 0])):
-        write(name, b"\0\0\x08\1" + struct.pack(">i", len(values)) + bytes(values), "wb")
+        t.write(name, b"\0\0\x08\1" + struct.pack(">i", len(values)) + bytes(values))
     d = 'dataset d = idx(train=("tx", "ty"), valid=("vx", "vy")) { x: f32 = field(0); y: i32<2> = field(1); }'
     assert row_counts(d, "x, y") == [3, 2]
     means = {"x": "mean(x)", "y": "mean(f32(y))"}
@@ -157,7 +151,7 @@ def diabetes():
     rows = [[float(v) for v in r.split()] for r in gzip.open(data("diabetes_data_raw.csv.gz"), "rt")]
     near(seen["x"], sum(map(sum, rows)) / 4420)
     near(seen["y"], sum(float(v) for v in gzip.open(data("diabetes_target.csv.gz"), "rt")) / 442)
-    short = write("short.csv", "1\n2\n")
+    short = t.write("short.csv", "1\n2\n")
     error = looked(d.replace(data("diabetes_target.csv.gz"), short), "x, y", {}, status=3)
     assert "short.csv:1:1: error: 2 rows, " in error and "has 442" in error, error
 
@@ -171,7 +165,7 @@ def wine():
     text = (f'dataset d = csv("{data("wine_data.csv")}") '
             "{ x: f32[13] = 2 * standardize(cols(0..13)); y: i32<3> = col(13); }\n"
             "export fn scaled(x: f32[1, 13]) -> f32[1, 13] { return d.x(x); }\n")
-    path = write("wine.bp", text)
+    path = t.write("wine.bp", text)
     npz_write(t.path("in.npz"), {"x": ("f4", (1, 13), rows[7][:13])})
 
     def scaled(*args):
@@ -180,16 +174,16 @@ def wine():
     for c, v in enumerate(scaled()):
         near(v, 2 * (rows[7][c] - mean[c]) / dev[c], 1e-4)
     before = scaled()
-    write("wine.bp", text + probe.format(split="train", names="x, y", metrics=""))
+    t.write("wine.bp", text + probe.format(split="train", names="x, y", metrics=""))
     run(bpc, "run", path, "--", "--out", t.path("w"), "--progress=none", "--save", t.path("w.safetensors"))
-    write("wine.bp", (text + probe.format(split="train", names="x, y", metrics="")).replace(shared, "/nowhere"))
+    t.write("wine.bp", (text + probe.format(split="train", names="x, y", metrics="")).replace(shared, "/nowhere"))
     assert scaled("--ckpt", t.path("w.safetensors")) == before
 
 
 def categories():
     kinds = ["setosa", "versicolor", "virginica"]
     lines = [",".join(r[:4] + [kinds[int(r[4])]]) for r in iris()]
-    write("kinds.csv", "a,b,c,d,species\n" + "\n".join(lines))
+    t.write("kinds.csv", "a,b,c,d,species\n" + "\n".join(lines))
     d = 'dataset d = csv("kinds.csv") { x: f32 = col("c"); y: i32<3> = category(col("species")); }'
     near(looked(d, "x, y", {"y": "mean(f32(y))"})["y"], 1)
     error = looked(d.replace('"species"', '"specis"'), "x, y", {}, status=3)
@@ -200,10 +194,10 @@ def categories():
     assert "kinds.csv:102:" in error and "label 2 is not in [0, 2)" in error, error
     # the numbers that the weights were trained with stay, whatever another file has
     looked(d, "x, y", {"y": "mean(f32(y))"}, "--save", t.path("k.safetensors"))
-    last = write("last.csv", "a,b,c,d,species\n" + "\n".join(lines[100:]))
+    last = t.write("last.csv", "a,b,c,d,species\n" + "\n".join(lines[100:]))
     out = run(bpc, "run", t.path("look.bp"), "--", "eval", "--ckpt", t.path("k.safetensors"), "--data", f"d={last}").stdout
     assert "y 2.0" in out, out
-    other = write("other.csv", "a,b,c,d,species\n1,2,3,4,setosa\n1,2,3,4,tulip\n")
+    other = t.write("other.csv", "a,b,c,d,species\n1,2,3,4,setosa\n1,2,3,4,tulip\n")
     error = run(bpc, "run", t.path("look.bp"), "--", "eval", "--ckpt", t.path("k.safetensors"), "--data", f"d={other}",
                 status=3).stderr
     assert "other.csv:3:9: error: 'tulip' did not occur when the weights were trained" in error, error
@@ -228,8 +222,8 @@ def shakespeare():
 
 
 def small_texts():
-    write("a.txt", "abcabcab")
-    write("b.txt", "cabc")
+    t.write("a.txt", "abcabcab")
+    t.write("b.txt", "cabc")
     d = 'dataset d = text("a.txt") { x: i32<3>[2] = window(0); z: f32[2] = window(2) * 10; }'
     # places 0 .. 4, every one: the windows that fit
     assert row_counts(d.replace('"a.txt"', '"a.txt", valid="b.txt"'), "x, z") == [5, 1]
@@ -239,21 +233,21 @@ def small_texts():
     near(seen["z"], sum(ids[i + 2] + ids[i + 3] for i in range(5)))
     other = d.replace("d =", "v =").replace("a.txt", "b.txt")
     look = probe.format(split="train", names="x, z", metrics="").replace("valid = d.train", "valid = v.train")
-    run(bpc, "run", write("v.bp", d + other + look), "--", "--out", t.path("v"), "--progress=none")
-    write("b.txt", "abddabd")
+    run(bpc, "run", t.write("v.bp", d + other + look), "--", "--out", t.path("v"), "--progress=none")
+    t.write("b.txt", "abddabd")
     error = run(bpc, "run", t.path("v.bp"), "--", "--out", t.path("v"), status=3).stderr
     assert "have other bytes, so that their ids differ" in error, error
     # eval on another text numbers bytes as the training did; unknown ones are errors
     d = 'dataset d = text("a.txt") { x: i32<3>[2] = window(0); }'
     looked(d, "x", {"x": "mean(f32(x))"}, "--save", t.path("t.safetensors"))
-    write("c.txt", "ccbcc")
+    t.write("c.txt", "ccbcc")
     out = run(bpc, "run", t.path("look.bp"), "--", "eval", "--ckpt", t.path("t.safetensors"), "--data",
               "train=" + t.path("c.txt")).stdout
     assert "x 1.75" in out, out
     weights = ("--ckpt", t.path("t.safetensors"))
     seen = looked(d, "x", {"x": "mean(f32(x))"}, *weights, "--data", "train=" + t.path("c.txt"))
     near(seen["x"], 1.75)
-    write("e.txt", "ab\ncd")
+    t.write("e.txt", "ab\ncd")
     error = run(bpc, "run", t.path("look.bp"), "--", "eval", "--ckpt", t.path("t.safetensors"), "--data",
                 "train=" + t.path("e.txt"), status=3).stderr
     assert "e.txt:1:3: error: byte 0x0a did not occur" in error, error
@@ -326,10 +320,10 @@ def ir_text():
         dataset d = moons(n=40, seed=3, split=0.5, noise=0.2) { x: f32[2] = field(0); y: i32<2> = field(1); }
         dataset e = rows(n=20, seed=3) { z: f32[2] = normal(); x: f32[2] = s * z; y: i32<2> = 1; }"""
     text = d + probe.format(split="train", names="x, y", metrics="metric m = mean(x);").replace("valid = d", "valid = e")
-    source, out = write("made.bp", text), []
+    source, out = t.write("made.bp", text), []
     for stage in ("ir", "grad", "opt"):
         ir = run(bpc, f"--emit={stage}", source).stdout
-        assert run(bpc, f"--emit={stage}", write(f"made.{stage}.bp", ir)).stdout == ir, stage
+        assert run(bpc, f"--emit={stage}", t.write(f"made.{stage}.bp", ir)).stdout == ir, stage
     for name in ("made", "made.ir", "made.opt"):
         run(bpc, "run", t.path(name + ".bp"), "--", "--out", t.path("made"), "--progress=none")
         rows = [json.loads(line) for line in open(t.path("made/metrics.jsonl"))]
@@ -340,16 +334,16 @@ def ir_text():
 # ---- which datasets are read ----
 
 def unused():
-    write("two.csv", "1,0\n2,1\n")
+    t.write("two.csv", "1,0\n2,1\n")
     d = ('dataset gone = csv("no/such/file.csv") { x: f32 = col(0); }\n'
          'dataset d = csv("two.csv") { x: f32 = col(0); y: i32<2> = col(1); }\n')
     near(looked(d, "x, y", {"x": "mean(x)"})["x"], 1.5)
     text = d + probe.format(split="train", names="x, y", metrics="metric m = mean(x);") + \
         "train again on d.train as (x, y) { loss p(mean(x)); optimizer = sgd(lr=0); batch = 2; steps = 1; }"
-    run(bpc, "run", write("stages.bp", text), "--", "--out", t.path("s"), "--progress=none")
+    run(bpc, "run", t.write("stages.bp", text), "--", "--out", t.path("s"), "--progress=none")
     error = looked(d, "x, y", {}, "--data", "z=two.csv", status=2)
     assert "no field, split or dataset of that name" in error, error
-    write("bad.csv", "1,0\n2,1\n3,2\n")
+    t.write("bad.csv", "1,0\n2,1\n3,2\n")
     error = looked(d, "x, y", {}, "--data", "train=" + t.path("bad.csv"), status=3)
     assert "bad.csv:3:3: error: label 2 is not in [0, 2)" in error, error
 

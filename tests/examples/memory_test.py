@@ -63,13 +63,6 @@ train fit on noise.train as (x,) {
 """
 
 
-def write(name, text):
-    path = t.path(name)
-    with open(path, "w") as f:
-        f.write(text)
-    return path
-
-
 def plan(path, *options):
     """Bytes of fit_step by name."""
     out = run(bpc, "--emit=plan", *options, path).stdout
@@ -86,7 +79,7 @@ def trained(path, *options):
 
 
 def same_bits(name, text, part):
-    path = write(name, text)
+    path = t.write(name, text)
     full = plan(path)
     fixed = full["parameters"] + full["optimizer"]
     assert full["peak"] == fixed + full["saved"] + full["scratch"], full
@@ -97,7 +90,7 @@ def same_bits(name, text, part):
 
 
 def error_names_lines():
-    path = write("loop.bp", loop)
+    path = t.write("loop.bp", loop)
     r = run(bpc, "--memory=1K", "--emit=plan", path, status=1)
     assert re.search(r"loop\.bp:\d+:\d+: error: 'fit_step' needs \d+ bytes", r.stderr), r.stderr
     assert len(re.findall(r"note: .*\d+ bytes are kept here", r.stderr)) >= 2, r.stderr
@@ -107,7 +100,7 @@ def error_names_lines():
 
 
 def resident():
-    path = write("wide.bp", wide)
+    path = t.write("wide.bp", wide)
     sizes = plan(path)
     exe = t.path("wide")
     run(bpc, path, "-o", exe)

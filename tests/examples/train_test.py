@@ -57,11 +57,6 @@ train third on d.train as (x, y) {
 """
 
 
-def write(name, text):
-    open(t.path(name), "w").write(text)
-    return t.path(name)
-
-
 def safetensors(path):
     raw = open(path, "rb").read()
     n = struct.unpack("<Q", raw[:8])[0]
@@ -89,7 +84,7 @@ def train(program, out, *args, status=0):
 
 
 def same_bits():
-    source, trainer = write("all.bp", everything), t.path("all")
+    source, trainer = t.write("all.bp", everything), t.path("all")
     run(bpc, source, "-o", trainer)
     shown = train([trainer], "ref", "--threads", "1").stdout
     assert shown.count("f1 ") == 6, shown
@@ -143,7 +138,7 @@ train fit on d.train as (x, y) {
 
 
 def fitted(settings, out):
-    source = write("linear.bp", linear.replace("SETTINGS", settings))
+    source = t.write("linear.bp", linear.replace("SETTINGS", settings))
     train([bpc, "run", "--float=f64", source, "--"], out, "--threads", "1")
     return safetensors(os.path.join(t.path(out), "last.safetensors"))
 
@@ -164,7 +159,7 @@ def micro_batches():
 
 def running_moments():
     """One step of a batch norm of the data itself, in every mode."""
-    source = write("norm.bp", data + """
+    source = t.write("norm.bp", data + """
 module Norm[B](x: f32[B, 4]) -> f32[B, 4] { layer n = BatchNorm[momentum=0.25]; return n(x); }
 model net = Norm;
 train fit on d.train as (x, y) {
@@ -194,7 +189,7 @@ export fn infer(x: f32[1, 4]) -> f32[1, 4] { return net(x); }
 
 def totals():
     """Counts over an evaluation whose last rows fill no batch."""
-    source = write("totals.bp", data + """
+    source = t.write("totals.bp", data + """
 model net = Linear[O=2];
 train fit on d.train as (x, y) {
   let z = net(x);
@@ -240,7 +235,7 @@ fn decode_free(x: f32) -> f32 { return 2 * x; }
 
 def update_blocks():
     """Two models with losses of their own; the second one's sees the first one updated."""
-    source = write("gan.bp", data + """
+    source = t.write("gan.bp", data + """
 module Scale[B](x: f32[B, 4]) -> f32[B, 4] { param w: f32[4] = ones(); return x * w; }
 model a = Scale;
 model b = Scale;
@@ -271,7 +266,7 @@ def whole_batches():
                           "loss cross_entropy(net(x), y) + 0.05 * sum(net(x) ** 2) / 48;")
     losses = {}
     for name, steps in (("lbfgs()", 25), ("newton_cg()", 10), ("newton(lr=1)", 60), ("adam(lr=0.05)", 1500)):
-        source = write("second.bp", newton + text.replace("sgd(lr=0.1)", name).replace(
+        source = t.write("second.bp", newton + text.replace("sgd(lr=0.1)", name).replace(
             "SETTINGS", f"batch = 48; steps = {steps}; eval_every = {steps - 1};"))
         train([bpc, "run", "--float=f64", source, "--"], "s", "--threads", "1")
         losses[name] = records("s", "train")[-1]["loss"]
@@ -287,7 +282,7 @@ train {name} on d.train as (x, y) {{
   loss cross_entropy(net(x), y); optimizer = adam(lr=0.1); batch = 48; steps = 3; seed = {seed};
 }}""" for name, seed in (("one", 1), ("two", 2)))
     trainer = t.path("stages")
-    run(bpc, write("stages.bp", text), "-o", trainer)
+    run(bpc, t.write("stages.bp", text), "-o", trainer)
     train([trainer], "both", "--threads", "1")
     train([trainer, "one"], "one", "--threads", "1", "--save", t.path("one.safetensors"))
     train([trainer, "two"], "two", "--threads", "1", "--ckpt", t.path("one.safetensors"))
@@ -306,7 +301,7 @@ def checked():
 
 def hypers():
     """Integers and bools on the command line, kept by a resumed run."""
-    source = write("hypers.bp", data + """
+    source = t.write("hypers.bp", data + """
 hyper k: i32 = 3;   /// how many
 hyper on: bool = true;
 model net = Linear[O=2];
@@ -328,7 +323,7 @@ train fit on d.train as (x, y) {
 
 def steps_done():
     """An evaluation and its print see the updates done before it."""
-    source = write("steps.bp", data + """
+    source = t.write("steps.bp", data + """
 model net = Linear[O=2];
 train fit on d.train as (x, y) {
   loss cross_entropy(net(x), y); metric done = step; optimizer = sgd();
@@ -342,8 +337,8 @@ train fit on d.train as (x, y) {
 
 
 def decoded():
-    write("names.txt", "ab\nba\nabc\ncab\n" * 5)
-    source = write("text.bp", """
+    t.write("names.txt", "ab\nba\nabc\ncab\n" * 5)
+    source = t.write("text.bp", """
 dataset names = text("names.txt", lines=true, split=0.2) { x: i32<4>[5] = window(0); }
 module Bigram[B, T](x: i32<4>[B, T]) -> f32[B, T, 4] { param w: f32[4, 4] = zeros(); return embed(w, x); }
 model net = Bigram;

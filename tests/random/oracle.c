@@ -13,12 +13,13 @@
 #include "ir/interp.h"
 #include "passes/passes.h"
 #include "runtime/bprt.h"
+#include "tests/support/fence.h"
 
 #include <dlfcn.h>
 #include <math.h>
 #include <stdlib.h>
 
-enum { Guard = 64, Samples = 4, MoreSamples = 64, Allowed = 16 };
+enum { Samples = 4, MoreSamples = 64, Allowed = 16 };
 
 typedef struct Case { /* one exported function */
     Sym name;
@@ -212,14 +213,6 @@ static void reference(Oracle *o, Case *c) {
 
 /* ---- memory as generated code sees it ---- */
 
-static void store(unsigned char *at, const Tensor *x, int64_t i) {
-    size_t size = dtype_size(x->type.dt);
-    float f = x->re ? (float)x->re[i] : 0;
-    if (x->i) memcpy(at, &x->i[i], size); /* little endian */
-    else if (x->type.dt == F64) memcpy(at, &x->re[i], size);
-    else memcpy(at, (char *)&f + (4 - size), size);
-}
-
 static double load(const unsigned char *at, DType dt) {
     double d;
     float f = 0;
@@ -235,22 +228,6 @@ static double load(const unsigned char *at, DType dt) {
     }
 }
 
-static unsigned char *buffer(size_t bytes, int fill) {
-    unsigned char *b = aligned_alloc(64, (bytes + 2 * Guard + 63) / 64 * 64);
-    memset(b, 0xA5, bytes + 2 * Guard);
-    memset(b + Guard, fill, bytes);
-    return b;
-}
-
-static bool intact(const unsigned char *b, size_t bytes) {
-    for (size_t i = 0; i < Guard; i++) {
-        if (b[i] != 0xA5 || b[Guard + bytes + i] != 0xA5) return false;
-    }
-    return true;
-}
-
-static size_t bytes_of(Type t) { return (size_t)t.shape->size * dtype_size(t.dt); }
-
 /* ---- one build ---- */
 
 static void compare_result(Oracle *o, Case *c, uint32_t r, const unsigned char *got, const char *how) {
@@ -259,7 +236,7 @@ static void compare_result(Oracle *o, Case *c, uint32_t r, const unsigned char *
     unsigned char ref[8];
     for (int64_t i = 0; i < want->type.shape->size; i++) {
         const unsigned char *g = got + (size_t)i * size, *w = ref;
-        if (c->exact) store(ref, want, i);
+        if (c->exact) fence_store(ref, want, i);
         else if (c->first[r]) w = c->first[r] + (size_t)i * size;
         else memcpy(ref, g, size);
         double x = load(g, want->type.dt), y = load(w, want->type.dt);
@@ -276,8 +253,8 @@ static void compare_result(Oracle *o, Case *c, uint32_t r, const unsigned char *
         return;
     }
     if (c->first[r]) return;
-    c->first[r] = arena_alloc(o->a, bytes_of(want->type) + 1);
-    copy_bytes(c->first[r], got, bytes_of(want->type));
+    c->first[r] = arena_alloc(o->a, fence_bytes(want->type) + 1);
+    copy_bytes(c->first[r], got, fence_bytes(want->type));
 }
 
 static void backwards(const BpEnv *env, void (*body)(void *, int64_t), void *data, int64_t n) {
@@ -296,24 +273,24 @@ static void run_case(Oracle *o, Case *c, BpEntry *entry, const Fn *planned, cons
     for (uint32_t i = 0; i < n; i++) {
         const Tensor *x = i < np ? &c->args[i] : &c->round[i - np];
         size_t size = dtype_size(x->type.dt);
-        buffers[i] = buffer(bytes_of(x->type), 0xFF);
-        pointers[i] = buffers[i] + Guard;
+        buffers[i] = fence_new(fence_bytes(x->type), 0xFF);
+        pointers[i] = buffers[i] + Fence;
         for (int64_t e = 0; i < np && e < x->type.shape->size; e++) {
-            store(buffers[i] + Guard + (size_t)e * size, x, e);
+            fence_store(buffers[i] + Fence + (size_t)e * size, x, e);
         }
     }
     size_t room = planned->plan->arena_bytes;
-    unsigned char *arena = buffer(room, 0xFF);
+    unsigned char *arena = fence_new(room, 0xFF);
     BpEnv env = {.parallel = backwards, .threads = 2};
-    entry(pointers, arena + Guard, &env);
-    bool whole = intact(arena, room);
+    entry(pointers, arena + Fence, &env);
+    bool whole = fence_intact(arena, room);
     for (uint32_t i = 0; i < n; i++) {
         const Tensor *x = i < np ? &c->args[i] : &c->round[i - np];
-        whole &= intact(buffers[i], bytes_of(x->type));
+        whole &= fence_intact(buffers[i], fence_bytes(x->type));
     }
     if (!whole) finding(o, c->name, "guard", how);
     for (uint32_t r = 0; r < c->fn->results.len; r++) {
-        compare_result(o, c, r, buffers[np + r] + Guard, how);
+        compare_result(o, c, r, buffers[np + r] + Fence, how);
     }
     for (uint32_t i = 0; i < n; i++) free(buffers[i]);
     free(buffers), free(pointers), free(arena);
@@ -376,7 +353,7 @@ static void interpret_again(Oracle *o, const char *stage, const char *text) {
             bool same = true;
             for (int64_t e = 0; e < c->round[r].type.shape->size; e++) {
                 unsigned char x[8] = {0}, y[8] = {0};
-                store(x, &got[r], e), store(y, &c->round[r], e);
+                fence_store(x, &got[r], e), fence_store(y, &c->round[r], e);
                 bool nan = got[r].re && isnan(got[r].re[e]) && isnan(c->round[r].re[e]);
                 same &= nan || !memcmp(x, y, 8);
             }

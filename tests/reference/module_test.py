@@ -80,26 +80,19 @@ def module(name, paths):
             )
         },
     )
-    run(
-        bpc,
-        "call",
-        "--float=f64",
-        "-O0",
-        program,
-        "f",
-        "--in",
-        t.path("in.npz"),
-        "--ckpt",
-        t.path("w.safetensors"),
-        "--out",
-        t.path("out.npz"),
-    )
+    run_f(program)
     got = npz_read(t.path("out.npz"))
     for k, want in enumerate(wanted):
         worst = [
             (a, b) for a, b in zip(got[f"out{k}"][2], want) if abs(a - b) > 1e-10 * max(1, abs(b))
         ]
         assert len(want) == len(got[f"out{k}"][2]) and not worst, (k, worst[:3])
+
+
+def run_f(program):
+    """f(in.npz) with the weights of w.safetensors into out.npz."""
+    files = ("--in", t.path("in.npz"), "--ckpt", t.path("w.safetensors"), "--out", t.path("out.npz"))
+    run(bpc, "call", "--float=f64", "-O0", program, "f", *files)
 
 
 def batch_norm_eval():
@@ -115,19 +108,7 @@ def batch_norm_eval():
     )
     x = [0.5 * i - 2 for i in range(12)]
     npz_write(t.path("in.npz"), {"x": ("f8", (3, 2, 2), x)})
-    run(
-        bpc,
-        "call",
-        "--float=f64",
-        program,
-        "f",
-        "--in",
-        t.path("in.npz"),
-        "--ckpt",
-        t.path("w.safetensors"),
-        "--out",
-        t.path("out.npz"),
-    )
+    run_f(program)
     for i, y in enumerate(npz_read(t.path("out.npz"))["out0"][2]):
         c = i // 2 % 2
         assert abs(y - (g[c] * (x[i] - mean[c]) / math.sqrt(var[c] + 0.5) + b[c])) < 1e-12, (i, y)

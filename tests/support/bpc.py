@@ -59,6 +59,12 @@ class Tests:
     def path(self, name):
         return os.path.join(self.dir.name, name)
 
+    def write(self, name, content):
+        """A file of that name with text or bytes; gives its path."""
+        with open(self.path(name), "wb") as f:
+            f.write(content if isinstance(content, bytes) else content.encode())
+        return self.path(name)
+
     def check(self, name, fn, *args):
         try:
             fn(*args)
