@@ -14,18 +14,18 @@ double bench_seconds(void) {
 enum { Chains = 12, Turns = 4000000 };
 
 /* Independent chains, enough to hide the latency. */
-#define PEAK(name, isa, Vec, splat, fma, bytes)                                                    \
-    __attribute__((target(isa))) static double name(void) {                                        \
-        Vec acc[Chains], x = splat(0.5f);                                                          \
-        for (int k = 0; k < Chains; k++) acc[k] = x;                                               \
-        __asm__ volatile("" : "+v"(x));                                                            \
-        double start = bench_seconds();                                                                  \
-        for (int i = 0; i < Turns; i++) {                                                          \
-            _Pragma("GCC unroll 12") for (int k = 0; k < Chains; k++) acc[k] = fma(acc[k], x, x);  \
-        }                                                                                          \
-        double took = bench_seconds() - start;                                                           \
-        for (int k = 0; k < Chains; k++) __asm__ volatile("" ::"v"(acc[k]));                       \
-        return 2.0 * Turns * Chains * (bytes / 4) / took * 1e-9;                                   \
+#define PEAK(name, isa, Vec, splat, fma, bytes)                                                   \
+    __attribute__((target(isa))) static double name(void) {                                       \
+        Vec acc[Chains], x = splat(0.5f);                                                         \
+        for (int k = 0; k < Chains; k++) acc[k] = x;                                              \
+        __asm__ volatile("" : "+v"(x));                                                           \
+        double start = bench_seconds();                                                           \
+        for (int i = 0; i < Turns; i++) {                                                         \
+            _Pragma("GCC unroll 12") for (int k = 0; k < Chains; k++) acc[k] = fma(acc[k], x, x); \
+        }                                                                                         \
+        double took = bench_seconds() - start;                                                    \
+        for (int k = 0; k < Chains; k++) __asm__ volatile("" ::"v"(acc[k]));                      \
+        return 2.0 * Turns * Chains * (bytes / 4) / took * 1e-9;                                  \
     }
 PEAK(peak_512, "avx512f", __m512, _mm512_set1_ps, _mm512_fmadd_ps, 64)
 PEAK(peak_256, "avx2,fma", __m256, _mm256_set1_ps, _mm256_fmadd_ps, 32)

@@ -1,7 +1,8 @@
 /* Convolutions of static sizes as direct loops around register tiles. Every tap lies inside of x
  * (passes/layout.c), so that operands are read in place:
  *
- *   for each tap (k, i) in order: sums[a][b] += broadcast(A[a] at the tap) * vector(B[b] at the tap)
+ *   for each tap (k, i) in order: sums[a][b] += broadcast(A[a] at the tap) * vector(B[b] at the
+ * tap)
  *
  * By filters, vectors hold neighbouring filters and rows are places; by places, vectors run along
  * the last spatial axis and rows are filters. An output of x spread by lhs_dilation is computed in

@@ -158,8 +158,8 @@ static uint32_t inner_dim(const Shape *s) {
 
 /* The index in `from` of what stands at idx in its reshape `to`; false if lanes are not evenly
  * spaced there. */
-static bool index_reshape(Cg *cg, const Shape *to, const Shape *from, const Index *idx, unsigned lanes,
-                   Index *r) {
+static bool index_reshape(Cg *cg, const Shape *to, const Shape *from, const Index *idx,
+                          unsigned lanes, Index *r) {
     *r = (Index){.rank = from->rank};
     if (!reshape_units(cg, to, from, idx, r)) {
         V at;

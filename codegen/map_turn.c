@@ -1,5 +1,5 @@
-/* Maps that turn what they read: results lie along the last axis, operands along another one. Blocks
- * of neighbours are evaluated along the operands' axis and transposed in registers. */
+/* Maps that turn what they read: results lie along the last axis, operands along another one.
+ * Blocks of neighbours are evaluated along the operands' axis and transposed in registers. */
 #include "codegen/contract_internal.h"
 
 typedef struct Turn {
@@ -95,7 +95,8 @@ bool cg_map_turned(KernelCtx *k, unsigned lanes) {
     Cg *cg = k->cg;
     const Shape *s = k->k->space;
     Turn t = {.k = k, .lanes = lanes, .idx = {.rank = s->rank}};
-    if (k->k->outputs.len != 1 || !axis_of(k, &t.along) || s->dim[s->rank - 1] < Least) return false;
+    if (k->k->outputs.len != 1 || !axis_of(k, &t.along) || s->dim[s->rank - 1] < Least)
+        return false;
     t.out = k->k->outputs.data[0];
     if (k_ins(k, t.out)->type.dt == BOOL) return false;
     int64_t inside = s->dim[t.along] * s->dim[s->rank - 1], planes = s->size / inside;

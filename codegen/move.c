@@ -1,5 +1,5 @@
-/* Data movement along an axis, on stored values; concat's are computed here. Outputs stand side by side in vectors; along the
- * axis everything goes one after the other. */
+/* Data movement along an axis, on stored values; concat's are computed here. Outputs stand side by
+ * side in vectors; along the axis everything goes one after the other. */
 #include "codegen/internal.h"
 
 typedef struct Move {

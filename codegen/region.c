@@ -1,7 +1,8 @@
 /* Regions: loops and branches around functions of their own, in the code of the entry. A function
  * is called as an entry is, with a table of its arguments and results; what changes from step to
  * step are pointers. Two buffers per carry take turns, so that nothing is copied, or the body
- * writes over what it reads; a scan, whose number of steps is known, ends in the result's buffer. */
+ * writes over what it reads; a scan, whose number of steps is known, ends in the result's
+ * buffer. */
 #include "codegen/internal.h"
 
 typedef struct Site {
@@ -170,7 +171,8 @@ static V plain_table(Site *l) {
 static void emit_cond(Site *l) {
     Cg *cg = l->cg;
     V table = plain_table(l), c = LLVMBuildLoad2(cg->b, cg->i8, l->arg[0], "");
-    Bb then = cg_block(cg, "then"), otherwise = cg_block(cg, "otherwise"), end = cg_block(cg, "end");
+    Bb then = cg_block(cg, "then"), otherwise = cg_block(cg, "otherwise"),
+       end = cg_block(cg, "end");
     LLVMBuildCondBr(cg->b, LLVMBuildIsNotNull(cg->b, c, ""), then, otherwise);
     cg_at(cg, then);
     cg_call_function(cg, l->r.body, table, l->arena, l->env);

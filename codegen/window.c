@@ -100,7 +100,8 @@ static void pick_at(void *data, const Index *idx, unsigned lanes) {
 
 /* ---- window_place: cell j of an axis is the elements stride * j + r, r < stride ---- */
 
-/* For one window axis: the windows j - a that cover element r of cell j, and their element there. */
+/* For one window axis: the windows j - a that cover element r of cell j, and their element
+ * there. */
 typedef struct Cover {
     int64_t r, a; /* a: counted down, so that windows come in order */
 } Cover;
@@ -207,7 +208,8 @@ static void place_at(void *data, const Index *cell, unsigned lanes) {
             before = sum;
             continue;
         }
-        Bb store = inside ? cg_block(cg, "store") : NULL, after = inside ? cg_block(cg, "next") : NULL;
+        Bb store = inside ? cg_block(cg, "store") : NULL,
+           after = inside ? cg_block(cg, "next") : NULL;
         if (inside) {
             LLVMBuildCondBr(cg->b, inside, store, after);
             cg_at(cg, store);
@@ -243,8 +245,13 @@ void cg_window(KernelCtx *k) {
     w.whole = place ? ins->type.shape : k_shape(k, w.x);
     w.lead = w.whole->rank - w.n;
     for (uint32_t d = 0; d < w.n; d++) w.elements *= w.size[d];
-    Nest n = {.k = k, .space = ins->type.shape, .skip = MaxRank, .lanes = cg_lanes(k->cg, float_type(&w)),
-              .work = w.whole->size, .body = argmax_at, .data = &w};
+    Nest n = {.k = k,
+              .space = ins->type.shape,
+              .skip = MaxRank,
+              .lanes = cg_lanes(k->cg, float_type(&w)),
+              .work = w.whole->size,
+              .body = argmax_at,
+              .data = &w};
     if (ins->op == Op_window_pick) {
         n.body = pick_at;
         if (w.elements > Unrolled) n.lanes = 1;

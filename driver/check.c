@@ -55,8 +55,8 @@ static void report_skipped(Check *c) {
     if (!c->skipped) return;
     double share = 100.0 * c->skipped / fmax(c->compared, 1);
     bool ok = c->skipped * 100 <= c->compared;
-    printf("%s: %u of %u comparisons lie at kinks (%.1f %%)\n", ok ? "skipped" : "FALSE", c->skipped,
-           c->compared, share);
+    printf("%s: %u of %u comparisons lie at kinks (%.1f %%)\n", ok ? "skipped" : "FALSE",
+           c->skipped, c->compared, share);
     c->failures += !ok;
 }
 

@@ -89,7 +89,8 @@ typedef struct Proof {
 void check_derivative(Check *c, const Fn *d, const Header *h);
 /* A row of the report about d. */
 void proof_row(Proof *q, const char *what, double error, bool ok);
-/* How far rounding moves each result of fn at args, by runs of the interpreter that round at random. */
+/* How far rounding moves each result of fn at args, by runs of the interpreter that round at
+ * random. */
 Tensor *rounding_spread(Check *c, const Fn *fn, const Tensor *args, const Tensor *results);
 void prove_taylor(Proof *q);
 void prove_second(Proof *q);

@@ -72,7 +72,8 @@ static void taylor_row(Proof *q, const char *which, double slope, int octaves) {
     if (octaves < 2)
         printf("%-5s %-44s no curvature\n", "taylor", what);
     else
-        printf("%-5s %-44s slope %.3f over %.1f decades\n", "taylor", what, slope, octaves * 0.30103);
+        printf("%-5s %-44s slope %.3f over %.1f decades\n", "taylor", what, slope,
+               octaves * 0.30103);
 }
 
 /* A false gradient leaves a term of order one along almost every direction; a right one's quadratic

@@ -19,7 +19,8 @@ static const struct {
      "const N = 1;"
      "fn f(x: f64[3], w: f64[3]) -> f64 {"
      "  var y: f64[3] = x; for i in 0..N { y = y * x + w; }"
-     "  return sum(y * y) + sum(x * x) + sum(concat([x, w, x], axis=0)[1:7]) + x[0] * w[2]; }" GIVES_F,
+     "  return sum(y * y) + sum(x * x) + sum(concat([x, w, x], axis=0)[1:7]) + x[0] * w[2]; "
+     "}" GIVES_F,
      {"0", "1", "2", "3", "17"}},
     {"call",
      "const N = 1;"
@@ -56,7 +57,8 @@ static const struct {
      "fn f(x: f64[3], w: f64[3]) -> f64 {"
      "  let s: f64[N, 3] = 0.3; "
      "  scan (a = s + x) carry (h: f64[3] = w) {"
-     "    scan (b = a, k = iota(3)) carry (t: f64 = 0.0) emit (ts) { t = sin(t + b * h[k]); emit t * t; }"
+     "    scan (b = a, k = iota(3)) carry (t: f64 = 0.0) emit (ts) { t = sin(t + b * h[k]); emit t "
+     "* t; }"
      "    h = h * ts + t * w; }"
      "  return sum(h * x); }" GIVES_F,
      {"1", "2", "3"}},
@@ -70,7 +72,8 @@ static const struct {
      "const N = 1;"
      "fn f(x: f64[3], w: f64[3]) -> f64 {"
      "  var y = x * w; var k = 1.0;"
-     "  if sum(x) > sum(x) - N + 2 { y = exp(y) + x; k = w[0]; } else if N > 0 && x[0] < 9 { y = y * y; }"
+     "  if sum(x) > sum(x) - N + 2 { y = exp(y) + x; k = w[0]; } else if N > 0 && x[0] < 9 { y = y "
+     "* y; }"
      "  else { k = sum(x); }"
      "  return sum(y * w) * k; }" GIVES_F,
      {"0", "1", "3"}},

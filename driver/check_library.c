@@ -172,7 +172,8 @@ void prove_library(Check *c) {
     for (uint32_t i = 0; i < std_files_len; i++) {
         const StdFile *f = &std_files[i];
         const Unit *u = parse_text(cx, sym(cx, f->name), f->text, f->len);
-        for (uint32_t k = 0; u && k < u->items.len; k++) vec_push(cx->arena, &all, u->items.data[k]);
+        for (uint32_t k = 0; u && k < u->items.len; k++)
+            vec_push(cx->arena, &all, u->items.data[k]);
     }
     for (uint32_t i = 0; i < all.len; i++) {
         const Item *rule = all.data[i];

@@ -149,7 +149,8 @@ typedef struct Tail { /* f from instruction `from` on, as a function of what was
 static Tail tail_of(Check *c, const Fn *f, Val from, Tensor *const *values) {
     Program *p = c->p;
     Arena *a = p->cx->arena;
-    Tail t = {.args = NEW_ARRAY(c->a, Tensor, f->ins.len), .wrt = NEW_ARRAY(a, uint32_t, f->ins.len)};
+    Tail t = {.args = NEW_ARRAY(c->a, Tensor, f->ins.len),
+              .wrt = NEW_ARRAY(a, uint32_t, f->ins.len)};
     Builder *b = builder_new(p, program_fresh(p, sym_fmt(p->cx, "%s_tail", f->name)), false);
     Val *map = NEW_ARRAY(a, Val, f->ins.len);
     bool *used = NEW_ARRAY(a, bool, f->ins.len);

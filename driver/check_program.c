@@ -179,7 +179,8 @@ static void prove_reverse(Proof *q) {
 /* ---- forward mode and Hessians ---- */
 
 /* <w, results> of d from `first` on against the derivative of <w, fn> along the tangents of d. */
-static void compare_tangents(Proof *q, const Fn *fn, const char *(*label)(const Proof *, uint32_t)) {
+static void compare_tangents(Proof *q, const Fn *fn,
+                             const char *(*label)(const Proof *, uint32_t)) {
     Check *c = q->c;
     const Fn *f = q->h->f;
     Tensor *along = NEW_ARRAY(c->a, Tensor, fn->nparams);

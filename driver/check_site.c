@@ -235,7 +235,8 @@ static Fn *pulled(Site *s, const Fn *back) {
     for (uint32_t k = 0; k < back->nparams; k++) {
         args[k] = b_param(b, sym_fmt(cx, "a%u", k), back->ins.data[k].type);
     }
-    for (uint32_t j = 0; j < s->n; j++) u[j] = b_param(b, sym_fmt(cx, "u%u", j), s->args[s->wrt[j]]);
+    for (uint32_t j = 0; j < s->n; j++)
+        u[j] = b_param(b, sym_fmt(cx, "u%u", j), s->args[s->wrt[j]]);
     splice(p, b, back, args, NULL, &(Splice){0}, bars);
     for (uint32_t j = 0; j < s->n; j++) {
         Val term = b_sum_to(b, b_mul(b, u[j], bars[j]), shape_scalar(cx));
@@ -341,7 +342,8 @@ bool site_single(Site *s, Found *found, void *data) {
         double diff = largest_difference(&got[k], &want[k]), zero = 0;
         Tensor none = zero_tensor(c, want[k].type);
         double allowed = spread[k] + 0x1p-24 * largest_difference(&want[k], &none);
-        if (diff > zero || isnan(diff)) worst = fmax(worst, allowed > 0 ? diff / allowed : INFINITY);
+        if (diff > zero || isnan(diff))
+            worst = fmax(worst, allowed > 0 ? diff / allowed : INFINITY);
     }
     found(data, s, ProvesSingle, 0, worst, GATE_SINGLE);
     return true;

@@ -17,11 +17,18 @@ typedef struct Site {
     Tensor *x;
 } Site;
 
-typedef enum Proving { ProvesBackward, ProvesForward, ProvesModes, ProvesTwice, ProvesSingle } Proving;
+typedef enum Proving {
+    ProvesBackward,
+    ProvesForward,
+    ProvesModes,
+    ProvesTwice,
+    ProvesSingle
+} Proving;
 /* What was found: told for every comparison. k: operand, of ProvesBackward. */
 typedef void Found(void *data, const Site *s, Proving what, uint32_t k, double error, double gate);
 
-/* Fills s from c, ins, args and results; false where there is no rule or nothing to differentiate. */
+/* Fills s from c, ins, args and results; false where there is no rule or nothing to
+ * differentiate. */
 bool site_open(Site *s, const Program *p);
 /* Draws s->x where the operation is defined and smooth; false after MaxDraws. */
 bool site_draw(Site *s, Domain domain);

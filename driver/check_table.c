@@ -70,9 +70,9 @@ void table_row(TableRow *r, const char *name) {
     static const char *const rules[] = {"engine", "B", "J", "B J"};
     Check *c = r->c;
     bool nothing = !r->sites;
-    printf("%-5s  %-20s  %-6s  %-22s  %-7s  %-7s  %-7s  %s\n", r->failed || nothing ? "FALSE" : "ok",
-           name, rules[r->rules & 3], shapes_text(r), gate_text(r, ProvesBackward),
-           gate_text(r, ProvesForward), gate_text(r, ProvesTwice),
+    printf("%-5s  %-20s  %-6s  %-22s  %-7s  %-7s  %-7s  %s\n",
+           r->failed || nothing ? "FALSE" : "ok", name, rules[r->rules & 3], shapes_text(r),
+           gate_text(r, ProvesBackward), gate_text(r, ProvesForward), gate_text(r, ProvesTwice),
            !r->gate[ProvesSingle] ? "-"
            : c->o->verbose        ? arena_printf(c->a, "%.1f", r->worst[ProvesSingle])
                                   : "yes");
@@ -122,8 +122,8 @@ int command_check_rules(Options *o) {
     printf("%-5s  %-20s  %-6s  %-22s  %-7s  %-7s  %-7s  %s\n", "", "operation", "rules", "operands",
            "back", "ahead", "twice", "f32");
     prove_operations(&c);
-    printf("\n%-5s  %-20s  %-6s  %-22s  %-7s  %-7s  %-7s  %s\n", "", "function", "rules", "operands",
-           "back", "ahead", "twice", "f32");
+    printf("\n%-5s  %-20s  %-6s  %-22s  %-7s  %-7s  %-7s  %s\n", "", "function", "rules",
+           "operands", "back", "ahead", "twice", "f32");
     prove_library(&c);
     printf("\n%-5s  %-20s  %s\n", "", "of the engine", "steps");
     c.p = p;

@@ -8,7 +8,8 @@
 const OptionRow option_rows[] = {
     {"-o", Text_, AT(out), 0, ForCompile | ForFmt, "FILE", NULL, "where the result goes"},
     {"-c", Preset, AT(output), OutObject, ForCompile, NULL, NULL, "an object and its C header"},
-    {"-shared", Preset, AT(output), OutShared, ForCompile, NULL, NULL, "a shared library and its C header"},
+    {"-shared", Preset, AT(output), OutShared, ForCompile, NULL, NULL,
+     "a shared library and its C header"},
     {"-S", Preset, AT(output), OutAssembly, ForCompile, NULL, NULL, "assembly"},
     {"-emit-llvm", Preset, AT(output), OutLlvm, ForCompile, NULL, NULL, "LLVM IR"},
     {"--emit=", Text_, AT(stage), 0, ForCompile, "STAGE", STAGES, "print a stage of the program"},

@@ -1,5 +1,6 @@
-/* bpc explain: how the gradient of one parameter arises. The derivative function is compiled alone, so
- * the plan says which values of the forward pass have a place in memory until the rules read them. */
+/* bpc explain: how the gradient of one parameter arises. The derivative function is compiled alone,
+ * so the plan says which values of the forward pass have a place in memory until the rules read
+ * them. */
 #include "driver/steps.h"
 
 #include <stdlib.h>

@@ -54,7 +54,8 @@ static const Fn *with_adjoints(Trace *t, const Fn *fn) {
     back = back ? inline_calls(p, back, KeepNone) : NULL;
     if (!plain || !back) return plain;
     Builder *b = builder_new(p, sym_fmt(p->cx, "%s_trace", fn->name), false);
-    Val *args = NEW_ARRAY(t->a, Val, back->nparams), *out = NEW_ARRAY(t->a, Val, fn->results.len + n);
+    Val *args = NEW_ARRAY(t->a, Val, back->nparams),
+        *out = NEW_ARRAY(t->a, Val, fn->results.len + n);
     t->seeds = back->nparams - fn->nparams;
     for (Val v = 0; v < fn->nparams; v++) {
         args[v] = b_param(b, fn->ins.data[v].name, fn->ins.data[v].type);
@@ -188,8 +189,9 @@ static bool argument(Trace *t, Val v, Tensor *x) {
         return read_array(t, word, name, word + strlen(name) + 2, x);
     if (word) return read_numbers(t, word, word + strlen(name) + 1, x);
     if (from_state(t, param->name, x) || from_program(t, param->name, x)) return true;
-    diag_error(t->p->cx, (Loc){0}, "argument '%s' of type %s is missing; %s=2, %s=[1, 2] or %s=@FILE.npz",
-               name, type_text(t->p->cx, param->type), name, name, name);
+    diag_error(t->p->cx, (Loc){0},
+               "argument '%s' of type %s is missing; %s=2, %s=[1, 2] or %s=@FILE.npz", name,
+               type_text(t->p->cx, param->type), name, name, name);
     return false;
 }
 
@@ -210,7 +212,8 @@ static void check_words(Trace *t) {
 
 static void add_number(Text *out, const Tensor *x, int64_t i, bool whole) {
     char buf[32];
-    if (x->i) text_add(out, x->type.dt == BOOL ? "%s" : "%s%lld", x->type.dt == BOOL ? (x->i[i] ? "true" : "false") : "", (long long)x->i[i]);
+    if (x->type.dt == BOOL) text_add(out, "%s", x->i[i] ? "true" : "false");
+    else if (x->i) text_add(out, "%lld", (long long)x->i[i]);
     else if (!whole) text_add(out, "%.5g", x->re[i]);
     else if (x->type.dt == F64) print_f64(buf, x->re[i]), text_add(out, "%s", buf);
     else print_f32(buf, (float)x->re[i]), text_add(out, "%s", buf);

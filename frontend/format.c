@@ -55,7 +55,8 @@ static void add_line(Layout *l, uint32_t from, uint32_t to, uint32_t indent, boo
     vec_push(l->a, &l->lines, (Line){.from = from, .to = to, .indent = indent, .blank = blank});
 }
 
-/* A comment: at the end of the last line (then false), below such a one, or on a line of its own. */
+/* A comment: at the end of the last line (then false), below such a one, or on a line of its
+ * own. */
 static bool add_comment(Layout *l, uint32_t i, uint32_t indent, bool first) {
     const Token *t = &l->p[i].t;
     Line *last = last_line(l);

@@ -1,6 +1,6 @@
-/* Lowering: names, types, dimensions and IR in one walk, on the state of front.h. Calls are expanded
- * in place, but for functions with a derivative rule of their own, what derivative operators are
- * applied to, and what repeats (lower_outline.c): those become IR functions. */
+/* Lowering: names, types, dimensions and IR in one walk, on the state of front.h. Calls are
+ * expanded in place, but for functions with a derivative rule of their own, what derivative
+ * operators are applied to, and what repeats (lower_outline.c): those become IR functions. */
 #ifndef BPC_LOWER_H
 #define BPC_LOWER_H
 
@@ -282,7 +282,8 @@ typedef struct Update {
 typedef struct UpdateSite {
     Sym tag; /* of the state of update_all: the stage, with a number behind it if needed */
     void (*set_state)(void *data, Sym path, Val v);
-    /* The loss of the batch as a function of the n parameters as one vector; NULL after a report. */
+    /* The loss of the batch as a function of the n parameters as one vector; NULL after a
+     * report. */
     const FnInst *(*loss)(void *data, Loc loc, const Update *u, uint32_t n);
     void *data;
 } UpdateSite;

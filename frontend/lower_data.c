@@ -199,9 +199,9 @@ static void unknown_source(Front *fr, const Expr *e) {
         if (item->kind == ItFn) vec_push(fr->cx->arena, &names, item->name);
     }
     bool named = e->kind == ExCall && e->x->kind == ExName;
-    diag_unknown(fr->cx, named ? e->x->loc : e->loc, named ? e->x->name : NULL, names.data, names.len,
-                 "a dataset is made by %.*s or a function of one row", (int)kinds.len - 2,
-                 kinds.data);
+    diag_unknown(fr->cx, named ? e->x->loc : e->loc, named ? e->x->name : NULL, names.data,
+                 names.len, "a dataset is made by %.*s or a function of one row",
+                 (int)kinds.len - 2, kinds.data);
     free(kinds.data);
 }
 

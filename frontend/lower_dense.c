@@ -1,6 +1,6 @@
 /* Dense derivatives: a scan over the rows of the identity matrix, each a tangent or a cotangent. A
- * Jacobian with more rows than columns is made by columns, in forward mode. Its type is that of what
- * is differentiated, as a gradient's. */
+ * Jacobian with more rows than columns is made by columns, in forward mode. Its type is that of
+ * what is differentiated, as a gradient's. */
 #include "frontend/lower_deriv.h"
 
 typedef struct Dense {

@@ -163,7 +163,8 @@ void join_groups(Frame *f, const FnInst *inst, const Wrt *w, const Value *bound,
         const Group *g = &w->groups.data[k];
         uint32_t param = w->index.data[g->first];
         r.vals[r.n] = each[g->first];
-        if (!g->model && param >= inst->ncaptures) r.dims[r.n] = bound[param - inst->ncaptures].dims;
+        if (!g->model && param >= inst->ncaptures)
+            r.dims[r.n] = bound[param - inst->ncaptures].dims;
         if (g->model) {
             Val *parts = NEW_ARRAY(f->fr->cx->arena, Val, g->all.parts.len);
             for (uint32_t i = 0; i < g->all.parts.len; i++) {
@@ -268,7 +269,8 @@ static bool apply_operator(Frame *f, Loc loc, const OpUse *u, CallArg *args, uin
     *inner_out = inst;
     *bound_out = bound;
     if (operators[u->index].dense) {
-        return no_extras(f, loc, u, nmore) && emit_dense(f, loc, u->index, inst, vals, nargs, &w, out);
+        return no_extras(f, loc, u, nmore) &&
+               emit_dense(f, loc, u->index, inst, vals, nargs, &w, out);
     }
     if (!check_extras(f, inst, op, &w, more, nmore, loc, got, &ngot)) return false;
     Val *all = NEW_ARRAY(cx->arena, Val, nargs + ngot);

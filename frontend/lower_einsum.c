@@ -1,6 +1,6 @@
 /* einsum("bij,bjk->bik", a, b): letters name axes, "..." the others; those that are not in the
- * result are summed. Operands are taken together from left to right: a letter that neither the result nor a later
- * operand has is summed, and the rest is one batched matmul. */
+ * result are summed. Operands are taken together from left to right: a letter that neither the
+ * result nor a later operand has is summed, and the rest is one batched matmul. */
 #include "frontend/lower.h"
 
 enum { MaxLetters = 52, MaxSpec = 256, MaxDots = 16 };

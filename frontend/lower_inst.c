@@ -259,8 +259,8 @@ FnInst *keep_instance(Front *fr, Sym key, FnInst *inst, Fn *fn, Sym base) {
     return inst;
 }
 
-/* ruled: the body is a call of item, which then keeps its rule. bound gets the caller's values of the
- * run-time formals, in order. wrt: these are run-time even where numbers are given. The body is
+/* ruled: the body is a call of item, which then keeps its rule. bound gets the caller's values of
+ * the run-time formals, in order. wrt: these are run-time even where numbers are given. The body is
  * lowered anew each time for the names of its dimensions; an equal function is kept once. */
 static FnInst *instance_of(Frame *f, Loc loc, const Item *item, Instance *self, bool ruled,
                            const Args *settings, CallArg *args, uint32_t n, const Want *want,

@@ -1,5 +1,6 @@
-/* IR text into the program: its functions as they stand, those with a rule known as such, its trains,
- * and the state that they take and give. Tests: tests/examples/check_test.py, tests/frontend */
+/* IR text into the program: its functions as they stand, those with a rule known as such, its
+ * trains, and the state that they take and give. Tests: tests/examples/check_test.py,
+ * tests/frontend */
 #include "frontend/lower_train.h"
 
 /* The state is what steps and exports take by dotted names, in order of appearance. */

@@ -197,7 +197,8 @@ void lower_emit(Frame *f, const Stmt *st) {
         return;
     }
     if (st->elems.len != b->nemit) {
-        diag_error(cx, st->loc, "%u values are emitted, the scan names %u", st->elems.len, b->nemit);
+        diag_error(cx, st->loc, "%u values are emitted, the scan names %u", st->elems.len,
+                   b->nemit);
         b->emitted = st;
         return;
     }

@@ -166,8 +166,9 @@ bool check_substitution(Frame *callee) {
     ModelParams m = model_params(callee->fr, s->model);
     int64_t have = b_type(callee->b, s->all).shape->size;
     if (have == m.size) return true;
-    diag_error(callee->fr->cx, callee->call_loc, "params= has %lld numbers, '%s' has %lld parameters",
-               (long long)have, s->model, (long long)m.size);
+    diag_error(callee->fr->cx, callee->call_loc,
+               "params= has %lld numbers, '%s' has %lld parameters", (long long)have, s->model,
+               (long long)m.size);
     return false;
 }
 

@@ -10,7 +10,8 @@ static bool read_axis(Frame *f, const Expr *e, uint32_t place, int64_t otherwise
     if (axis && !eval_int(f, axis, &at, "axis")) return false;
     int64_t k = at < 0 ? at + rank : at;
     if (k < 0 || k >= rank) {
-        diag_error(f->fr->cx, axis ? axis->loc : e->loc, "axis %lld is not an axis of %u", (long long)at, rank);
+        diag_error(f->fr->cx, axis ? axis->loc : e->loc, "axis %lld is not an axis of %u",
+                   (long long)at, rank);
         return false;
     }
     *out = (uint32_t)k;
@@ -166,7 +167,8 @@ Value near_randint(Frame *f, const Expr *e, Sym name, const Want *want) {
     (void)name;
     Cx *cx = f->fr->cx;
     if (!want || want->dt != I32 || !want->range || e->args.len) {
-        diag_error(cx, e->loc, "randint() draws within a declared type: let i: i32<10> = randint();");
+        diag_error(cx, e->loc,
+                   "randint() draws within a declared type: let i: i32<10> = randint();");
         return v_error();
     }
     const Shape *s = dims_shape(f, e->loc, want->dims, want->rank);

@@ -245,8 +245,9 @@ bool assigns_buffer(Frame *f, const Binding *b, Loc loc) {
 bool assigns_outer(Frame *f, const Binding *b, Loc loc) {
     Body *body = f->body;
     if (!body || !b->outer || body->op == Op_cond) return false;
-    diag_error(f->fr->cx, loc, "'%s' belongs to the code around the loop; carry it: carry (%s = %s)",
-               b->name, b->name, b->name);
+    diag_error(f->fr->cx, loc,
+               "'%s' belongs to the code around the loop; carry it: carry (%s = %s)", b->name,
+               b->name, b->name);
     diag_note(f->fr->cx, b->loc, "declared here");
     return true;
 }

@@ -359,7 +359,8 @@ static bool print_parts(Train *t, const Stmt *st, uint32_t *values) {
             const Expr *d = e->args.len == 2 ? e->args.data[0].value : NULL;
             const Dataset *data = d && d->kind == ExName ? find_dataset(t->fr, d->name) : NULL;
             if (!data || strcmp(data->kind, "text") != 0) {
-                diag_error(cx, d ? d->loc : e->loc, "decode takes a dataset made by text(...) and ids");
+                diag_error(cx, d ? d->loc : e->loc,
+                           "decode takes a dataset made by text(...) and ids");
                 return false;
             }
             part.decode = data->name;

@@ -2,7 +2,8 @@
  * an instruction.
  *
  *   let y: f32[8, 16, 10, 10] = conv(x, w, stride=[1, 1], lo=[0, 0], hi=[0, 0], ...)
- *   y[n, o, p] = sum over k, i of x[n', g I + i, (p stride + k rhs_dilation - lo) / lhs_dilation] w[o, i, k]
+ *   y[n, o, p] = sum over k, i of x[n', g I + i, (p stride + k rhs_dilation - lo) / lhs_dilation]
+ * w[o, i, k]
  *
  * Taps at which the division leaves a rest take no part; those before and behind x read 0. Filters
  * are in `groups` groups, each of which sees its own channels, or in `batch_groups`, each of which
@@ -11,7 +12,8 @@
 
 #define RULE(name) const char *infer_##name(Infer *q)
 
-/* A list of n numbers, each at least `least`; one number stands for n equal ones, none for `other`. */
+/* A list of n numbers, each at least `least`; one number stands for n equal ones, none for
+ * `other`. */
 static const char *numbers(Infer *q, int attr, uint32_t n, int64_t other, int64_t least) {
     Attr *a = &q->attrs[attr];
     const char *name = q->op->attrs[attr].name;

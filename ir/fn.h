@@ -201,7 +201,8 @@ typedef struct Freed { /* memory that nothing reads any more */
 typedef enum KernelKind {
     KernMap,      /* one loop nest over `space`, elementwise and views inside */
     KernReduce,   /* root is a ClsReduce; members before it feed it, members after it use it */
-    KernContract, /* root is a matmul or conv; views of stored values may feed it, elementwise follow it */
+    KernContract, /* root is a matmul or conv; views of stored values may feed it, elementwise
+                     follow it */
     KernMove,     /* root is one ClsMove instruction on stored values */
     KernRegion,   /* root is a ClsRegion instruction or a call on stored values; outputs are its
                    * results */

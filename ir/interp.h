@@ -24,8 +24,8 @@ static inline void interp_choose(const Interp *in, int64_t choice) {
     if (in->choices) *in->choices = rng_fold(*in->choices, (uint64_t)choice);
 }
 
-/* interp_run under InterpRound in which arguments and whatever rounds err by up to 8 roundings more,
- * at random by key: how far rounding may move the results. */
+/* interp_run under InterpRound in which arguments and whatever rounds err by up to 8 roundings
+ * more, at random by key: how far rounding may move the results. */
 void interp_noise(const Program *p, const Fn *fn, Arena *a, const Tensor *args, Tensor *results,
                   uint64_t key);
 

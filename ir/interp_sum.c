@@ -161,7 +161,8 @@ void interp_reduce(Interp *in, const Ins *ins, Tensor *r) {
     }
 }
 
-/* The taps of output (n, o, p) in order: offsets in x and in w. Padding is the element at `zero`. */
+/* The taps of output (n, o, p) in order: offsets in x and in w. Padding is the element at
+ * `zero`. */
 static int64_t conv_taps(const Conv *c, const Shape *x, const int64_t *p, int64_t n, int64_t o,
                          int64_t zero, int64_t *xi, int64_t *wi) {
     int64_t group = o / (c->o / (c->groups * c->batch_groups)), many = 0;

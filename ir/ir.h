@@ -78,8 +78,8 @@ const char *op_infer(Op op, Infer *q);
  *   scan[body](carry.., sequences.., constants.., carry=, seq=, axis=, length=, reverse=)
  *   while[test, body](carry.., constants.., carry=)
  *   cond[then, otherwise](c, args..)
- *   checkpoint[fn](args..)
- */
+ *  
+ * checkpoint[fn](args..) */
 typedef struct Region {
     const Fn *body, *other; /* other: test of a while, `otherwise` of a cond */
     uint32_t first;         /* operand that is the body's first formal: 1 for cond */
@@ -185,7 +185,8 @@ typedef struct NumSlope {
 } NumSlope;
 /* The derivative along u, a direction per parameter; those without `re` stay. */
 NumSlope numdiff_along(const NumDiff *d, const Tensor *u);
-/* <w, fn(args + t u) - fn(args)>, not with complex_step; *crossed: becomes true on another piece. */
+/* <w, fn(args + t u) - fn(args)>, not with complex_step; *crossed: becomes true on another
+ * piece. */
 double numdiff_moved(const NumDiff *d, const Tensor *u, double t, bool *crossed);
 double numdiff_magnitude(const NumDiff *d); /* sum |w fn|, not with complex_step */
 /* How large the rounding of <w, fn> is, by steps of t u and -t u, t tiny; not with complex_step. */

@@ -1,8 +1,8 @@
 /* Numerical derivatives along a line. Complex step by the interpreter: the imaginary part of
  * f(x + ihu) over h is exact to rounding. Where an operation has no complex version of its own (its
- * continuation is itself a derivative rule), or the function is compiled, 5-point differences at two
- * steps, extrapolated; steps that reach another smooth piece of f are shortened.
- * Tests: tests/ir/numdiff_test.c */
+ * continuation is itself a derivative rule), or the function is compiled, 5-point differences at
+ * two steps, extrapolated; steps that reach another smooth piece of f are shortened. Tests:
+ * tests/ir/numdiff_test.c */
 #include "ir/interp.h"
 
 #include <math.h>
@@ -125,7 +125,8 @@ double numdiff_magnitude(const NumDiff *d) {
     return sum;
 }
 
-/* The rounding of <w, f>, seen in f(x + tu) + f(x - tu) - 2 f(x) for a tiny t, and at least once. */
+/* The rounding of <w, f>, seen in f(x + tu) + f(x - tu) - 2 f(x) for a tiny t, and at least
+ * once. */
 double numdiff_noise(const NumDiff *d, const Tensor *u, double t) {
     bool crossed = false;
     double ahead = numdiff_moved(d, u, t, &crossed), behind = numdiff_moved(d, u, -t, &crossed);

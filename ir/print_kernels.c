@@ -2,8 +2,8 @@
  *
  *   fn step: 2 kernels
  *   kernel 0 contract [64, 128]: 1048576 flops, 81920 bytes, 12.8 flops/byte
- *     let z: f32[64, 128] = matmul(x, w);  //@ m.bp:3:11
- */
+ *     let z: f32[64, 128] = matmul(x, w);  //@
+ * m.bp:3:11 */
 #include "ir/print.h"
 
 static const char *const kernel_text[] = {
@@ -28,7 +28,8 @@ static double value_flops(const Fn *fn, Val v) {
     case ClsContract: {
         const Shape *a = fn->ins.data[i->args[0]].type.shape;
         const Shape *b = fn->ins.data[i->args[1]].type.shape;
-        if (i->op == Op_conv) return 2 * size * (double)b->size / (double)(b->dim[0] ? b->dim[0] : 1);
+        if (i->op == Op_conv)
+            return 2 * size * (double)b->size / (double)(b->dim[0] ? b->dim[0] : 1);
         return 2 * size * (double)a->dim[a->rank - 1];
     }
     case ClsMove:

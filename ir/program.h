@@ -56,8 +56,8 @@ typedef struct PrintPart {
 typedef struct PrintLine {
     VEC(PrintPart) parts;
 } PrintLine;
-/* The compiled functions of a stage. accum: as step, but adds up gradients only, with accumulate > 1
- * (finish, report: see lower_train_body.c). NULL where there is none. */
+/* The compiled functions of a stage. accum: as step, but adds up gradients only, with accumulate >
+ * 1 (finish, report: see lower_train_body.c). NULL where there is none. */
 #define STAGE_ENTRIES(FN) FN(step) FN(eval) FN(eval_row) FN(accum) FN(finish) FN(report)
 /* 0: not given. */
 #define STAGE_COUNTS(COUNT)                                                                        \

@@ -81,7 +81,8 @@ uint64_t region_scratch(Cx *cx, const Ins *ins, const Region *r, uint64_t *carry
     uint64_t end = 0, most = r->body->plan->arena_bytes;
     for (uint32_t k = 0; k < r->carry; k++) {
         Type t = r->body->ins.data[k].type;
-        if (!region_in_place(r, k)) carry[k] = room(cx, ins, &end, (uint64_t)t.shape->size * dtype_size(t.dt));
+        if (!region_in_place(r, k))
+            carry[k] = room(cx, ins, &end, (uint64_t)t.shape->size * dtype_size(t.dt));
     }
     if (r->other && r->other->plan->arena_bytes > most) most = r->other->plan->arena_bytes;
     *arena = room(cx, ins, &end, most);

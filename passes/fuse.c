@@ -5,9 +5,9 @@
  * What must be in memory is decided first: results, roots of kernels, operands of contractions and
  * moves (but concat's are computed where they go), what a reshape renames, and what is dear and
  * would be computed once per copy of a broadcast or at several indices. Then stored values are
- * grouped (fuse_group.c), which stores what several kernels would compute, and groups become kernels
- * in order (fuse_kernel.c). Every other value lives in registers of the kernels that read it. A
- * reshape of a stored value is the same memory and needs no kernel.
+ * grouped (fuse_group.c), which stores what several kernels would compute, and groups become
+ * kernels in order (fuse_kernel.c). Every other value lives in registers of the kernels that read
+ * it. A reshape of a stored value is the same memory and needs no kernel.
  *
  * Afterwards each result is a value of its own that a kernel stores, or the parameter that it was
  * donated. Tests: tests/passes/fuse_test.c */

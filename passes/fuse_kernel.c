@@ -83,7 +83,8 @@ static void emit(Collect *c, uint32_t g) {
     for (uint32_t m = 0; m < k->members.len; m++) {
         Val v = k->members.data[m];
         bool own = f->stored[v] && fuse_group_of(f, v) == g;
-        if (own && (c->needed[v] || k->kind == KernRegion)) vec_push(f->p->cx->arena, &k->outputs, v);
+        if (own && (c->needed[v] || k->kind == KernRegion))
+            vec_push(f->p->cx->arena, &k->outputs, v);
     }
     k->id = f->fn->kernels.len;
     vec_push(f->p->cx->arena, &f->fn->kernels, k);

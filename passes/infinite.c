@@ -3,8 +3,8 @@
  *   let s: f64 = reduce_sum(q, axis=[0]);  q = x * x
  *   let n: f64 = sqrt(s);                  at x = 0, d_s is infinite and d_x = 2 x d_s is NaN
  *
- * Only what is certain is said: the operand can reach the bad point (ranges_of), what it is computed
- * by scales its adjoint rather than selects it, and no `where` keeps the adjoint out.
+ * Only what is certain is said: the operand can reach the bad point (ranges_of), what it is
+ * computed by scales its adjoint rather than selects it, and no `where` keeps the adjoint out.
  * Tests: tests/derivatives/warnings_test.py */
 #include "passes/passes.h"
 

@@ -2,8 +2,8 @@
  *
  *   conv(x, w, lo=[1, 1], hi=[1, 1])    conv(pad(x, 0.0, lo=[0, 0, 1, 1], ...), f)
  *
- * Padding becomes part of x, so that every tap lies inside. Filters are copied in the order in which
- * taps are summed, o next to o: f = opt_barrier(transpose(w)) seen through the inverse
+ * Padding becomes part of x, so that every tap lies inside. Filters are copied in the order in
+ * which taps are summed, o next to o: f = opt_barrier(transpose(w)) seen through the inverse
  * transposition; so is x, channels last, where many of them are summed at each place. No bit
  * changes. Tests: tests/codegen/conv_test.c */
 #include "passes/passes.h"
@@ -23,7 +23,8 @@ static int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
 static Val padded(Layout *l, Val x) {
     Cx *cx = l->p->cx;
     uint32_t rank = l->x->rank, skip = MaxSpatial + 2 - rank;
-    int64_t *lo = NEW_ARRAY(cx->scratch, int64_t, rank), *hi = NEW_ARRAY(cx->scratch, int64_t, rank);
+    int64_t *lo = NEW_ARRAY(cx->scratch, int64_t, rank),
+            *hi = NEW_ARRAY(cx->scratch, int64_t, rank);
     int64_t *none = NEW_ARRAY(cx->scratch, int64_t, rank), rest[2][MaxSpatial];
     bool any = false;
     for (uint32_t d = 2; d < rank; d++) {

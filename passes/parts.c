@@ -1,6 +1,6 @@
-/* Adjoints that arrive in parts. The adjoint of a slice is the cotangent between zeros, so each part
- * of a value that was split would add zeros to all the others. Parts are kept until all have arrived;
- * those that lie side by side become one concat:
+/* Adjoints that arrive in parts. The adjoint of a slice is the cotangent between zeros, so each
+ * part of a value that was split would add zeros to all the others. Parts are kept until all have
+ * arrived; those that lie side by side become one concat:
  *
  *   let (f, g) = split(z, parts=2);     d_z = pad(d_f, 0, ..) + pad(d_g, 0, ..)
  *

@@ -159,9 +159,9 @@ uint32_t *marked_params(Program *p, const bool *wrt, uint32_t nparams, uint32_t 
 /* Adds a function made by a pass under an unused name. */
 void add_fresh(Program *p, Fn *fn, const char *base, const char *suffix);
 /* ---- region_forward.c ---- */
-/* The region with tangents beside values: args and tangents (NoVal: zero) of its operands in b, then
- * the values of its results and the tangents of the active ones (others NoVal). False after a user
- * error. */
+/* The region with tangents beside values: args and tangents (NoVal: zero) of its operands in b,
+ * then the values of its results and the tangents of the active ones (others NoVal). False after a
+ * user error. */
 bool region_tangents(Program *p, Builder *b, const Ins *ins, const RegionActivity *a,
                      const Val *args, const Val *tangents, Val *values, Val *moved);
 /* x with the axis of a stacked array first (back: where it was); slices of rank - 1. */

@@ -166,7 +166,8 @@ static Range of_reduction(const Ranges *q, const Ins *i) {
     int64_t from = q->fn->ins.data[i->args[0]].type.shape->size, to = i->type.shape->size;
     double n = to ? (double)from / (double)to : 0;
     if (i->op == Op_reduce_sum) return repeated(a, n);
-    if (i->op == Op_reduce_prod && a.lo >= 0 && n > 0) return (Range){0, INFINITY, positive(a), false};
+    if (i->op == Op_reduce_prod && a.lo >= 0 && n > 0)
+        return (Range){0, INFINITY, positive(a), false};
     bool picks = i->op == Op_reduce_max || i->op == Op_reduce_min;
     return picks && n > 0 ? a : anything;
 }
@@ -222,7 +223,9 @@ static Range of_value(const Ranges *q, Val v) {
     case ClsView: return all_args(q, i);
     case ClsReduce: return of_reduction(q, i);
     case ClsMove:
-        return i->op == Op_concat ? all_args(q, i) : i->op == Op_gather ? of(q, i->args[0]) : anything;
+        return i->op == Op_concat   ? all_args(q, i)
+               : i->op == Op_gather ? of(q, i->args[0])
+                                    : anything;
     case ClsCall: return i->op == Op_call ? of_call(q, i) : anything;
     case ClsContract:
     case ClsRegion:

@@ -1,15 +1,16 @@
 /* Reverse mode of a long scan in less memory. Steps are taken in segments, these in segments of
- * segments, `levels` deep, each as many of the next as the last is steps long; only the carry at the
- * start of each is stored, and one segment at a time is run again when it is needed:
+ * segments, `levels` deep, each as many of the next as the last is steps long; only the carry at
+ * the start of each is stored, and one segment at a time is run again when it is needed:
  *
  *   let (h.., starts..) = scan[f_record](h0.., xs.., consts.., length=T / n);    n steps each
  *   let (d_h.., sums.., d_xs..) =
  *       scan[f_segment](d_h.., sums.., starts.., xs.., consts.., length=T / n, reverse=true);
  *
  * f_segment is the same once more on n steps; at the last level it is the loop that saves all and
- * its backward loop. Sums go through all levels, so that every step is added in the order, and gives
- * the bits, of the plain form. With segments of two, memory grows as the logarithm of the length.
- * What is left over at the end are further, shorter parts. Tests: tests/passes/levels_test.c */
+ * its backward loop. Sums go through all levels, so that every step is added in the order, and
+ * gives the bits, of the plain form. With segments of two, memory grows as the logarithm of the
+ * length. What is left over at the end are further, shorter parts. Tests:
+ * tests/passes/levels_test.c */
 #include "passes/reverse.h"
 
 typedef struct Part { /* of the loop: segments of so many steps, or plain */

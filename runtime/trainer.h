@@ -12,7 +12,8 @@ Exit feed_read(Run *r, const bool *wanted, const Checkpoint *earlier);
 /* Marks the datasets that a stage trains or evaluates on. */
 void feed_want(const Run *r, const MfStage *s, bool *wanted);
 void feed_free(Run *r);
-/* Ids of a dataset's text as its bytes, of one of lines as the line; false if the dataset was not read or is no text. */
+/* Ids of a dataset's text as its bytes, of one of lines as the line; false if the dataset was not
+ * read or is no text. */
 bool feed_decode(const Run *r, const char *dataset, const int64_t *ids, int64_t n, Text *out);
 int64_t feed_rows(const Run *r, const char *dataset, MfSplit split);
 
@@ -29,8 +30,8 @@ typedef struct Feed {
 /* Pairs the open arguments of c with the fields of a dataset that has the stage's. */
 Exit feed_new(Run *r, const Call *c, const MfStage *s, const char *dataset, MfSplit split,
               int64_t batch, Feed *feed);
-/* Fills the arguments with f->batch rows: those listed, or, rows being NULL, those from first on.
- */
+/* Fills the arguments with f->batch rows: those listed, or, rows being NULL, those from first
+ * on. */
 void feed_batch(const Feed *f, const int64_t *rows, int64_t first);
 /* The order of the training rows in an epoch. */
 void feed_order(const Feed *f, uint64_t key, int64_t *order, int64_t n);

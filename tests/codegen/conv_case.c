@@ -29,7 +29,8 @@ static Val operand(Builder *b, Cx *cx, const char *name, const ConvCase *c, DTyp
 
 Fn *conv_case_add(Program *p, const char *name, const ConvCase *c, DType dt) {
     Cx *cx = p->cx;
-    int64_t groups = c->groups ? c->groups : 1, batch_groups = c->batch_groups ? c->batch_groups : 1;
+    int64_t groups = c->groups ? c->groups : 1,
+            batch_groups = c->batch_groups ? c->batch_groups : 1;
     Builder *b = builder_new(p, sym(cx, name), false);
     Val x = operand(b, cx, "x", c, dt, c->n, c->c, c->s);
     Val w = operand(b, cx, "w", c, dt, c->o, c->c / groups, c->k);

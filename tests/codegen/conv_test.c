@@ -1,5 +1,6 @@
 /* Convolutions of generated code against the rounding interpreter, bit by bit: all the settings,
- * sizes around tiles and vectors, more than one chunk of taps, at several levels, for two targets. */
+ * sizes around tiles and vectors, more than one chunk of taps, at several levels, for two
+ * targets. */
 #include "tests/codegen/conv_case.h"
 
 #include <math.h>

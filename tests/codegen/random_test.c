@@ -1,8 +1,8 @@
 /* Random functions through all passes and codegen, against the rounding interpreter on what was
  * written, bit by bit: at several levels and for two targets, with donated parameters, a poisoned
- * arena, guards around every buffer, freed memory poisoned with as much computed again as can be, and
- * without shared memory. A failure prints the seed; RANDOM_SEED=N runs one,
- * RANDOM_COUNT=N that many from the first on. */
+ * arena, guards around every buffer, freed memory poisoned with as much computed again as can be,
+ * and without shared memory. A failure prints the seed; RANDOM_SEED=N runs one, RANDOM_COUNT=N that
+ * many from the first on. */
 #include "codegen/codegen.h"
 #include "passes/passes.h"
 #include "runtime/bprt.h"
@@ -87,7 +87,8 @@ static void run(const Case *c, BpEntry *entry, const Fn *planned, const char *ho
     size_t room = planned->plan->arena_bytes;
     unsigned char *arena = fence_new(room, 0xFF);
     entry(pointers, arena + Fence, NULL);
-    if (!fence_intact(arena, room)) fail_msg("seed %d, %s: writes beside the arena", (int)c->seed, how);
+    if (!fence_intact(arena, room))
+        fail_msg("seed %d, %s: writes beside the arena", (int)c->seed, how);
     for (uint32_t r = 0; r < fn->results.len; r++) {
         int32_t to = fn->donated ? fn->donated[r] : -1;
         const unsigned char *got = buffers[to < 0 ? fn->nparams + r : (uint32_t)to] + Fence;

@@ -77,10 +77,14 @@ static const struct {
     {"where(x > 0, sqrt(x) + log(x) + 1 / x, x * x)", 0, 0, 2},
     {"where(x > 0, tan(1 / x), x * x)", 0, 0, 2},
     /* through movement, uses, broadcasts and sums */
-    {"sum(where(stack([x, x]) > 0, reshape(transpose(reshape(sqrt(stack([x, x])), [2, 1])), [2]), x * x))", 0, 0, 4},
+    {"sum(where(stack([x, x]) > 0, reshape(transpose(reshape(sqrt(stack([x, x])), [2, 1])), [2]), "
+     "x * x))",
+     0, 0, 4},
     {"sum(where(stack([x, 1]) > 0, log(flip(stack([1, x]), axis=[0])), 0)) + x * x", 0, 0, 2},
     {"sum(where(stack([x, x, x]) > 0, log(x) * stack([1, 2, 3]), x * x))", 0, 0, 6},
-    {"sum(where(stack([x, x]) > 0, concat([reshape(sqrt(x), [1]), reshape(1 / x, [1])], axis=0), x * x))", 0, 0, 4},
+    {"sum(where(stack([x, x]) > 0, concat([reshape(sqrt(x), [1]), reshape(1 / x, [1])], axis=0), x "
+     "* x))",
+     0, 0, 4},
     {"sum(where(stack([x, x]) > 0, stack([x, sqrt(x), x])[1:3], x * x))", 0, 0, 4},
     {"where(x > 0, sum(log(stack([x, x, 1]))), x * x)", 0, 0, 2},
     {"where(x > 0, mean(sqrt(stack([x, 4 * x]))), x * x)", 0, 0, 2},
@@ -89,11 +93,15 @@ static const struct {
     {"sum(where(stack([x, x]) > 0, sqrt(x) + stack([1, 2]) / x, x * x))", 0, 0, 4},
     {"where(x > 0, sqrt(x), 0) + where(x > 0, log(x), 0) + where(x > 0, 1 / x, x * x)", 0, 0, 2},
     {"where(x > 0, sum(cumsum(sqrt(stack([x, x])), axis=0, reverse=false)), x * x)", 0, 0, 2},
-    {"sum(where(pad(stack([x, 1]), [1], [0]) > 0, log(pad(stack([x, 1]), [1], [0])), 0)) + x * x", 0, 0, 2},
-    {"sum(softmax(where(stack([true, false, true]), stack([x, x, 2]), -inf)) * stack([x, 5, 1]))", 2, 0.5 + 0.25, 0.5},
+    {"sum(where(pad(stack([x, 1]), [1], [0]) > 0, log(pad(stack([x, 1]), [1], [0])), 0)) + x * x",
+     0, 0, 2},
+    {"sum(softmax(where(stack([true, false, true]), stack([x, x, 2]), -inf)) * stack([x, 5, 1]))",
+     2, 0.5 + 0.25, 0.5},
     {"sum(where(stack([true, false]), softmax(stack([x, x])), x * x))", 0, 0, 2},
     {"log_softmax(where(stack([true, false, true]), stack([x, x, 0]), -inf))[0]", 0, 0.5, -0.25},
-    {"sum(attention(reshape(x, [1, 1]), reshape(stack([x, 1]), [2, 1]), reshape(stack([x, 1]), [2, 1]), causal=true))", 2, 1, 0},
+    {"sum(attention(reshape(x, [1, 1]), reshape(stack([x, 1]), [2, 1]), reshape(stack([x, 1]), [2, "
+     "1]), causal=true))",
+     2, 1, 0},
 };
 
 enum { Rows = LEN(rows), Forms = 5 };
@@ -189,7 +197,8 @@ static uint32_t test_type(DType dt, const char *real) {
     char *text = program_text(k.cx->arena, real);
     k.p = front_load_text(k.cx, sym(k.cx, "kinks.bp"), text, strlen(text), &(FrontOptions){0});
     bool ready = k.p != NULL;
-    PassOptions half = {.level = 1, .limit = -1, .stop_after = "dce"}, whole = {.level = 1, .limit = -1};
+    PassOptions half = {.level = 1, .limit = -1, .stop_after = "dce"},
+                whole = {.level = 1, .limit = -1};
     ready = ready && passes_run(k.p, &half);
     if (ready) by_interpreter(&k);
     ready = ready && passes_run(k.p, &whole);

@@ -1,6 +1,6 @@
 /* Regions: random programs of loops, branches and checkpoints in each other, first and second
- * order, against differences of the interpreter's values and each mode against the other. Values are
- * used before, inside and after a region; loops run 0, 1, 2, 3, 7 and 40 times. */
+ * order, against differences of the interpreter's values and each mode against the other. Values
+ * are used before, inside and after a region; loops run 0, 1, 2, 3, 7 and 40 times. */
 #include "tests/passes/support.h"
 
 enum { Width = 3, Steps = 7 };

@@ -6,8 +6,8 @@
  * function takes part, else the same bits everywhere, within what rounding explains of the
  * reference; so must the f64 interpreter. The stages ir, grad and opt must print, parse and print
  * as the same text and compute the same bits. Buffers are guarded, the arena is poisoned, parallel
- * loops run backwards. One line per finding: `NAME KIND details`; exit status 1 if there is one; and
- * a line `ops ...` of the operations that stand in the stage grad. */
+ * loops run backwards. One line per finding: `NAME KIND details`; exit status 1 if there is one;
+ * and a line `ops ...` of the operations that stand in the stage grad. */
 #include "codegen/codegen.h"
 #include "frontend/frontend.h"
 #include "ir/interp.h"
@@ -63,7 +63,8 @@ static const char *printed(Oracle *o, const Program *p) {
 }
 
 static bool pass_to(Program *p, int level, const char *stop) {
-    PassOptions o = {.level = level, .verify_each = true, .stop_after = stop, .limit = -1, .out = stderr};
+    PassOptions o = {
+        .level = level, .verify_each = true, .stop_after = stop, .limit = -1, .out = stderr};
     bool ok = passes_run(p, &o);
     if (!ok) diag_render(p->cx, stderr, false);
     return ok;
@@ -156,7 +157,8 @@ static bool explained(Oracle *o, Case *c, uint32_t r, int64_t i, double got) {
     if (isnan(got) && isnan(want)) return true;
     for (;;) {
         double most = c->spread[r].re[i];
-        if (got == want || fabs(got - want) <= Allowed * most + tiny(c->round[r].type.dt)) return true;
+        if (got == want || fabs(got - want) <= Allowed * most + tiny(c->round[r].type.dt))
+            return true;
         if (isinf(most)) return true;
         if (c->samples >= MoreSamples) return false;
         sample(o, c, MoreSamples - c->samples);
@@ -180,9 +182,10 @@ static void compare_f64(Oracle *o, Case *c) {
                 if (explained(o, c, r, i, y->re[i])) continue;
             }
             finding(o, c->name, "f64",
-                    arena_printf(o->a, "result %u [%d]: rounding interpreter %.17g, f64 %.17g, moved %.3g", r,
-                                 (int)i, x->re ? x->re[i] : (double)x->i[i],
-                                 x->re ? y->re[i] : (double)y->i[i], c->spread[r].re[i]));
+                    arena_printf(
+                        o->a, "result %u [%d]: rounding interpreter %.17g, f64 %.17g, moved %.3g",
+                        r, (int)i, x->re ? x->re[i] : (double)x->i[i],
+                        x->re ? y->re[i] : (double)y->i[i], c->spread[r].re[i]));
             return;
         }
     }
@@ -230,7 +233,8 @@ static double load(const unsigned char *at, DType dt) {
 
 /* ---- one build ---- */
 
-static void compare_result(Oracle *o, Case *c, uint32_t r, const unsigned char *got, const char *how) {
+static void compare_result(Oracle *o, Case *c, uint32_t r, const unsigned char *got,
+                           const char *how) {
     const Tensor *want = &c->round[r];
     size_t size = dtype_size(want->type.dt);
     unsigned char ref[8];
@@ -248,8 +252,9 @@ static void compare_result(Oracle *o, Case *c, uint32_t r, const unsigned char *
         }
         if (!kind) continue;
         finding(o, c->name, kind,
-                arena_printf(o->a, "%s: result %u [%d]: %.17g, not %.17g; moved %.3g%s", how, r, (int)i, x,
-                             y, c->spread[r].re[i], c->exact ? "" : "; elementary functions"));
+                arena_printf(o->a, "%s: result %u [%d]: %.17g, not %.17g; moved %.3g%s", how, r,
+                             (int)i, x, y, c->spread[r].re[i],
+                             c->exact ? "" : "; elementary functions"));
         return;
     }
     if (c->first[r]) return;
@@ -308,7 +313,8 @@ static void run_jit(Oracle *o, const char *stage, const char *text, int level) {
         const char *how = arena_printf(o->a, "JIT -O%d of --emit=%s", level, stage);
         for (uint32_t i = 0; jit && i < o->n; i++) {
             void *entry = jit_symbol(jit, sym_fmt(cx, "bp_%s", o->cases[i].name));
-            run_case(o, &o->cases[i], (BpEntry *)(uintptr_t)entry, planned_fn(p, &o->cases[i]), how);
+            run_case(o, &o->cases[i], (BpEntry *)(uintptr_t)entry, planned_fn(p, &o->cases[i]),
+                     how);
         }
         if (!jit) finding(o, "*", "jit", how);
         if (jit) jit_free(jit);
@@ -400,7 +406,8 @@ static void print_ops(const Program *p) {
 
 int main(int argc, char **argv) {
     if (argc < 4) return 2;
-    Oracle o = {.cx = cx_new(), .a = arena_new(), .path = argv[1], .seed = strtoull(argv[2], NULL, 10)};
+    Oracle o = {
+        .cx = cx_new(), .a = arena_new(), .path = argv[1], .seed = strtoull(argv[2], NULL, 10)};
     int level = atoi(argv[3]);
     const char *ir, *grad, *opt;
     setvbuf(stdout, NULL, _IOLBF, 0);

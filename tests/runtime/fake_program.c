@@ -30,7 +30,7 @@ enum { Batch = 4, D = 3 };
     "{\"name\":\"" name "\",\"arena\":256,\"exported\":false,\"args\":[" args "],\"results\":["    \
     results "]}"
 #define STAGE(name, more)                                                                          \
-    "{\"name\":\"" name "\",\"doc\":\"Fits it.\",\"dataset\":\"points\","                             \
+    "{\"name\":\"" name "\",\"doc\":\"Fits it.\",\"dataset\":\"points\"," \
     "\"split\":\"train\","                                                                         \
     "\"valid_dataset\":\"points\",\"valid_split\":\"valid\",\"fields\":[\"x\",\"y\"],"             \
     "\"binds\":[\"x\",\"target\"],\"step\":\"fit_step\",\"eval\":\"fit_eval\","                    \

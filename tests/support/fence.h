@@ -6,7 +6,8 @@
 
 enum { Fence = 64 }; /* bytes before the data, and behind them */
 
-/* Room for `bytes`, filled, between two fences; the data are 64-byte aligned. The caller frees it. */
+/* Room for `bytes`, filled, between two fences; the data are 64-byte aligned. The caller frees
+ * it. */
 unsigned char *fence_new(size_t bytes, int fill);
 /* Whether nobody wrote into the fences. */
 bool fence_intact(const unsigned char *b, size_t bytes);
