@@ -95,8 +95,7 @@ static V buffer_address(Cg *cg, const Fn *fn, Val v, V args, V arena) {
     case BufConst:
         break;
     }
-    while (fn->ins.data[v].op == Op_reshape) v = fn->ins.data[v].args[0];
-    return constant_data(cg, &fn->ins.data[v]);
+    return constant_data(cg, &fn->ins.data[memory_of(fn, v)]);
 }
 
 static void call_serial(Cg *cg, V kernel, V table, uint32_t chunks) {
@@ -147,9 +146,7 @@ static void move_values(Cg *cg, const Fn *fn, const Kernel *k, V frame, V arena)
         V offset = cg_i64(cg, (int64_t)k->places[j].offset);
         V address = LLVMBuildInBoundsGEP2(cg->b, cg->i8, arena, &offset, 1, "");
         for (Val v = 0; v < fn->ins.len; v++) {
-            Val base = v;
-            while (fn->ins.data[base].op == Op_reshape) base = fn->ins.data[base].args[0];
-            if (base != k->outputs.data[j]) continue;
+            if (memory_of(fn, v) != k->outputs.data[j]) continue;
             LLVMBuildStore(cg->b, address, pointer_at(cg, frame, v));
         }
     }

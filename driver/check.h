@@ -63,8 +63,6 @@ typedef struct Runner {
     void *entry; /* of compiled code; NULL: interpreted */
     void *scratch;
 } Runner;
-/* Values computed and terms of products, over all steps of loops. */
-double work_of(const Program *p, const Fn *fn);
 typedef struct Code Code;
 /* Compiles what they run, at an -O level: 1 for what runs often. NULL after an error. */
 Code *code_new(Check *c, Runner *const *runs, uint32_t n, int level);

@@ -189,7 +189,7 @@ static bool tail_wrong(Check *c, const Tail *t, const Tensor *w) {
     }
     Runner value = {.c = c, .fn = t->fn, .watch = true}, adjoint = {.c = c, .fn = back};
     Runner *runs[] = {&value, &adjoint};
-    Code *code = work_of(p, t->fn) > 2e6 ? code_new(c, runs, 2, 1) : NULL;
+    Code *code = fn_work(p, t->fn) > 2e6 ? code_new(c, runs, 2, 1) : NULL;
     Evaluator by = {run_function, &value};
     run_function(&adjoint, c->a, args, bars);
     double sum = 0, size = 0;

@@ -163,7 +163,7 @@ static void compare_modes(Proof *q, bool each) {
 
 /* A gradient that is 0 but for rounding is compared with the others. */
 static void prove_reverse(Proof *q) {
-    double largest = 0, work = work_of(q->c->p, q->h->f);
+    double largest = 0, work = fn_work(q->c->p, q->h->f);
     for (uint32_t i = 0; i < q->h->n; i++) {
         const Tensor *g = &q->got[q->first + i];
         largest = fmax(largest, tensor_norm(g) / sqrt((double)g->type.shape->size + 1));
@@ -187,7 +187,7 @@ static void compare_tangents(Proof *q, const Fn *fn,
     for (uint32_t i = 0; i < q->h->n; i++) along[q->h->wrt[i]] = q->args[f->nparams + i];
     Runner run = {.c = c, .fn = fn, .watch = true};
     Runner *runs[] = {&run};
-    Code *code = work_of(c->p, fn) > much ? code_new(c, runs, 1, 1) : NULL;
+    Code *code = fn_work(c->p, fn) > much ? code_new(c, runs, 1, 1) : NULL;
     Evaluator by = {run_function, &run};
     for (uint32_t r = 0, t = q->first; r < fn->results.len; r++) {
         if (!dtype_is_float(result_type(fn, r).dt)) continue;
@@ -267,7 +267,7 @@ static void prepare(Proof *q) {
     q->forward = (Runner){.c = c, .fn = reverse ? try_derive(q, Op_jvp) : NULL};
     q->second = (Runner){.c = c, .fn = scalar ? try_derive(q, Op_hvp) : NULL};
     q->by = (Evaluator){run_function, &q->value};
-    if (work_of(c->p, h->f) <= much) return;
+    if (fn_work(c->p, h->f) <= much) return;
     Runner *runs[] = {&q->value, &q->derived, &q->forward}, *twice = &q->second;
     q->code[0] = code_new(c, runs, q->forward.fn ? 3 : 2, 1);
     if (q->second.fn) q->code[1] = code_new(c, &twice, 1, 0); /* large, and runs twice */

@@ -45,7 +45,7 @@ static void add_use(Check *c, const Fn *fn, const Ins *ins, Uses *uses) {
     s.nresults = callee ? callee->results.len : 1;
     s.args = NEW_ARRAY(a, Type, ins->nargs);
     s.results = NEW_ARRAY(a, Type, s.nresults);
-    double work = callee ? work_of(c->p, callee) : 0;
+    double work = callee ? fn_work(c->p, callee) : 0;
     for (uint32_t k = 0; k < ins->nargs; k++) {
         s.args[k] = fn->ins.data[ins->args[k]].type;
         work += (double)s.args[k].shape->size;
@@ -96,7 +96,7 @@ static void prove_use(Check *c, Site *s) {
     if (!site_open(s, c->p)) return;
     if (s->surrogate) vec_push(c->p->cx->arena, &c->surrogates, s->name);
     if (!site_draw(s, s->ins->op == Op_call ? DomAny : op_info[s->ins->op].domain)) return;
-    if (site_first(s, report_found, &ok) && ok && !s->surrogate && work_of(c->p, s->alone) < 1e6) {
+    if (site_first(s, report_found, &ok) && ok && !s->surrogate && fn_work(c->p, s->alone) < 1e6) {
         Cx *cx = c->p->cx;
         uint32_t errors = cx->errors, diags = cx->diags.len;
         if (!site_second(s, report_found, &ok)) { /* order two was not asked for */

@@ -10,28 +10,6 @@ struct Code {
 
 /* ---- how much work ---- */
 
-static double work_of_ins(const Program *p, const Ins *i, const Fn *fn) {
-    double size = i->type.shape ? (double)i->type.shape->size : 0;
-    if (op_info[i->op].cls == ClsRegion) {
-        Region r = region_of(p, i);
-        double once = work_of(p, r.body) + (r.other ? work_of(p, r.other) : 0);
-        return once * (i->op == Op_scan ? (double)r.length : i->op == Op_while ? 8 : 1);
-    }
-    if (i->op == Op_call) return work_of(p, program_fn(p, i->attrs[0].s));
-    if (op_info[i->op].cls == ClsContract) {
-        const Shape *a = fn->ins.data[i->args[0]].type.shape;
-        return size * (double)a->dim[a->rank - 1];
-    }
-    if (op_info[i->op].cls == ClsReduce) return (double)fn->ins.data[i->args[0]].type.shape->size;
-    return size;
-}
-
-double work_of(const Program *p, const Fn *fn) {
-    double sum = 0;
-    for (Val v = fn->nparams; v < fn->ins.len; v++) sum += work_of_ins(p, &fn->ins.data[v], fn);
-    return sum;
-}
-
 /* ---- compiling ---- */
 
 static void *room(Arena *a, uint64_t bytes) {

@@ -212,7 +212,7 @@ bool site_first(Site *s, Found *found, void *data) {
     interp_run(c->p, back, InterpF64, c->a, args, bars, NULL);
     Runner run = {.c = c, .fn = s->alone, .watch = true};
     Runner *runs[] = {&run};
-    Code *code = work_of(c->p, s->alone) > 2e7 ? code_new(c, runs, 1, 1) : NULL;
+    Code *code = fn_work(c->p, s->alone) > 2e7 ? code_new(c, runs, 1, 1) : NULL;
     Evaluator by = {run_function, &run};
     NumDiff nd = numdiff_at(c->p, s->alone, code ? &by : NULL, c->a, s->x, w);
     compare_backward(s, &nd, bars, found, data);

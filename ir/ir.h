@@ -19,6 +19,8 @@ const Shape *shape_scalar(Cx *cx);
  * neighbours in both. */
 bool shape_same_rows(const Shape *a, const Shape *b);
 Type type_of(DType dt, const Shape *shape);
+/* The value whose memory v is: what a chain of reshapes renames. */
+Val memory_of(const Fn *fn, Val v);
 
 /* ---- builder.c: appends instructions to a new function; folds and merges equal ones ---- */
 typedef struct Builder Builder;
@@ -117,6 +119,13 @@ typedef struct Conv {
     ConvAxis axis[MaxSpatial];
 } Conv;
 Conv conv_of(const Ins *ins, const Shape *x, const Shape *w);
+
+/* ---- work.c ---- */
+/* One operation per element computed or summed, two per product of a contraction. */
+double ins_flops(const Fn *fn, Val v);
+/* Operations, or elements where they are only moved; what loops, branches and calls run counts. */
+double ins_work(const Program *p, const Fn *fn, Val v);
+double fn_work(const Program *p, const Fn *fn);
 
 /* ---- print.c ---- */
 void print_program(const Program *p, Text *out);

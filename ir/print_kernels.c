@@ -2,8 +2,7 @@
  *
  *   fn step: 2 kernels
  *   kernel 0 contract [64, 128]: 1048576 flops, 81920 bytes, 12.8 flops/byte
- *     let z: f32[64, 128] = matmul(x, w);  //@
- * m.bp:3:11 */
+ *     let z: f32[64, 128] = matmul(x, w);  //@ m.bp:3:11 */
 #include "ir/print.h"
 
 static const char *const kernel_text[] = {
@@ -16,35 +15,6 @@ static double value_bytes(const Fn *fn, Val v) {
     return (double)i->type.shape->size * (double)dtype_size(i->type.dt);
 }
 
-/* One operation per element computed or summed, two per product of a contraction. */
-static double value_flops(const Fn *fn, Val v) {
-    const Ins *i = &fn->ins.data[v];
-    double size = i->type.shape ? (double)i->type.shape->size : 0;
-    switch (op_info[i->op].cls) {
-    case ClsElem:
-        return size;
-    case ClsReduce:
-        return (double)fn->ins.data[i->args[0]].type.shape->size;
-    case ClsContract: {
-        const Shape *a = fn->ins.data[i->args[0]].type.shape;
-        const Shape *b = fn->ins.data[i->args[1]].type.shape;
-        if (i->op == Op_conv)
-            return 2 * size * (double)b->size / (double)(b->dim[0] ? b->dim[0] : 1);
-        return 2 * size * (double)a->dim[a->rank - 1];
-    }
-    case ClsMove:
-        if (i->op == Op_scatter_add) return (double)fn->ins.data[i->args[2]].type.shape->size;
-        return i->op == Op_cumsum ? size : 0;
-    case ClsSource:
-    case ClsView:
-    case ClsCall:
-    case ClsRegion:
-    case ClsOperator:
-        break;
-    }
-    return 0;
-}
-
 static void add_space(Text *out, const Shape *s) {
     text_add(out, " [");
     for (uint32_t k = 0; s && k < s->rank; k++) {
@@ -55,7 +25,7 @@ static void add_space(Text *out, const Shape *s) {
 
 static void add_kernel(const Printer *w, const Kernel *k) {
     double flops = 0, bytes = 0;
-    for (uint32_t j = 0; j < k->members.len; j++) flops += value_flops(w->fn, k->members.data[j]);
+    for (uint32_t j = 0; j < k->members.len; j++) flops += ins_flops(w->fn, k->members.data[j]);
     for (uint32_t j = 0; j < k->inputs.len; j++) bytes += value_bytes(w->fn, k->inputs.data[j]);
     for (uint32_t j = 0; j < k->outputs.len; j++) bytes += value_bytes(w->fn, k->outputs.data[j]);
     text_add(w->out, "kernel %u %s%s", k->id, kernel_text[k->kind], k->again ? " again" : "");

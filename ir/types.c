@@ -84,6 +84,11 @@ bool shape_same_rows(const Shape *a, const Shape *b) {
 }
 
 /* ---- types ---- */
+Val memory_of(const Fn *fn, Val v) {
+    while (fn->ins.data[v].op == Op_reshape) v = fn->ins.data[v].args[0];
+    return v;
+}
+
 Type type_of(DType dt, const Shape *shape) { return (Type){.dt = dt, .shape = shape}; }
 
 bool type_equal(Type a, Type b) {

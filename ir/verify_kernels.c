@@ -8,12 +8,6 @@ static bool is_free(const Fn *fn, Val v) {
     return fn->ins.data[v].op == Op_param || fn->ins.data[v].op == Op_const;
 }
 
-/* A reshape that no kernel computes is the memory of its operand. */
-static Val memory_of(const Fn *fn, Val v) {
-    while (fn->ins.data[v].op == Op_reshape) v = fn->ins.data[v].args[0];
-    return v;
-}
-
 static bool root_fits(const Fn *fn, const Kernel *k) {
     static const OpClass roots[] = {
         [KernReduce] = ClsReduce, [KernContract] = ClsContract, [KernMove] = ClsMove,

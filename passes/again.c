@@ -29,41 +29,11 @@ typedef struct Budget {
 
 static const Ins *ins_at(const Budget *m, Val v) { return &m->fn->ins.data[v]; }
 
-static Val base_of(const Budget *m, Val v) {
-    while (ins_at(m, v)->op == Op_reshape) v = ins_at(m, v)->args[0];
-    return v;
-}
-
 /* ---- what running a kernel takes ---- */
-
-static double fn_work(const Program *p, const Fn *fn);
-
-static double ins_work(const Program *p, const Fn *fn, Val v) {
-    const Ins *i = &fn->ins.data[v];
-    double size = i->type.shape ? (double)i->type.shape->size : 0;
-    OpClass c = op_info[i->op].cls;
-    if (c == ClsRegion || i->op == Op_call) {
-        Region r = region_of(p, i);
-        double steps = i->op == Op_scan ? (double)r.length : 1;
-        return steps * (fn_work(p, r.body) + (r.other ? fn_work(p, r.other) : 0));
-    }
-    if (i->op == Op_get) return 0;
-    const Shape *x = i->nargs ? fn->ins.data[i->args[0]].type.shape : NULL;
-    if (c == ClsContract && x->rank) return 2 * size * (double)x->dim[x->rank - 1];
-    return c == ClsReduce ? (double)x->size : size;
-}
 
 static double kernel_work(const Program *p, const Fn *fn, const Kernel *k) {
     double work = 1;
     for (uint32_t m = 0; m < k->members.len; m++) work += ins_work(p, fn, k->members.data[m]);
-    return work;
-}
-
-static double fn_work(const Program *p, const Fn *fn) {
-    double work = 0;
-    for (uint32_t k = 0; k < fn->kernels.len; k++) {
-        work += kernel_work(p, fn, fn->kernels.data[k]);
-    }
     return work;
 }
 
@@ -96,7 +66,7 @@ static Run run_of(const Budget *m, const Kernel *k, const Vals *stores, bool aga
     const bool *needed = needed_for(m, k, stores);
     bool all = k->kind == KernRegion || !again;
     for (uint32_t j = 0; j < k->inputs.len; j++) {
-        Val v = k->inputs.data[j], base = base_of(m, v);
+        Val v = k->inputs.data[j], base = memory_of(m->fn, v);
         if ((all || needed[v]) && m->bytes[base] && !has(&r.reads, base)) {
             vec_push(m->a, &r.reads, base);
         }

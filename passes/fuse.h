@@ -64,11 +64,6 @@ static inline bool fuse_keeps_rows(const Fuse *f, Val v) {
     return i->op == Op_reshape &&
            shape_same_rows(i->type.shape, fuse_ins(f, i->args[0])->type.shape);
 }
-/* What a chain of reshapes renames. */
-static inline Val fuse_memory(const Fuse *f, Val v) {
-    while (fuse_ins(f, v)->op == Op_reshape) v = fuse_ins(f, v)->args[0];
-    return v;
-}
 
 /* ---- fuse_group.c ---- */
 void fuse_make_groups(Fuse *f);

@@ -19,7 +19,7 @@ static int by_index(const void *x, const void *y) {
 
 /* Whether group g finds v in memory. */
 static bool is_read(const Fuse *f, uint32_t g, Val v) {
-    Val base = fuse_memory(f, v);
+    Val base = memory_of(f->fn, v);
     if (fuse_is_free(f, base)) return true;
     return f->stored[base] && fuse_group_of(f, base) != g;
 }
@@ -38,7 +38,7 @@ static void collect_operand(Collect *c, uint32_t g, Kernel *k, Val x) {
         add_member(c, g, k, x);
     } else if (c->input[x] != g + 1) {
         c->input[x] = g + 1;
-        c->needed[fuse_memory(f, x)] = true;
+        c->needed[memory_of(f->fn, x)] = true;
         vec_push(f->p->cx->arena, &k->inputs, x);
     }
 }

@@ -30,11 +30,6 @@ typedef struct Planner {
 
 static const Ins *ins_at(const Planner *s, Val v) { return &s->fn->ins.data[v]; }
 
-static Val base_of(const Planner *s, Val v) {
-    while (ins_at(s, v)->op == Op_reshape) v = ins_at(s, v)->args[0];
-    return v;
-}
-
 static uint64_t bytes_of(const Planner *s, Val v) {
     size_t bytes;
     Type t = ins_at(s, v)->type;
@@ -63,7 +58,7 @@ static void find_moved(Planner *s, const Kernel *k) {
     Val x = added_to(s, k);
     if (x != NoVal) {
         const Ins *i = ins_at(s, k->root);
-        for (uint32_t n = 1; n < i->nargs; n++) s->moved[base_of(s, i->args[n])] = mark;
+        for (uint32_t n = 1; n < i->nargs; n++) s->moved[memory_of(s->fn, i->args[n])] = mark;
         return;
     }
     for (uint32_t m = k->members.len; m-- > 0;) {
@@ -75,7 +70,7 @@ static void find_moved(Planner *s, const Kernel *k) {
     }
     for (uint32_t j = 0; j < k->inputs.len; j++) {
         Val v = k->inputs.data[j];
-        if (base_of(s, v) != v) s->moved[base_of(s, v)] = mark;
+        if (memory_of(s->fn, v) != v) s->moved[memory_of(s->fn, v)] = mark;
     }
 }
 
@@ -93,10 +88,10 @@ static void find_deaths(Planner *s) {
             later[k->outputs.data[j]] = false;
         }
         for (uint32_t j = 0; j < k->inputs.len; j++) {
-            Val v = base_of(s, k->inputs.data[j]);
+            Val v = memory_of(s->fn, k->inputs.data[j]);
             s->dies[id][j] = !later[v];
         }
-        for (uint32_t j = 0; j < k->inputs.len; j++) later[base_of(s, k->inputs.data[j])] = true;
+        for (uint32_t j = 0; j < k->inputs.len; j++) later[memory_of(s->fn, k->inputs.data[j])] = true;
     }
 }
 
@@ -110,7 +105,7 @@ static void find_reads(Planner *s) {
     for (Val v = 0; v < n; v++) s->made[v] = s->last[v] = NoVal;
     for (uint32_t id = 0; id < fn->kernels.len; id++) {
         const Kernel *k = fn->kernels.data[id];
-        for (uint32_t j = 0; j < k->inputs.len; j++) s->last[base_of(s, k->inputs.data[j])] = id;
+        for (uint32_t j = 0; j < k->inputs.len; j++) s->last[memory_of(s->fn, k->inputs.data[j])] = id;
         for (uint32_t j = 0; j < k->outputs.len; j++) {
             if (!k->again) s->made[k->outputs.data[j]] = id;
         }
@@ -238,7 +233,7 @@ static void free_value(Planner *s, Kernel *k, Val v) {
 static void free_dying(Planner *s, Kernel *k) {
     const bool *dies = s->dies[k->id];
     for (uint32_t j = 0; j < k->inputs.len; j++) {
-        if (dies[j]) free_value(s, k, base_of(s, k->inputs.data[j]));
+        if (dies[j]) free_value(s, k, memory_of(s->fn, k->inputs.data[j]));
     }
     for (uint32_t j = 0; j < k->outputs.len; j++) {
         if (dies[k->inputs.len + j]) free_value(s, k, k->outputs.data[j]);
@@ -272,7 +267,7 @@ static void place_arguments(Planner *s) {
     for (uint32_t n = 0; n < fn->kernels.len; n++) {
         const Kernel *k = fn->kernels.data[n];
         for (uint32_t j = 0; j < k->inputs.len; j++) {
-            Val v = base_of(s, k->inputs.data[j]);
+            Val v = memory_of(s->fn, k->inputs.data[j]);
             if (ins_at(s, v)->op != Op_const) continue;
             bufs[v] = (Buf){.kind = BufConst, .bytes = bytes_of(s, v)};
         }
@@ -304,7 +299,7 @@ static void place_sums(Planner *s) {
 
 static void place_aliases(Planner *s) {
     for (Val v = 0; v < s->fn->ins.len; v++) {
-        if (ins_at(s, v)->op == Op_reshape) s->plan->bufs[v] = s->plan->bufs[base_of(s, v)];
+        if (ins_at(s, v)->op == Op_reshape) s->plan->bufs[v] = s->plan->bufs[memory_of(s->fn, v)];
     }
 }
 
@@ -324,7 +319,7 @@ static void find_saved(Planner *s, const Kernel *k, bool *adjoint, bool *saved) 
         const Ins *i = ins_at(s, v);
         for (uint32_t n = 0; (i->rule || adjoint[v]) && n < i->nargs; n++) {
             adjoint[i->args[n]] = true;
-            saved[base_of(s, i->args[n])] = true;
+            saved[memory_of(s->fn, i->args[n])] = true;
         }
     }
     for (uint32_t m = 0; m < k->members.len; m++) adjoint[k->members.data[m]] = false;

@@ -111,7 +111,7 @@ static double real_from(DType dt, const unsigned char *in) {
     return dt == F64 ? d : (double)f;
 }
 
-static Guarded memory_of(const Tensor *x) {
+static Guarded guarded_copy(const Tensor *x) {
     size_t size = dtype_size(x->type.dt), n = (size_t)x->type.shape->size;
     Guarded g = guarded_new(n * size, 0);
     for (size_t e = 0; e < n; e++) put(x, (int64_t)e, g.at + e * size);
@@ -131,7 +131,7 @@ static void reference(Suite *s, const Program *p, const Fn *f) {
     for (uint32_t k = 0; k < c->nargs; k++) {
         c->args[k] = tensor_new(a, f->ins.data[k].type, false);
         draw(&c->args[k], f->ins.data[k].name[0], k);
-        c->data[k] = memory_of(&c->args[k]);
+        c->data[k] = guarded_copy(&c->args[k]);
     }
     c->result = tensor_new(a, f->ins.data[f->results.data[0]].type, false);
     if (c->known) interp_run(p, f, InterpRound, a, c->args, &c->result, NULL);

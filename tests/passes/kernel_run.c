@@ -62,7 +62,7 @@ static void write_element(Run *r, Val v, int64_t e) {
 static void read_element(Run *r, Val v, int64_t e) {
     size_t n = dtype_size(ins_at(r, v)->type.dt);
     const Cell *c = cells_of(r, v);
-    while (ins_at(r, v)->op == Op_reshape) v = ins_at(r, v)->args[0];
+    v = memory_of(r->fn, v);
     if (!c) {
         assert_int_equal(ins_at(r, v)->op, Op_const);
         return;
@@ -278,11 +278,6 @@ void check_memory(const Fn *fn) {
 
 /* ---- lifetimes ---- */
 
-static Val base_of(const Fn *fn, Val v) {
-    while (fn->ins.data[v].op == Op_reshape) v = fn->ins.data[v].args[0];
-    return v;
-}
-
 static bool hands_over(const Fn *fn, const Kernel *k) {
     return k->kind == KernMap || (k->root != NoVal && fn->ins.data[k->root].op == Op_scatter_add);
 }
@@ -296,7 +291,7 @@ void check_lifetimes(const Fn *fn) {
     for (uint32_t k = 0; k < fn->kernels.len; k++) {
         const Kernel *kernel = fn->kernels.data[k];
         for (uint32_t j = 0; j < kernel->inputs.len; j++) {
-            last[base_of(fn, kernel->inputs.data[j])] = k;
+            last[memory_of(fn, kernel->inputs.data[j])] = k;
         }
         for (uint32_t j = 0; j < kernel->outputs.len; j++) {
             made[kernel->outputs.data[j]] = last[kernel->outputs.data[j]] = k;
