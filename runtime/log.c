@@ -99,9 +99,9 @@ void log_close(Log *log) {
     log->fd = -1;
 }
 
-static void add_number(const Run *r, Text *t, const char *key, double v) {
+static void add_number(Text *t, const char *key, double v, DType type) {
     char buf[32];
-    if (!strcmp(r->m->real, "f64"))
+    if (type == F64)
         print_f64(buf, v);
     else
         print_f32(buf, (float)v);
@@ -112,10 +112,10 @@ Exit log_row(Run *r, Log *log, const Record *rec) {
     Text t = {0};
     text_add(&t, "{\"stage\":\"%s\",\"step\":%lld,\"epoch\":%lld,\"split\":\"%s\"",
              rec->stage->name, (long long)rec->step, (long long)rec->epoch, rec->split);
-    add_number(r, &t, "loss", rec->values[0]);
-    for (uint32_t i = 0; i < rec->stage->nmetrics; i++) {
-        add_number(r, &t, rec->stage->metrics[i], rec->values[i + 1]);
-    }
+    const MfResult *value = r->m->fns[mf_fn_index(r->m, rec->stage->eval)].results;
+    add_number(&t, "loss", rec->values[0], value[0].type.dt);
+    for (uint32_t i = 0; i < rec->stage->nmetrics; i++)
+        add_number(&t, rec->stage->metrics[i], rec->values[i + 1], value[i + 1].type.dt);
     text_add(&t, ",\"examples_per_second\":%.1f}\n", isfinite(rec->rate) ? rec->rate : 0);
     bool ok = write(log->fd, t.data, t.len) == (ssize_t)t.len;
     free(t.data);

@@ -125,7 +125,8 @@ static Node *array_node(Load *l, const DataExpr *e) {
         else if (!x)
             load_fail(l, "'%s' has no array '%s'", p->path, e->s);
         else if (!x->type.rank || x->type.dim[0] != p->rows)
-            load_fail(l, "array '%s' has not one entry per row", x->name);
+            load_fail(l, "array '%s' has %lld rows, the dataset has %lld", x->name,
+                      (long long)(x->type.rank ? x->type.dim[0] : 0), (long long)p->rows);
         else if (k && x->type.size / p->rows != n->width)
             load_fail(l, "array '%s' has rows of another size in '%s'", x->name, p->path);
         else {

@@ -16,15 +16,28 @@ static bool open_csv(Load *l, const char *const *files, uint32_t n, Part *p) {
     return true;
 }
 
+/* The first array that the expression names. */
+static const Array *named_array(const Npz *z, const DataExpr *e) {
+    if (!e) return NULL;
+    if (e->kind == DxKey) return npz_find(z, e->s);
+    const Array *x = named_array(z, e->x);
+    return x ? x : named_array(z, e->y);
+}
+
 static bool open_npz(Load *l, const char *const *files, uint32_t n, Part *p) {
     (void)n;
     if (!npz_read(l->a, files[0], &p->arrays, l->err)) return false;
-    for (uint32_t i = 0; i < p->arrays.n && p->rows <= 0; i++) {
-        const Array *x = &p->arrays.arrays[i];
-        if (x->type.rank) p->rows = x->type.dim[0];
-    }
+    const Array *x = NULL;
+    for (uint32_t f = 0; f < l->spec->nfields && !x; f++)
+        x = named_array(&p->arrays, l->spec->fields[f].expr);
+    for (uint32_t i = 0; i < p->arrays.n && !x; i++)
+        if (p->arrays.arrays[i].type.rank) x = &p->arrays.arrays[i];
+    if (x && x->type.rank) p->rows = x->type.dim[0];
     if (p->rows > 0) return true;
-    text_add(l->err, "%s: error: no array with rows", files[0]);
+    if (x)
+        text_add(l->err, "%s: error: array '%s' has no rows", files[0], x->name);
+    else
+        text_add(l->err, "%s: error: no array with rows", files[0]);
     return false;
 }
 

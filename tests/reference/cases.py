@@ -93,6 +93,27 @@ row("cumsum_", ["cumsum(x)", "cumsum(x, axis=0)", "cumsum(x, axis=1, reverse=tru
     [lambda x: x.cumsum(-1), lambda x: x.cumsum(0), lambda x: x.flip(1).cumsum(1).flip(1), lambda x: x.cumsum(-1)],
     variants=["5", "3, 4", "2, 3, 2", "0"])
 
+for name, fn in [("argmax", torch.argmax), ("argmin", torch.argmin)]:
+    row(name + "_", [f"f64({name}(x))"] * 3 + [f"f64({name}(x, axis=0))"] * 2,
+        [lambda x, fn=fn, d=d: fn(x, d).double() for d in (-1, -1, -1, 0, 0)], variants=["5", "1", "0, 3", "3, 4", "2, 0"])
+row("argmax_ties", "f64(argmax(f64(i))), f64(argmin(f64(i), axis=0))", lambda i: (i.argmax(-1).double(), i.argmin(0).double()),
+    "i", ["i2: 5, 6", "i1: 1, 3"])
+
+# ---- whole numbers and truths ----
+row("compared", "f64(x < y), f64(x <= y), f64(x > y), f64(x >= y), f64(x == y), f64(x != y), f64(x < y && y > 0 || !(x > 0))",
+    lambda x, y: [b.double() for b in (x < y, x <= y, x > y, x >= y, x == y, x != y, (x < y) & (y > 0) | ~(x > 0))],
+    "x y", [("i3: 9", "i3: 9"), ("i3:", "i3: 2, 3"), ("3, 4", "4"), ("0", "0"), ("1", "1")])
+row("whole", "let a = i32(x); let b = 2 * i32(y) + 1; return f64(a / b), f64(a % b), f64(a * b - a), f64(-a);",
+    lambda x, y: (lambda a, b: [r.double() for r in (torch.floor_divide(a, b), torch.remainder(a, b), a * b - a, -a)])(x.int(), 2 * y.int() + 1),
+    "x y", [("7", "7"), ("", ""), ("0", "0"), ("1, 3", "1, 3")], low=-90, high=90, wrt="none")
+row("whole_sums", "f64(sum(i, axis=0)), f64(prod(i + 1, axis=-1)), f64(cumsum(i)), f64(max(i, axis=0)), f64(abs(i - 4)), f64(max(i, 3)), f64(sign(i - 2))",
+    lambda i: [r.double() for r in (i.sum(0), (i + 1).prod(-1), i.cumsum(-1), i.amax(0), (i - 4).abs(), i.clamp(min=3), (i - 2).sign())],
+    "i", ["i9: 5, 3", "i2: 1, 1"])
+row("undefined", "f64(isnan(log(x))), f64(isfinite(1 / relu(x))), f64(bool(floor(x)))",
+    lambda x: (x.log().isnan().double(), (1 / x.relu()).isfinite().double(), x.floor().bool().double()), wrt="none")
+row("filled", "x + f64(iota(3)), x + ones(to=[2, 3]), x + full(to=[2, 3], 0.25) * zeros(to=[3])",
+    lambda x: (x + torch.arange(3), x + torch.ones(2, 3), x + torch.full((2, 3), 0.25) * torch.zeros(3)), variants=["", "3", "2, 3"])
+
 # ---- movement ----
 for name, bp, fn, names, variants in [
         ("reshape_", "reshape(x * x, [4, 3])", lambda x: (x * x).reshape(4, 3), "x", ["3, 4", "2, 6", "1, 12"]),
@@ -285,6 +306,11 @@ for name, more, variants, settings in [
     row("avg_" + name, f"avg_pool2d(x, {more})", lambda x, s=settings: F.avg_pool2d(x, *s), variants=variants)
 row("max_pool2d_ties", "max_pool2d(f64(i) + y - stop_gradient(y), 2)",
     lambda y, i: F.max_pool2d(i.double() + y - y.detach(), 2), "y i", [("2, 2, 6, 6", "i2: 2, 2, 6, 6")])
+row("conv_closed", ["conv(x, w, stride=[2, 1], lo=[1, 0], hi=[2, -1], lhs_dilation=[1, 1], rhs_dilation=[1, 2], groups=2, batch_groups=1)",
+                    "conv(x, w, stride=[1, 1], lo=[0, 1], hi=[0, 1], lhs_dilation=[2, 3], rhs_dilation=[1, 1], groups=1, batch_groups=1)"],
+    [lambda x, w: F.conv2d(F.pad(x, (0, -1, 1, 2)), w, stride=(2, 1), dilation=(1, 2), groups=2),
+     lambda x, w: F.conv_transpose2d(x, w.flip(2, 3).transpose(0, 1), stride=(2, 3), padding=(2, 1))], "x w",
+    [("2, 4, 5, 7", "6, 2, 3, 2"), ("2, 3, 4, 5", "2, 3, 3, 3")])
 module("conv1d_module", "Conv1d[O=2, K=3, pad=1]", lambda p, x: F.conv1d(x, p[:18].reshape(2, 3, 3), p[18:], padding=1), [("20", "2, 3, 5")])
 module("conv2d_module", "Conv2d[O=4, K=2, stride=2, groups=2]", lambda p, x: F.conv2d(x, p[:16].reshape(4, 1, 2, 2), p[16:], 2, groups=2), [("20", "2, 2, 5, 4")])
 module("conv2d_plain", "Conv2d[O=2, K=3, bias=false]", lambda p, x: F.conv2d(x, p.reshape(2, 1, 3, 3)), [("18", "2, 1, 3, 4")])

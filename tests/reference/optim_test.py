@@ -35,6 +35,12 @@ optimizers = {
     "adagrad": "adagrad(lr=1e-1)",
     "lamb": "lamb(lr=1e-2)",
     "lion": "lion(lr=1e-2, weight_decay=0.1)",
+    "lbfgs": "lbfgs()",
+    "lbfgs_short": "lbfgs(lr=0.8, history=2)",
+    "lbfgs_searched": "lbfgs()",
+    "lbfgs_searched_short": "lbfgs(lr=0.9, history=3)",
+    "newton_cg": "newton_cg()",
+    "newton_cg_few": "newton_cg(lr=0.9, iterations=2, tol=1e-1, damping=1e-2)",
 }
 schedules = {
     "cosine": "cosine(0.1, final=0.01)",
@@ -47,6 +53,11 @@ schedules = {
     "step_decay_warm": "step_decay(0.1, 12, factor=0.5, warmup=8)",
     "linear_warm": "linear(0.1, warmup=8)",
 }
+
+
+bowl = "sum(a * w * w) + sum(sin(w))"
+valley = "10 * sum((w[1:] - w[:3] ** 2) ** 2) + sum((1 - w[:3]) ** 2)"
+in_valley = {name for name in optimizers if "searched" in name or name.startswith("newton")}
 
 
 def trajectory(**settings):
@@ -64,7 +75,7 @@ def agree(got, want, what):
 
 def optimizer(name):
     _, (n, width), flat = arrays[name]
-    got = trajectory(start="0.5, -1.2, 2.0, 0.1", loss="sum(a * w * w) + sum(sin(w))",
+    got = trajectory(start="0.5, -1.2, 2.0, 0.1", loss=valley if name in in_valley else bowl,
                      optimizer=optimizers[name], steps=n)
     assert len(got) == n
     for i in range(n):
