@@ -125,6 +125,7 @@ typedef struct Cx {
     uint32_t errors, werrors; /* werrors: of them, warnings by -Werror */
     bool repeated; /* the last diagnostic was silenced or said before; its notes are dropped */
     bool werror;
+    bool times; /* cx_took prints */
     /* what BUG() names; maintained by the pass runner */
     const char *pass;
     /* writes the input of the running pass to a file for a report; may be NULL */
@@ -134,6 +135,8 @@ typedef struct Cx {
 
 Cx *cx_new(void);
 void cx_free(Cx *cx);
+/* What a stage took since `start`, a now_seconds(), to standard error where the user asked. */
+void cx_took(const Cx *cx, double start, const char *stage);
 Sym sym(Cx *cx, const char *s);
 Sym sym_n(Cx *cx, const char *s, size_t n);
 /* The SHA-256 of any bytes: the equal pointer for equal bytes. */
@@ -203,6 +206,10 @@ static inline uint64_t rng_bits(uint64_t key, uint64_t i) {
 /* Uniform in [0, 1) with 24 and 53 bits. */
 static inline float rng_f32(uint64_t bits) { return (float)(bits >> 40) * 0x1p-24f; }
 static inline double rng_f64(uint64_t bits) { return (double)(bits >> 11) * 0x1p-53; }
+
+/* ---- machine.c ---- */
+double now_seconds(void); /* from any fixed moment on */
+int32_t cpu_count(void);  /* that this process may use */
 
 /* ---- sha256.c ---- */
 typedef struct Sha256 {

@@ -127,6 +127,10 @@ Cx *cx_new(void) {
     return cx;
 }
 
+void cx_took(const Cx *cx, double start, const char *stage) {
+    if (cx->times) fprintf(stderr, "%10.3f ms  %s\n", 1e3 * (now_seconds() - start), stage);
+}
+
 void cx_free(Cx *cx) {
     arena_free(cx->scratch);
     arena_free(cx->arena);

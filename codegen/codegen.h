@@ -4,11 +4,20 @@
 
 #include "ir/ir.h"
 
+/* Of the entries: all; those of `first`, beside stubs for the others, which jit_new compiles when
+ * one is called; the others. */
+typedef enum CgPart { CgAll, CgFirst, CgLater } CgPart;
+
 typedef struct CgOptions {
     int level;          /* 0..3 */
     const char *cpu;    /* NULL or "native": the host's */
     const char *triple; /* NULL: the host's */
     bool library;       /* no references to the runtime, serial: for -c and -shared */
+    CgPart part;
+    const Sym *first;
+    uint32_t nfirst;
+    uint32_t threads; /* of jit_new; 0: one */
+    bool cache;       /* jit_new keeps objects in the user's cache folder */
     bool poison;        /* freed memory becomes signalling NaN: to find values read too late */
 } CgOptions;
 

@@ -56,8 +56,11 @@ struct Cg {
 
 /* ---- target.c ---- */
 bool target_open(Cg *cg);             /* fills tm, target, cpu; reports what is refused */
+void target_machine(Cg *cg);          /* tm for cg->m, once the rest is known */
 void target_attributes(Cg *cg, V fn); /* target-cpu, target-features, nounwind */
-void target_optimise(Cg *cg);         /* the pipeline of the level */
+Sym target_text(const Cg *cg); /* all that code depends on beside the module */
+void target_optimise(Cg *cg);         /* the pipeline of the level, once */
+LLVMMemoryBufferRef target_emit(Cg *cg, LLVMCodeGenFileType kind); /* changes the module */
 
 /* ---- emit.c: LLVM in short ---- */
 V cg_i64(Cg *cg, int64_t n);
@@ -175,6 +178,23 @@ V cg_new_function(Cg *cg, const char *name, T *params, unsigned n, bool external
 /* Calls fn, which is emitted when it is first called. args: a table of pointers to its arguments,
  * then its results. */
 void cg_call_function(Cg *cg, const Fn *fn, V args, V arena, V env);
+
+/* What the stubs of entries call: void *(*)(data, name), the address of the entry. */
+#define CgLaterCall "bp_later"
+#define CgLaterData "bp_later_data"
+
+/* ---- object.c ---- */
+LLVMMemoryBufferRef cg_buffer(Cg *cg, CgFile kind); /* object or assembly; the caller's */
+
+/* ---- units.c ---- */
+enum { MaxUnits = 16 };
+/* The objects of cg's module, at most MaxUnits; the caller's. */
+uint32_t units_compile(Cg *cg, LLVMMemoryBufferRef *objects);
+
+/* ---- cache.c ---- */
+Sym cache_key(Cg *cg, LLVMMemoryBufferRef bitcode);
+LLVMMemoryBufferRef cache_get(Sym key); /* NULL: not there */
+void cache_put(Arena *a, Sym key, LLVMMemoryBufferRef object);
 
 /* ---- region.c ---- */
 /* The code of a region, in the function whose frame, arena and env are given. */

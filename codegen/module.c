@@ -207,6 +207,41 @@ static V emit_entry(Cg *cg, const Fn *fn) {
     return f;
 }
 
+/* An entry that jit.c compiles when it is called. */
+static V emit_stub(Cg *cg, const Fn *fn) {
+    V f = begin_function(cg, fn, true);
+    V data = LLVMGetNamedGlobal(cg->m, CgLaterData), find = LLVMGetNamedFunction(cg->m, CgLaterCall);
+    T takes[] = {cg->ptr, cg->ptr}, type = LLVMFunctionType(cg->ptr, takes, 2, false);
+    if (!data) data = LLVMAddGlobal(cg->m, cg->i8, CgLaterData);
+    if (!find) find = LLVMAddFunction(cg->m, CgLaterCall, type);
+    V name = LLVMBuildGlobalStringPtr(cg->b, LLVMGetValueName(f), "name");
+    V entry = LLVMBuildCall2(cg->b, type, find, (V[]){data, name}, 2, "");
+    V args[] = {LLVMGetParam(f, 0), LLVMGetParam(f, 1), LLVMGetParam(f, 2)};
+    LLVMBuildCall2(cg->b, LLVMGlobalGetValueType(f), entry, args, 3, "");
+    LLVMBuildRetVoid(cg->b);
+    return f;
+}
+
+static bool is_first(const CgOptions *o, const Fn *fn) {
+    for (uint32_t i = 0; i < o->nfirst; i++) {
+        if (o->first[i] == fn->name) return true;
+    }
+    return false;
+}
+
+static uint32_t emit_entries(Cg *cg, V *entries) {
+    const CgOptions *o = &cg->o;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < cg->p->fns.len; i++) {
+        const Fn *fn = cg->p->fns.data[i];
+        if (!program_is_entry(cg->p, fn)) continue;
+        bool first = o->part == CgAll || is_first(o, fn);
+        if (first == (o->part != CgLater)) entries[n++] = emit_entry(cg, fn);
+        else if (o->part == CgFirst) entries[n++] = emit_stub(cg, fn);
+    }
+    return n;
+}
+
 void cg_call_function(Cg *cg, const Fn *fn, V args, V arena, V env) {
     uint32_t n = 0;
     while (n < cg->functions.len && cg->functions.data[n].fn != fn) n++;
@@ -259,6 +294,7 @@ static void make_types(Cg *cg) {
 }
 
 Cg *cg_build(Program *p, const CgOptions *o) {
+    double start = now_seconds();
     Cg *cg = NEW(p->cx->arena, Cg);
     *cg = (Cg){.p = p, .cx = p->cx, .o = *o, .c = LLVMContextCreate()};
     cg->m = LLVMModuleCreateWithNameInContext(p->name, cg->c);
@@ -269,17 +305,17 @@ Cg *cg_build(Program *p, const CgOptions *o) {
         return NULL;
     }
     V *entries = NEW_ARRAY(p->cx->arena, V, p->fns.len + 1);
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < p->fns.len; i++) {
-        const Fn *fn = p->fns.data[i];
-        if (program_is_entry(p, fn)) entries[n++] = emit_entry(cg, fn);
-    }
+    uint32_t n = emit_entries(cg, entries);
     if (p->cx->errors) {
         cg_free(cg);
         return NULL;
     }
-    if (!o->library) emit_program(cg, entries, n);
-    target_optimise(cg);
+    if (!o->library && o->part != CgLater) emit_program(cg, entries, n);
+    char *broken = NULL;
+    if (LLVMVerifyModule(cg->m, LLVMReturnStatusAction, &broken))
+        BUG(cg->cx, "invalid LLVM IR: %s", broken);
+    LLVMDisposeMessage(broken);
+    cx_took(p->cx, start, "emit");
     return cg;
 }
 

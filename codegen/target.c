@@ -1,7 +1,6 @@
 /* The target machine: host or named CPU, what its registers are, the pass pipeline per level. */
 #include "codegen/internal.h"
 
-#include <llvm-c/Analysis.h>
 #include <llvm-c/Error.h>
 #include <llvm-c/Target.h>
 #include <llvm-c/Transforms/PassBuilder.h>
@@ -97,10 +96,13 @@ static bool choose_cpu(Cg *cg, const char *triple) {
     return registers(cg, x86);
 }
 
-static void open_machine(Cg *cg, LLVMTargetRef target) {
+void target_machine(Cg *cg) {
     static const LLVMCodeGenOptLevel levels[] = {LLVMCodeGenLevelNone, LLVMCodeGenLevelLess,
                                                  LLVMCodeGenLevelDefault,
                                                  LLVMCodeGenLevelAggressive};
+    LLVMTargetRef target;
+    char *error = NULL;
+    if (LLVMGetTargetFromTriple(cg->triple, &target, &error)) BUG(cg->cx, "LLVM: %s", error);
     cg->tm = LLVMCreateTargetMachine(target, cg->triple, cg->cpu, cg->features, levels[cg->o.level],
                                      LLVMRelocPIC, LLVMCodeModelDefault);
     LLVMSetTarget(cg->m, cg->triple);
@@ -118,7 +120,7 @@ bool target_open(Cg *cg) {
     if (!ok) diag_error(cg->cx, nowhere, "--target=%s: %s", triple, error);
     if (error) LLVMDisposeMessage(error);
     ok = ok && choose_cpu(cg, triple);
-    if (ok) open_machine(cg, target);
+    if (ok) target_machine(cg);
     LLVMDisposeMessage(host);
     return ok;
 }
@@ -138,23 +140,34 @@ void target_attributes(Cg *cg, V fn) {
                             LLVMCreateEnumAttribute(cg->c, kind, 0));
 }
 
+static const char *const pipelines[] = {
+    "",
+    "function(early-cse,simplifycfg)",
+    "function(sroa,early-cse,instcombine<no-verify-fixpoint>,simplifycfg)",
+    "function(sroa,early-cse,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),gvn,dse,"
+    "instcombine<no-verify-fixpoint>,simplifycfg)",
+};
+
+Sym target_text(const Cg *cg) {
+    unsigned major, minor, patch;
+    LLVMGetVersion(&major, &minor, &patch);
+    return sym_fmt(cg->cx, "%s, LLVM %u.%u.%u, -O%d %s, %s %s %s", BPC_VERSION, major, minor, patch,
+                   cg->o.level, pipelines[cg->o.level], cg->triple, cg->cpu, cg->features);
+}
+
 void target_optimise(Cg *cg) {
-    static const char *const pipelines[] = {
-        NULL,
-        "function(early-cse,simplifycfg)",
-        "function(sroa,early-cse,instcombine<no-verify-fixpoint>,simplifycfg)",
-        "function(sroa,early-cse,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),gvn,"
-        "dse,"
-        "instcombine<no-verify-fixpoint>,simplifycfg)",
-    };
-    char *broken = NULL;
-    if (LLVMVerifyModule(cg->m, LLVMReturnStatusAction, &broken))
-        BUG(cg->cx, "invalid LLVM IR: %s", broken);
-    LLVMDisposeMessage(broken);
-    if (cg->optimised || !pipelines[cg->o.level]) return;
+    if (cg->optimised || !pipelines[cg->o.level][0]) return;
     cg->optimised = true;
     LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
     LLVMErrorRef e = LLVMRunPasses(cg->m, pipelines[cg->o.level], cg->tm, options);
     LLVMDisposePassBuilderOptions(options);
     if (e) BUG(cg->cx, "LLVM passes: %s", LLVMGetErrorMessage(e));
+}
+
+LLVMMemoryBufferRef target_emit(Cg *cg, LLVMCodeGenFileType kind) {
+    char *error = NULL;
+    LLVMMemoryBufferRef out;
+    if (LLVMTargetMachineEmitToMemoryBuffer(cg->tm, cg->m, kind, &error, &out))
+        BUG(cg->cx, "LLVM cannot emit the module: %s", error);
+    return out;
 }

@@ -87,7 +87,9 @@ static bool link_output(const Options *o, const char *object, const char *out) {
     argv[n++] = "-lm";
     if (BPC_LINK_FLAGS && o->output == OutTrainer) argv[n++] = BPC_LINK_FLAGS;
     argv[n] = NULL;
+    double start = now_seconds();
     bool ok = run_command(o, argv) && rename(temp, out) == 0;
+    cx_took(o->cx, start, "link");
     if (!ok) {
         unlink(temp);
         if (!o->cx->errors) diag_error(o->cx, (Loc){0}, "cannot write '%s'", out);

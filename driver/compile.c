@@ -33,7 +33,6 @@ Program *compile_front(Options *o, bool check) {
 bool compile_passes(const Options *o, Program *p, const char *stop) {
     PassOptions po = {.level = (int)o->level,
                       .verify_each = o->verify_each,
-                      .time = o->time,
                       .emit_after = o->emit_after,
                       .stop_after = stop ? stop : o->stop_after,
                       .limit = o->limit,
@@ -46,7 +45,6 @@ Cg *compile_code(const Options *o, Program *p, bool library) {
     CgOptions c = {.level = (int)o->level,
                    .cpu = o->cpu,
                    .triple = o->triple,
-
                    .library = library};
     return cg_build(p, &c);
 }

@@ -29,6 +29,7 @@ int main(int argc, char **argv) {
     Cx *cx = cx_new();
     Options o = {.cx = cx};
     command_parse(&o, argc, argv);
+    cx->times = o.time;
     int status = dispatch(&o);
     cx_free(cx);
     return status;

@@ -13,13 +13,43 @@ static void only_called(Program *p, const char *name) {
     }
 }
 
+/* What the first step of training, or the call, needs. */
+static void needed_first(const Options *o, const Program *p, CgOptions *c) {
+    Arena *a = o->cx->arena;
+    VEC(Sym) first = {0};
+    vec_push(a, &first, o->fn ? sym(o->cx, o->fn) : p->init);
+    if (!o->fn && p->stages.len) {
+        const Stage *s = p->stages.data[0];
+        vec_push(a, &first, s->step);
+        vec_push(a, &first, s->accum);
+    }
+    for (uint32_t i = 0; !o->fn && i < p->datasets.len; i++) {
+        vec_push(a, &first, p->datasets.data[i]->row);
+    }
+    c->part = CgFirst;
+    c->first = first.data;
+    c->nfirst = first.len;
+}
+
+static Cg *compile_jit(const Options *o, Program *p) {
+    CgOptions c = {.level = (int)o->level,
+                   .cpu = o->cpu,
+                   .triple = o->triple,
+                   .threads = (uint32_t)cpu_count(),
+                   .cache = true};
+    needed_first(o, p, &c);
+    return cg_build(p, &c);
+}
+
 static int run_program(Options *o, const char *const *head, uint32_t nhead) {
     Arena *a = o->cx->arena;
     Program *p = compile_front(o, false);
     if (p && o->fn) only_called(p, o->fn);
-    Cg *cg = p && compile_passes(o, p, NULL) ? compile_code(o, p, false) : NULL;
+    Cg *cg = p && compile_passes(o, p, NULL) ? compile_jit(o, p) : NULL;
     Jit *jit = cg ? jit_new(cg) : NULL;
+    double start = now_seconds();
     const BpProgram *program = jit ? jit_symbol(jit, "bp_program") : NULL;
+    if (program) cx_took(o->cx, start, "link");
     int status = compile_report(o);
     if (!program) return status ? status : ExitError;
     char **argv = NEW_ARRAY(a, char *, nhead + o->rest.len + 2);

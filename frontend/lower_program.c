@@ -407,8 +407,10 @@ static Front *load_unit(Cx *cx, const Unit *u, const FrontOptions *o, const Fron
 
 /* Where the parameters of a model are asked for before its first call, a first round finds them;
  * what that round reports is said by the second. */
-static Program *load(Cx *cx, const Unit *u, const FrontOptions *o) {
+static Program *load(Cx *cx, const Unit *u, const FrontOptions *o, double start) {
+    cx_took(cx, start, "parse");
     if (!u) return NULL;
+    start = now_seconds();
     uint32_t diags = cx->diags.len, errors = cx->errors;
     Front *fr = load_unit(cx, u, o, NULL);
     if (fr->asked) {
@@ -416,13 +418,16 @@ static Program *load(Cx *cx, const Unit *u, const FrontOptions *o) {
         cx->errors = errors;
         fr = load_unit(cx, u, o, fr);
     }
+    cx_took(cx, start, "lower");
     return cx->errors ? NULL : fr->p;
 }
 
 Program *front_load_text(Cx *cx, Sym name, const char *text, size_t len, const FrontOptions *o) {
-    return load(cx, parse_text(cx, name, text, len), o);
+    double start = now_seconds();
+    return load(cx, parse_text(cx, name, text, len), o, start);
 }
 
 Program *front_load(Cx *cx, const char *path, const FrontOptions *o) {
-    return load(cx, parse_file(cx, path), o);
+    double start = now_seconds();
+    return load(cx, parse_file(cx, path), o, start);
 }

@@ -16,7 +16,7 @@ extern const uint32_t npasses;
 
 typedef struct PassOptions {
     int level; /* 0..3 */
-    bool verify_each, time;
+    bool verify_each;
     const char *emit_after, *stop_after; /* names of passes or NULL; emitted to `out` as .bp */
     int64_t limit;                       /* passes run at most; < 0: all */
     FILE *out;

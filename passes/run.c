@@ -3,7 +3,6 @@
 #include "passes/passes.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 const PassInfo passes[] = {
 #define PASS(name, run, needs, gives, level, help) {#name, run, needs, gives, level, help},
@@ -93,12 +92,6 @@ static Program snapshot(const Program *p) {
     return s;
 }
 
-static double now_ms(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-}
-
 static void verify(const Program *p, const PassOptions *o) {
     bool wanted = o->verify_each;
 #ifndef NDEBUG
@@ -115,9 +108,9 @@ static bool run_one(Program *p, const PassInfo *pass, const PassOptions *o) {
     cx->crash_data = &input;
     check_needs(p, pass);
     uint32_t errors = cx->errors;
-    double start = now_ms();
+    double start = now_seconds();
     pass->run(p);
-    if (o->time) fprintf(stderr, "%10.3f ms  %s\n", now_ms() - start, pass->name);
+    cx_took(cx, start, pass->name);
     arena_reset(cx->scratch);
     bool ok = cx->errors == errors;
     if (ok) {

@@ -13,12 +13,6 @@
 #include <time.h>
 #include <unistd.h>
 
-double now_seconds(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* ---- the run's folder ---- */
 static bool make_dirs(char *path) {
     for (char *p = path + 1;; p++) {

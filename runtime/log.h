@@ -30,7 +30,6 @@ typedef struct Log {
     double started, drawn; /* when the bar was drawn last */
 } Log;
 
-double now_seconds(void);
 /* Makes the run's folder: --out, or r->dir if set, or a new runs/NAME/TIME. */
 Exit log_dir(Run *r);
 /* Opens metrics.jsonl and drops what follows its first rows. */

@@ -27,7 +27,7 @@ static void print_chunks(const Run *r) {
 }
 
 static Exit run_verb(Run *r) {
-    int32_t threads = r->o.threads ? (int32_t)r->o.threads : pool_cpus();
+    int32_t threads = r->o.threads ? (int32_t)r->o.threads : cpu_count();
     r->pool = pool_new(threads, &r->env);
     if (!r->pool) return run_error(r, ExitData, "out of memory");
     uint64_t fp = fp_enter();

@@ -158,13 +158,6 @@ static void parallel(const BpEnv *env, Body *body, void *data, int64_t n) {
     }
 }
 
-int32_t pool_cpus(void) {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set)) return 1;
-    int n = CPU_COUNT(&set);
-    return n < 1 ? 1 : n > MaxThreads ? MaxThreads : n;
-}
-
 Pool *pool_new(int32_t threads, BpEnv *env) {
     Pool *p = aligned_alloc(CacheLine, sizeof *p);
     Worker *workers = aligned_alloc(CacheLine, (size_t)threads * sizeof *workers);
@@ -178,7 +171,7 @@ Pool *pool_new(int32_t threads, BpEnv *env) {
     p->threads = threads;
     p->workers = workers;
     /* Spinning takes the CPU from the thread that is waited for when there are too few. */
-    p->spin = threads <= pool_cpus() ? SpinRounds : SpinRounds / 40;
+    p->spin = threads <= cpu_count() ? SpinRounds : SpinRounds / 40;
     atomic_store(&p->word, CLOSED);
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->wake, NULL);

@@ -24,7 +24,6 @@ typedef struct Slot {
 /* ---- pool.c ---- */
 typedef struct Pool Pool;
 enum { MaxThreads = 1024 };
-int32_t pool_cpus(void); /* CPUs that this process may use */
 /* Starts threads - 1 workers and fills env. NULL when memory runs out. */
 Pool *pool_new(int32_t threads, BpEnv *env);
 void pool_free(Pool *p);
