@@ -176,6 +176,7 @@ typedef struct Frame {
 typedef struct FnInst {
     Fn *fn;
     const Item *item;
+    Sym title; /* of an operation, which has no item */
     const Sym *captures; /* fn's params are captures, then tensor formals */
     uint32_t ncaptures;
     const Sym *formals;

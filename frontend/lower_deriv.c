@@ -70,7 +70,7 @@ static bool scalar_result(Frame *f, const FnInst *inst, int op, Loc loc) {
     if (op == Op_vjp || op == Op_jvp || op == Op_checkpoint) return true;
     if (!t->shape->rank && dtype_is_float(t->dt)) return true;
     diag_error(f->fr->cx, loc, "%s needs a function with a scalar float result; '%s' gives %s",
-               op_info[op].name, inst->item ? inst->item->name : inst->fn->name,
+               op_info[op].name, inst_title(inst),
                type_text(f->fr->cx, *t));
     return false;
 }
@@ -191,13 +191,8 @@ static const Item *item_of(Frame *f, const Expr *e, const FnInst **fn) {
     if (name->kind == ExName && !find_binding(f, name->name)) {
         Global *g = find_item(f->fr, name->name, f->in_std, -1);
         if (g) return g->item;
-        if (is_builtin(name->name)) {
-            diag_error(f->fr->cx, e->loc,
-                       "'%s' is an operation; a derivative operator needs a fn that calls it",
-                       name->name);
-            return NULL;
-        }
     }
+    if (is_operation(f, e)) return NULL;
     Value v = lower_expr(f, e, NULL);
     if (v.kind == VInstance) return v.inst->module;
     if (v.kind == VFunction) *fn = v.fn;
@@ -206,24 +201,30 @@ static const Item *item_of(Frame *f, const Expr *e, const FnInst **fn) {
     return NULL;
 }
 
-/* How many positional arguments the function of an operator takes. */
-static int positional_of(Frame *f, const Expr *e) {
+/* How many arguments an operator takes after those of a function with one result. */
+static int extras_of(const OpUse *u) {
+    Op op = operators[u->index].op;
+    if (operators[u->index].dense) return 0;
+    if (op == Op_jvp || op == Op_hvp)
+        return u->wrt && u->wrt->kind == ExTuple ? (int)u->wrt->elems.len : 1;
+    return op == Op_vjp;
+}
+
+/* How many positional arguments the function of an operator takes; an operation: all n. */
+static int positional_of(Frame *f, const Expr *e, int n) {
     if (is_operator_use(e)) {
         OpUse u;
         if (!operator_use(f, e, &u)) return -1;
-        int inner = positional_of(f, u.fn);
-        Op op = operators[u.index].op;
-        int wrt = u.wrt && u.wrt->kind == ExTuple ? (int)u.wrt->elems.len : 1;
-        if (operators[u.index].dense || op == Op_checkpoint) return inner;
-        if (op == Op_vjp && inner >= 0) return inner + 1;
-        return inner < 0 ? inner : op == Op_jvp || op == Op_hvp ? inner + wrt : inner;
+        int inner = positional_of(f, u.fn, n - extras_of(&u));
+        return inner < 0 ? inner : inner + extras_of(&u);
     }
+    if (is_operation(f, e)) return n < 0 ? 0 : n;
     const FnInst *fn;
     const Item *item = item_of(f, e, &fn);
     if (!item) return fn ? (int)fn->nformals : -1;
-    int n = 0;
-    for (uint32_t i = 0; i < item->formals.len; i++) n += !item->formals.data[i].init;
-    return n;
+    int formals = 0;
+    for (uint32_t i = 0; i < item->formals.len; i++) formals += !item->formals.data[i].init;
+    return formals;
 }
 
 /* Splits arguments into those of the function and the extra ones of the operator. */
@@ -252,7 +253,9 @@ static bool no_extras(Frame *f, Loc loc, const OpUse *u, uint32_t n) {
 static bool apply_operator(Frame *f, Loc loc, const OpUse *u, CallArg *args, uint32_t n,
                            Emitted *out, FnInst **inner_out, Value **bound_out) {
     Cx *cx = f->fr->cx;
-    int positional = positional_of(f, u->fn);
+    int given = 0;
+    for (uint32_t i = 0; i < n; i++) given += !args[i].name;
+    int positional = positional_of(f, u->fn, given - extras_of(u));
     if (positional < 0) return false;
     CallArg *inner = NEW_ARRAY(cx->arena, CallArg, n), *more = NEW_ARRAY(cx->arena, CallArg, n);
     uint32_t ninner, nmore = split_extras(args, n, positional, inner, more, &ninner);
@@ -284,92 +287,33 @@ static bool apply_operator(Frame *f, Loc loc, const OpUse *u, CallArg *args, uin
 
 /* An operator as a function: op[f, wrt] with parameters of its own. */
 static FnInst *operator_fn(Frame *f, const Expr *e, CallArg *args, uint32_t n, Value *bound) {
-    Front *fr = f->fr;
-    Cx *cx = fr->cx;
+    Cx *cx = f->fr->cx;
     OpUse u;
     if (!operator_use(f, e, &u)) return NULL;
-    Root *root = root_new(fr, e->x->name);
-    Frame top = {.fr = fr,
-                 .root = root,
-                 .b = root->b,
-                 .caller = f,
-                 .real = f->real,
-                 .scope = f->scope,
-                 .training = f->training,
-                 .batch = f->batch,
-                 .in_std = f->in_std};
-    FnInst *inst = NEW(cx->arena, FnInst);
+    OwnFn own = own_fn(f, e->x->name, n);
     CallArg *inner = NEW_ARRAY(cx->arena, CallArg, n);
-    Sym *formals = NEW_ARRAY(cx->arena, Sym, n);
     const Expr *base = u.fn;
     while (is_operator_use(base)) base = base->args.data[0].value;
     const FnInst *value;
     const Item *item = item_of(f, base, &value);
     int dt = -1; /* of a literal: its formal's; a tangent's or cotangent's is the one before */
     for (uint32_t i = 0; i < n; i++) {
-        inner[i] = args[i];
         const Bind *b = item ? formal_of(item, args, i) : NULL;
         if (b && b->type && !b->type->tuple) dt = (int)type_name_dtype(f, b->type->name);
-        args[i].value = v_materialise(f, args[i].loc, args[i].value, dt, NULL);
-        if (args[i].value.kind != VTensor) return NULL;
-        Sym name = b ? b->name : sym_fmt(cx, "a%u", i);
-        inner[i].value = args[i].value;
-        inner[i].value.v = b_param(root->b, name, v_type(f, args[i].value));
-        formals[inst->nformals] = name;
-        bound[inst->nformals++] = args[i].value;
+        inner[i] = args[i];
+        if (!item && args[i].name && is_operation(f, base)) continue;
+        if (!own_formal(f, &own, b ? b->name : sym_fmt(cx, "a%u", i), dt, &args[i], bound))
+            return NULL;
+        inner[i].value = own.param;
     }
-    inst->formals = formals;
     Emitted out;
     FnInst *callee;
     Value *inner_bound;
-    if (!apply_operator(&top, e->loc, &u, inner, n, &out, &callee, &inner_bound)) return NULL;
-    for (uint32_t i = 0; i < out.n; i++) b_result(root->b, out.vals[i]);
-    inst->nresults = out.n;
-    inst->result_dims = out.dims;
-    Fn *fn = root_done(fr, root);
-    fn->loc = e->loc;
-    inst->ncaptures = root->captures.len;
-    Sym *captures = NEW_ARRAY(cx->arena, Sym, inst->ncaptures);
-    for (uint32_t i = 0; i < inst->ncaptures; i++) captures[i] = fn->ins.data[i].name;
-    inst->captures = captures;
-    Text key = {0};
-    ast_print_expr(e, &key);
-    for (uint32_t i = 0; i < n; i++) value_key(f, args[i].value, &key);
-    text_add(&key, " %s %d %d", callee->fn->name, f->training, fr->bf16);
-    Sym k = sym_n(cx, key.data, key.len);
-    free(key.data);
-    return keep_instance(fr, k, inst, fn, sym_fmt(cx, "%s_%s", callee->fn->name, e->x->name));
-}
-
-/* bound gets the arguments of a function value; they go by position. */
-static bool function_arguments(Frame *f, Loc loc, const FnInst *fn, const CallArg *args, uint32_t n,
-                               Value *bound) {
-    if (n != fn->nformals) {
-        diag_error(f->fr->cx, loc, "this function takes %u argument%s, not %u", fn->nformals,
-                   fn->nformals == 1 ? "" : "s", n);
-        return false;
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        Type t = fn->fn->ins.data[fn->ncaptures + i].type;
-        Want want = {t.dt, t.range, t.shape->rank, dims_computed(f->fr, t.shape)};
-        bound[i] = v_coerce(f, args[i].loc, args[i].value, &want,
-                            arena_printf(f->fr->cx->arena, "argument '%s'", fn->formals[i]));
-        if (bound[i].kind != VTensor) return false;
-    }
-    return true;
-}
-
-Value call_function(Frame *f, Loc loc, const FnInst *fn, CallArg *args, uint32_t n) {
-    Arena *a = f->fr->cx->arena;
-    Value *bound = NEW_ARRAY(a, Value, n);
-    if (!function_arguments(f, loc, fn, args, n, bound)) return v_error();
-    uint32_t count;
-    Val *vals = call_values(f, fn, bound, &count);
-    Val *results = NEW_ARRAY(a, Val, fn->nresults);
-    const Dim **dims = NEW_ARRAY(a, const Dim *, fn->nresults);
-    b_at(f->b, loc, NULL);
-    b_call(f->b, fn->fn, vals, count, results);
-    return results_value(f, results, dims, fn->nresults);
+    if (!apply_operator(&own.frame, e->loc, &u, inner, n, &out, &callee, &inner_bound)) return NULL;
+    own.inst->nresults = out.n;
+    own.inst->result_dims = out.dims;
+    Sym base_name = sym_fmt(cx, "%s_%s", callee->fn->name, e->x->name);
+    return own_done(f, &own, e, args, n, out.vals, base_name);
 }
 
 static FnInst *resolve_fn(Frame *f, Loc loc, const Expr *e, CallArg *args, uint32_t n,
@@ -383,6 +327,7 @@ static FnInst *resolve_fn(Frame *f, Loc loc, const Expr *e, CallArg *args, uint3
         Global *g = find_item(f->fr, name->name, f->in_std, -1);
         if (g) return instantiate_operand(f, loc, g->item, NULL, settings, args, n, bound);
     }
+    if (is_operation(f, e)) return operation_fn(f, e, args, n, bound);
     Value v = lower_expr(f, e, NULL);
     if (v.kind == VFunction) {
         FnInst *inst = NEW(f->fr->cx->arena, FnInst);

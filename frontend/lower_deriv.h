@@ -38,6 +38,29 @@ void join_groups(Frame *f, const FnInst *inst, const Wrt *w, const Value *bound,
 /* A tangent per parameter, from one per group. */
 bool tangents(Frame *f, const FnInst *inst, const Wrt *w, const CallArg *from, Val *out);
 
+/* ---- lower_operand.c ---- */
+typedef struct OwnFn { /* a function being made */
+    Frame frame;
+    FnInst *inst;
+    Sym *formals;
+    Value param; /* the last formal, inside */
+} OwnFn;
+/* With room for n formals. */
+OwnFn own_fn(Frame *f, Sym name, uint32_t n);
+/* A formal for the argument, which is made a tensor (of a literal: of dt); false after a report. */
+bool own_formal(Frame *f, OwnFn *own, Sym name, int dt, CallArg *arg, Value *bound);
+/* The function with inst's nresults results, for an operand e on the arguments. */
+FnInst *own_done(Frame *f, OwnFn *own, const Expr *e, const CallArg *args, uint32_t n,
+                 const Val *results, Sym base);
+/* e names a built-in operation. */
+bool is_operation(Frame *f, const Expr *e);
+/* An operation as a function; arguments by name are attributes, known at compile time. NULL after
+ * a report. */
+FnInst *operation_fn(Frame *f, const Expr *e, CallArg *args, uint32_t n, Value *bound);
+/* bound gets the arguments of a function value; they go by position. */
+bool function_arguments(Frame *f, Loc loc, const FnInst *fn, const CallArg *args, uint32_t n,
+                        Value *bound);
+
 /* ---- lower_dense.c ---- */
 /* jacobian and hessian: the operator along each basis vector, by a scan. */
 bool emit_dense(Frame *f, Loc loc, int which, const FnInst *inst, const Val *vals, uint32_t nvals,

@@ -2,7 +2,7 @@
 #include "frontend/lower_deriv.h"
 
 const char *inst_title(const FnInst *inst) {
-    return inst->item ? inst->item->name : inst->fn->name;
+    return inst->item ? inst->item->name : inst->title ? inst->title : inst->fn->name;
 }
 
 static uint32_t add_param(Cx *cx, Wrt *w, const Fn *fn, uint32_t at) {
