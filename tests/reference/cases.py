@@ -314,3 +314,5 @@ row("conv_closed", ["conv(x, w, stride=[2, 1], lo=[1, 0], hi=[2, -1], lhs_dilati
 module("conv1d_module", "Conv1d[O=2, K=3, pad=1]", lambda p, x: F.conv1d(x, p[:18].reshape(2, 3, 3), p[18:], padding=1), [("20", "2, 3, 5")])
 module("conv2d_module", "Conv2d[O=4, K=2, stride=2, groups=2]", lambda p, x: F.conv2d(x, p[:16].reshape(4, 1, 2, 2), p[16:], 2, groups=2), [("20", "2, 2, 5, 4")])
 module("conv2d_plain", "Conv2d[O=2, K=3, bias=false]", lambda p, x: F.conv2d(x, p.reshape(2, 1, 3, 3)), [("18", "2, 1, 3, 4")])
+module("conv2d_sides", "Conv2d[O=2, K=[3, 2], stride=[2, 1], pad=[1, 0], dilation=[1, 2]]",
+       lambda p, x: F.conv2d(x, p[:24].reshape(2, 2, 3, 2), p[24:], (2, 1), (1, 0), (1, 2)), [("26", "2, 2, 5, 4"), ("26", "1, 2, 1, 3")])
