@@ -131,6 +131,12 @@ Binding *find_binding(Frame *f, Sym name);
 void scope_push(Frame *f);
 void scope_pop(Frame *f);
 
+/* ---- lower_unused.c ---- */
+/* Of the scope that is left. */
+void warn_unused(const Frame *f);
+/* Marks the names that a block would use which is not lowered. */
+void note_uses(Frame *f, const Block *block);
+
 /* ---- lower_module.c ---- */
 Value lower_model(Front *fr, const Item *item);
 Instance *make_instance(Frame *f, const Expr *e, Sym path);

@@ -8,14 +8,7 @@ void scope_push(Frame *f) {
 }
 
 void scope_pop(Frame *f) {
-    for (uint32_t i = 0; !f->in_std && i < f->scope->names.len; i++) {
-        const Binding *b = &f->scope->names.data[i];
-        if (f->fr->cx->errors > f->fr->cx->werrors || b->used || b->quiet || b->name[0] == '_' ||
-            b->value.kind == VError)
-            continue;
-        diag_warn(f->fr->cx, b->value.kind == VInstance ? "unused-layer" : "unused-let", b->loc,
-                  "'%s' is never used", b->name);
-    }
+    warn_unused(f);
     for (uint32_t i = 0; f->root->keeps_buffers && i < f->scope->names.len; i++) {
         const Binding *b = &f->scope->names.data[i];
         if (!b->path || !b->assigned || b->outer) continue;
@@ -148,6 +141,7 @@ static void lower_for(Frame *f, const Stmt *st) {
                    MaxUnrolled);
         return;
     }
+    if (from >= to) note_uses(f, st->body);
     uint32_t errors = f->fr->cx->errors;
     for (int64_t i = from; i < to && !f->returned && f->fr->cx->errors == errors; i++) {
         scope_push(f);
@@ -170,6 +164,7 @@ static void lower_if(Frame *f, const Stmt *st) {
         return;
     }
     const Block *taken = c.i ? st->body : st->orelse;
+    note_uses(f, c.i ? st->orelse : st->body);
     if (taken) lower_block(f, taken);
 }
 
