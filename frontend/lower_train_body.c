@@ -109,6 +109,18 @@ static const Expr *printed(const Expr *e) {
     return decodes ? e->args.len == 2 ? e->args.data[1].value : NULL : e;
 }
 
+/* What is known at compile time prints as it is: integers, and lists of them. */
+static Value printed_value(Frame *f, const Expr *e) {
+    Value v = lower_expr(f, e, NULL);
+    if (v.kind == VInt) return v_materialise(f, e->loc, v, I64, NULL);
+    if (v.kind != VList) return v_materialise(f, e->loc, v, -1, NULL);
+    for (uint32_t i = 0; i < v.n; i++)
+        if (v.elems[i].kind != VInt) return v_materialise(f, e->loc, v, -1, NULL);
+    Dim *n = NEW(f->fr->cx->arena, Dim);
+    *n = (Dim){v.n, NULL};
+    return v_materialise(f, e->loc, v, -1, &(Want){I64, 0, 1, n});
+}
+
 /* An evaluation needs the totals only. The first one, at the size of the batch, finds them. */
 static void lower_prints(BodyRun *r, bool find) {
     Frame *f = &r->f;
@@ -121,7 +133,7 @@ static void lower_prints(BodyRun *r, bool find) {
             if (!e) continue;
             if (r->use == UseEval && !find && !t->print_totals.data[at++]) continue;
             uint32_t totals = f->root->totals.len;
-            Value v = v_materialise(f, e->loc, lower_expr(f, e, NULL), -1, NULL);
+            Value v = printed_value(f, e);
             if (find) vec_push(f->fr->cx->arena, &t->print_totals, f->root->totals.len > totals);
             if (r->use != UseReport || v.kind != VTensor) continue;
             if (e != st->elems.data[k] && dtype_is_float(v_type(f, v).dt)) {
