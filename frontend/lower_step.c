@@ -108,18 +108,29 @@ static bool check_patterns(Train *t) {
     return ok;
 }
 
+/* Whether a derivative may lead from v to its operand. */
+static bool leads_to(const Fn *fn, Val v, Val operand) {
+    const Ins *x = &fn->ins.data[operand];
+    bool several = op_info[x->op].cls == ClsRegion || op_info[x->op].cls == ClsCall;
+    return fn->ins.data[v].op != Op_stop_gradient && (several || dtype_is_float(x->type.dt));
+}
+
 /* A parameter that does not reach the loss has no gradient; silence would be the worst report. */
-static void warn_unreached(Train *t, const Part *p) {
+static void warn_unreached(Train *t, Part *p) {
     Cx *cx = t->fr->cx;
     const Fn *fn = p->loss->fn;
     bool *live = NEW_ARRAY(cx->arena, bool, fn->ins.len);
     live[fn->results.data[0]] = true;
     for (uint32_t v = fn->ins.len; v-- > 0;) {
-        for (uint32_t k = 0; live[v] && k < fn->ins.data[v].nargs; k++)
-            live[fn->ins.data[v].args[k]] = true;
+        for (uint32_t k = 0; live[v] && k < fn->ins.data[v].nargs; k++) {
+            Val x = fn->ins.data[v].args[k];
+            live[x] |= leads_to(fn, v, x);
+        }
     }
     for (uint32_t i = 0; i < p->loss->ncaptures; i++) {
         if (live[i] || !in_part(t->fr, p, fn->ins.data[i].name)) continue;
+        const Group *g = group_of(p, fn->ins.data[i].name);
+        if (g && frozen(g)) continue;
         Loc declared = fn->ins.data[i].loc;
         bool own = declared.line && declared.file == p->loc.file;
         Sym name = p->block ? p->model : t->item->name;
