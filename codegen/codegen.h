@@ -8,11 +8,21 @@
  * one is called; the others. */
 typedef enum CgPart { CgAll, CgFirst, CgLater } CgPart;
 
+/* The tile of contractions [m, k] x [k, n] whose operands have these strides, in elements. */
+typedef struct Tiling {
+    DType dt;
+    int64_t m, n, k, x_row, x_col, y_row, y_col;
+    int64_t rows, vecs;
+    bool pack;
+} Tiling;
+
 typedef struct CgOptions {
     int level;          /* 0..3 */
     const char *cpu;    /* NULL or "native": the host's */
     const char *triple; /* NULL: the host's */
     bool library;       /* no references to the runtime, serial: for -c and -shared */
+    const Tiling *tilings; /* instead of what the model would choose */
+    uint32_t ntilings;
     CgPart part;
     const Sym *first;
     uint32_t nfirst;
@@ -30,6 +40,9 @@ typedef struct Cg Cg;
  * p->cx. */
 Cg *cg_build(Program *p, const CgOptions *o);
 void cg_free(Cg *cg);
+/* Measures the contractions of p on this machine, but for those that the cache knows, and sets
+ * o's tilings. false after a user error. */
+bool cg_tune(Program *p, CgOptions *o);
 
 typedef enum CgFile { CgObject, CgAssembly, CgLlvm } CgFile;
 /* The bytes of the file, in the program's arena; NULL after an error. */

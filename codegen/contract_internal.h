@@ -52,6 +52,8 @@ typedef struct Contract {
 } Contract;
 
 void contract_plan(Contract *c);
+/* The most promising tiles of t's contraction by the model, best first. */
+uint32_t contract_candidates(Cg *cg, const Tiling *t, Tiling *out, uint32_t most);
 int64_t contract_items(const Contract *c);
 /* Emits the code of an item in [0, contract_items). */
 void contract_item(const Contract *c, V item);

@@ -36,20 +36,31 @@ static int64_t most_rows(const Contract *c) {
     return most < c->m ? most : c->m;
 }
 
-static void choose_tile(Contract *c) {
+/* The model's tiles, best first; gives how many. */
+static uint32_t ranked(const Contract *c, Tile *out, uint32_t most) {
+    double times[MaxTileRows * MaxTileVecs];
+    uint32_t n = 0;
     /* Beside the sums, a step keeps vecs vectors of B and one of A. */
     int64_t registers = c->cg->target.registers;
-    double best = 0;
     for (int64_t vecs = 1; vecs <= MaxTileVecs; vecs++) {
         for (int64_t rows = 1; rows <= most_rows(c); rows++) {
             if ((rows + 1) * vecs + 1 > registers) break;
             double t = time_of(c, rows, vecs);
-            if (best != 0 && t >= best) continue;
-            best = t;
-            c->tile.rows = rows;
-            c->tile.vecs = vecs;
+            uint32_t at = n < most ? n : most;
+            while (at > 0 && t < times[at - 1]) at--;
+            if (at == most) continue;
+            if (n < most) n++;
+            for (uint32_t k = n - 1; k > at; k--) {
+                times[k] = times[k - 1];
+                out[k] = out[k - 1];
+            }
+            times[at] = t;
+            out[at] = c->tile;
+            out[at].rows = rows;
+            out[at].vecs = vecs;
         }
     }
+    return n;
 }
 
 /* Copied columns of B are read once per tile of rows: it pays from so many rows on, and where B is
@@ -59,19 +70,74 @@ static const struct Packs {
     int64_t rows, bytes;
 } packs[] = {{16, 48, 0}, {32, 128, 1 << 20}};
 
+/* Whether rows of B can be read where they are. */
+static bool has_rows(const Contract *c) { return c->y.base && c->y.col == 1; }
+
 static bool wants_pack(const Contract *c) {
-    if (!c->y.base || c->y.col != 1) return c->m > 1;
+    if (!has_rows(c)) return c->m > 1;
     int64_t bytes = c->k * c->y.row * (int64_t)dtype_size(c->dt);
     const struct Packs *p = &packs[c->cg->target.registers > packs[0].registers];
     return c->m >= p->rows && bytes > p->bytes;
 }
 
-void contract_plan(Contract *c) {
+static void choose_lanes(Contract *c) {
     Tile *t = &c->tile;
     t->lanes = cg_lanes(c->cg, c->dt);
     while (t->lanes > 1 && (int64_t)t->lanes / 2 >= c->n) t->lanes /= 2;
-    choose_tile(c);
     t->pack = wants_pack(c);
+}
+
+static bool same(const Tiling *a, const Tiling *b) {
+    return a->dt == b->dt && a->m == b->m && a->n == b->n && a->k == b->k &&
+           a->x_row == b->x_row && a->x_col == b->x_col && a->y_row == b->y_row &&
+           a->y_col == b->y_col;
+}
+
+static void note(Cg *cg, const Tiling *t) {
+    for (uint32_t i = 0; i < cg->contractions.len; i++) {
+        if (same(&cg->contractions.data[i], t)) return;
+    }
+    vec_push(cg->cx->arena, &cg->contractions, *t);
+}
+
+static void choose_tile(Contract *c) {
+    Tile *t = &c->tile;
+    ranked(c, t, 1);
+    if (!c->x.base || !c->y.base) return;
+    Tiling seen = {c->dt, c->m, c->n, c->k, c->x.row, c->x.col, c->y.row, c->y.col,
+                   t->rows, t->vecs, t->pack};
+    note(c->cg, &seen);
+    for (uint32_t i = 0; i < c->cg->o.ntilings; i++) {
+        const Tiling *known = &c->cg->o.tilings[i];
+        if (!same(known, &seen)) continue;
+        t->rows = known->rows < c->m ? known->rows : c->m;
+        t->vecs = known->vecs;
+        t->pack = known->pack || !has_rows(c);
+    }
+}
+
+uint32_t contract_candidates(Cg *cg, const Tiling *t, Tiling *out, uint32_t most) {
+    Contract c = {.cg = cg, .dt = t->dt, .m = t->m, .n = t->n, .k = t->k};
+    c.x = (Matrix){.base = LLVMGetUndef(cg->ptr), .row = t->x_row, .col = t->x_col};
+    c.y = (Matrix){.base = LLVMGetUndef(cg->ptr), .row = t->y_row, .col = t->y_col};
+    choose_lanes(&c);
+    Tile tiles[MaxTileRows * MaxTileVecs];
+    uint32_t n = ranked(&c, tiles, has_rows(&c) ? most / 2 : most), got = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        for (int other = 0; other <= has_rows(&c); other++) {
+            out[got] = *t;
+            out[got].rows = tiles[i].rows;
+            out[got].vecs = tiles[i].vecs;
+            out[got++].pack = tiles[i].pack != other;
+        }
+    }
+    return got;
+}
+
+void contract_plan(Contract *c) {
+    Tile *t = &c->tile;
+    choose_lanes(c);
+    choose_tile(c);
     int64_t row_bytes = t->vecs * t->lanes * (int64_t)(c->dt == F64 ? 8 : 4);
     t->kblock = c->k <= SumBlock ? c->k : SumBlock;
     if (t->pack && t->kblock * row_bytes > PanelBytes) {

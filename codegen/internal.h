@@ -50,6 +50,7 @@ struct Cg {
     T i1, i8, i16, i32, i64, f32, f64, ptr, void_;
     V fn;             /* being emitted */
     VEC(KernelCode) kernels;
+    VEC(Tiling) contractions; /* planned, each once */
     VEC(struct Emitted { const Fn *fn; V value; }) functions; /* of regions */
     bool optimised;
 };
@@ -58,6 +59,7 @@ struct Cg {
 bool target_open(Cg *cg);             /* fills tm, target, cpu; reports what is refused */
 void target_machine(Cg *cg);          /* tm for cg->m, once the rest is known */
 void target_attributes(Cg *cg, V fn); /* target-cpu, target-features, nounwind */
+bool target_is_host(const Cg *cg);
 Sym target_text(const Cg *cg); /* all that code depends on beside the module */
 void target_optimise(Cg *cg);         /* the pipeline of the level, once */
 LLVMMemoryBufferRef target_emit(Cg *cg, LLVMCodeGenFileType kind); /* changes the module */
@@ -174,6 +176,7 @@ void cg_window(KernelCtx *k);
 V cg_kernel(Cg *cg, const Fn *fn, const Kernel *k, uint32_t *chunks);
 
 /* ---- module.c ---- */
+Cg *cg_open(Program *p, const CgOptions *o); /* an empty module; NULL as cg_build */
 V cg_new_function(Cg *cg, const char *name, T *params, unsigned n, bool external);
 /* Calls fn, which is emitted when it is first called. args: a table of pointers to its arguments,
  * then its results. */

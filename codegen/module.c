@@ -293,8 +293,7 @@ static void make_types(Cg *cg) {
     cg->void_ = LLVMVoidTypeInContext(c);
 }
 
-Cg *cg_build(Program *p, const CgOptions *o) {
-    double start = now_seconds();
+Cg *cg_open(Program *p, const CgOptions *o) {
     Cg *cg = NEW(p->cx->arena, Cg);
     *cg = (Cg){.p = p, .cx = p->cx, .o = *o, .c = LLVMContextCreate()};
     cg->m = LLVMModuleCreateWithNameInContext(p->name, cg->c);
@@ -304,6 +303,13 @@ Cg *cg_build(Program *p, const CgOptions *o) {
         cg_free(cg);
         return NULL;
     }
+    return cg;
+}
+
+Cg *cg_build(Program *p, const CgOptions *o) {
+    double start = now_seconds();
+    Cg *cg = cg_open(p, o);
+    if (!cg) return NULL;
     V *entries = NEW_ARRAY(p->cx->arena, V, p->fns.len + 1);
     uint32_t n = emit_entries(cg, entries);
     if (p->cx->errors) {

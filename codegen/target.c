@@ -140,6 +140,13 @@ void target_attributes(Cg *cg, V fn) {
                             LLVMCreateEnumAttribute(cg->c, kind, 0));
 }
 
+bool target_is_host(const Cg *cg) {
+    char *cpu = LLVMGetHostCPUName();
+    bool same = !cg->foreign && !strcmp(cpu, cg->cpu);
+    LLVMDisposeMessage(cpu);
+    return same;
+}
+
 static const char *const pipelines[] = {
     "",
     "function(early-cse,simplifycfg)",

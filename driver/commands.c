@@ -20,6 +20,7 @@ const OptionRow option_rows[] = {
     {"-D", List, AT(defines), 0, ForProgram, "NAME=VALUE", NULL, "value of a const"},
     {"-I", List, AT(includes), 0, ForProgram, "DIR", NULL, "where imports are looked for"},
     {"--float=", Text_, AT(float64), 0, ForProgram, "TYPE", "f32|f64", "what every f32 becomes"},
+    {"--tune", Flag, AT(tune), 0, ForProgram, NULL, NULL, "choose tiles by measurement; the cache remembers them"},
     {"--time-passes", Flag, AT(time), 0, ForProgram, NULL, NULL, "how long each stage takes"},
     {"--emit-after=", Text_, AT(emit_after), 0, ForProgram, "PASS", NULL,
      "print the program after a pass"},

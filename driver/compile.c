@@ -41,12 +41,16 @@ bool compile_passes(const Options *o, Program *p, const char *stop) {
     return passes_run(p, &po) && !o->cx->errors;
 }
 
+Cg *compile_with(const Options *o, Program *p, CgOptions *c) {
+    return o->tune && !cg_tune(p, c) ? NULL : cg_build(p, c);
+}
+
 Cg *compile_code(const Options *o, Program *p, bool library) {
     CgOptions c = {.level = (int)o->level,
                    .cpu = o->cpu,
                    .triple = o->triple,
                    .library = library};
-    return cg_build(p, &c);
+    return compile_with(o, p, &c);
 }
 
 int compile_report(Options *o) {

@@ -18,7 +18,7 @@ typedef struct Options {
     const char *cpu, *triple, *libdir, *color, *format;
     const char *emit_after, *stop_after;
     VEC(const char *) defines, includes, rest; /* rest: arguments for the program, files of fmt */
-    bool debug, float64, verify_each, time, verbose, save_temps, help, version, list_ops,
+    bool debug, float64, verify_each, time, tune, verbose, save_temps, help, version, list_ops,
         list_passes, rules, check_only, print_man, print_completions;
 } Options;
 
@@ -38,6 +38,8 @@ void command_completions(FILE *out); /* of bash */
 Program *compile_front(Options *o, bool check);
 /* Passes up to stop (NULL: all); false after errors. */
 bool compile_passes(const Options *o, Program *p, const char *stop);
+/* cg_build, after measuring where the user asks for it. */
+Cg *compile_with(const Options *o, Program *p, CgOptions *c);
 Cg *compile_code(const Options *o, Program *p, bool library);
 /* Renders diagnostics; ExitOk without errors. */
 int compile_report(Options *o);

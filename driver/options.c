@@ -100,15 +100,7 @@ static const OptionRow *find_row(const char *arg, const char **value) {
     return NULL;
 }
 
-/* Options of the command line to come. */
-static const char *const later[] = {"--tune"};
-
 static void unknown(Options *o, const char *arg) {
-    for (size_t i = 0; i < LEN(later); i++) {
-        if (strncmp(arg, later[i], strlen(later[i]))) continue;
-        diag_error(o->cx, nowhere, "'%s' is not supported yet", later[i]);
-        return;
-    }
     const char **names = NEW_ARRAY(o->cx->arena, const char *, option_rows_len);
     size_t n = 0;
     for (size_t i = 0; i < option_rows_len; i++) {

@@ -38,7 +38,7 @@ static Cg *compile_jit(const Options *o, Program *p) {
                    .threads = (uint32_t)cpu_count(),
                    .cache = true};
     needed_first(o, p, &c);
-    return cg_build(p, &c);
+    return compile_with(o, p, &c);
 }
 
 static int run_program(Options *o, const char *const *head, uint32_t nhead) {
