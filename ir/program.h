@@ -121,6 +121,7 @@ typedef struct Program {
     VEC(Fn *) rule_fns; /* bodies of loops in rules, as the front end added them */
     void *front; /* the front end's own state behind `rule` */
     VEC(struct CallPair *) pairs; /* derivatives of called functions: passes/call.c */
+    VEC(struct WhileFns *) whiles; /* loops as functions: passes/region_while.c */
     VEC(struct CallTangents { Sym key; Fn *fn; }) tangents; /* the same, forward mode */
 } Program;
 

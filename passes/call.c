@@ -26,7 +26,8 @@ bool is_worth_calling(const Program *p, const Fn *fn) {
 /* The same key is the same derivative. */
 static Sym pair_key(const Pulled *q) {
     Text t = {0};
-    text_add(&t, "%s", q->a->r.body->name);
+    const Fn *test = q->ins->op == Op_while ? q->a->r.other : NULL;
+    text_add(&t, "%s %s", q->a->r.body->name, test ? test->name : "");
     for (uint32_t k = 0; k < q->nwrt; k++) text_add(&t, " %u", q->wrt[k]);
     for (uint32_t k = 0; k < q->a->r.body->results.len; k++) text_add(&t, q->want[k] ? "y" : "n");
     return sym(q->r->p->cx, text_done(&t, q->r->p->cx->scratch));
@@ -44,28 +45,52 @@ static void merge_results(CallPair *pair, Fn *forward, uint32_t nresults, Arena 
     }
 }
 
-static CallPair *make_pair(const Pulled *q, Sym key) {
+static CallPair *pair_new(const Pulled *q, Sym key, uint32_t nkept, uint32_t nsaved) {
+    Arena *a = q->r->p->cx->arena;
+    CallPair *pair = NEW(a, CallPair);
+    uint32_t nresults = q->a->r.body->results.len;
+    *pair = (CallPair){.key = key, .nkept = nkept, .nsaved = nsaved, .nwrt = q->nwrt};
+    pair->kept = NEW_ARRAY(a, uint32_t, nkept);
+    pair->saved = NEW_ARRAY(a, uint32_t, nsaved);
+    pair->wrt = NEW_ARRAY(a, uint32_t, q->nwrt);
+    pair->want = NEW_ARRAY(a, bool, nresults);
+    copy_bytes(pair->wrt, q->wrt, q->nwrt * sizeof *pair->wrt);
+    copy_bytes(pair->want, q->want, nresults * sizeof *pair->want);
+    return pair;
+}
+
+static CallPair *while_pair(const Pulled *q, Sym key) {
+    const WhileFns *w = while_fns(q->r->p, q->ins);
+    Fn *backward = w ? while_backward(q, w) : NULL;
+    if (!backward) return NULL;
+    uint32_t nparams = w->whole->nparams, nresults = w->whole->results.len;
+    CallPair *pair = pair_new(q, key, nparams, w->forward->results.len - nresults);
+    pair->loop = w;
+    pair->forward = w->forward;
+    pair->backward = backward;
+    for (uint32_t k = 0; k < pair->nkept; k++) pair->kept[k] = k;
+    for (uint32_t k = 0; k < pair->nsaved; k++) pair->saved[k] = nresults + k;
+    return pair;
+}
+
+static CallPair *call_pair(const Pulled *q, Sym key) {
     Program *p = q->r->p;
-    Arena *a = p->cx->arena;
     const Fn *body = q->a->r.body;
     bool *keep = NEW_ARRAY(p->cx->scratch, bool, body->nparams);
     for (uint32_t k = 0; k < body->nparams; k++) keep[k] = true;
     Split *s = split_reverse(p, body, q->wrt, q->nwrt, q->want, keep);
     if (!s) return NULL;
-    CallPair *pair = NEW(a, CallPair);
-    *pair = (CallPair){.key = key, .forward = s->forward, .backward = s->backward,
-                       .nkept = s->nkept, .nsaved = s->nsaved};
-    pair->kept = NEW_ARRAY(a, uint32_t, s->nkept);
-    pair->saved = NEW_ARRAY(a, uint32_t, s->nsaved);
+    CallPair *pair = pair_new(q, key, s->nkept, s->nsaved);
+    pair->forward = s->forward;
+    pair->backward = s->backward;
     copy_bytes(pair->kept, s->kept, s->nkept * sizeof *pair->kept);
-    merge_results(pair, s->forward, body->results.len, a);
+    merge_results(pair, s->forward, body->results.len, p->cx->arena);
     add_fresh(p, s->forward, body->name, "fwd");
     add_fresh(p, s->backward, body->name, "vjp");
-    vec_push(a, &p->pairs, pair);
     return pair;
 }
 
-static CallPair *pair_of(const Pulled *q) {
+CallPair *pair_of(const Pulled *q) {
     Program *p = q->r->p;
     Sym key = pair_key(q);
     for (uint32_t k = 0; k < p->pairs.len; k++) {
@@ -73,7 +98,9 @@ static CallPair *pair_of(const Pulled *q) {
         bool there = program_fn(p, pair->forward->name) && program_fn(p, pair->backward->name);
         if (pair->key == key && there) return pair;
     }
-    return make_pair(q, key);
+    CallPair *pair = q->ins->op == Op_while ? while_pair(q, key) : call_pair(q, key);
+    if (pair) vec_push(p->cx->arena, &p->pairs, pair);
+    return pair;
 }
 
 void save_call(Pulled *q, Val v) {

@@ -49,6 +49,7 @@ static bool is_replaced(const Inline *w, const Fn *fn, const Ins *i) {
     if (!callee) bug_at(w->p->cx, i->loc, "call of unknown function %s", i->attrs[0].s);
     if (w->kept) return !w->kept[place_of(w->p, callee->name)];
     if (w->keep == KeepNone) return true;
+    if (while_part(w->p, i).pair) return false;
     return !has_rule(w->p, fn, i, w->keep) && !is_worth_calling(w->p, callee);
 }
 

@@ -167,6 +167,17 @@ bool region_tangents(Program *p, Builder *b, const Ins *ins, const RegionActivit
 /* x with the axis of a stacked array first (back: where it was); slices of rank - 1. */
 Val region_leading(Builder *b, const Region *r, Val x, bool back);
 
+/* ---- while_again.c: derivatives of the two functions that are a while in reverse ---- */
+typedef struct WhilePart {
+    const struct CallPair *pair; /* NULL: the instruction is no call of such a function */
+    bool backward;               /* it is the second one */
+} WhilePart;
+WhilePart while_part(const Program *p, const Ins *ins);
+RegionActivity *part_activity(Program *p, RuleKind kind, const Ins *ins, const bool *active);
+/* As region_tangents. */
+bool part_tangents(Program *p, Builder *b, const Ins *ins, const RegionActivity *a, const Val *args,
+                   const Val *tangents, Val *values, Val *moved);
+
 /* ---- range.c: what is known of the numbers in values ---- */
 typedef struct Range {
     double lo, hi;

@@ -48,6 +48,7 @@ static bool is_float_param(const Fn *fn, uint32_t k) {
 RegionActivity *region_activity(Program *p, RuleKind kind, const Fn *fn, Val v,
                                 const bool *active) {
     const Ins *i = &fn->ins.data[v];
+    if (while_part(p, i).pair) return part_activity(p, kind, i, active);
     RegionActivity *a = NEW(p->cx->scratch, RegionActivity);
     a->r = region_of(p, i);
     const Fn *body = a->r.body;

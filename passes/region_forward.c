@@ -69,6 +69,7 @@ static uint32_t count(const bool *active, uint32_t from, uint32_t n) {
 
 bool region_tangents(Program *p, Builder *b, const Ins *ins, const RegionActivity *a,
                      const Val *args, const Val *tangents, Val *values, Val *moved) {
+    if (while_part(p, ins).pair) return part_tangents(p, b, ins, a, args, tangents, values, moved);
     Arena *s = p->cx->scratch;
     const Region *g = &a->r;
     const Fn *body = g->body;

@@ -121,7 +121,8 @@ static void pull_checkpoint(Pulled *q) {
 void region_save(Reverse *r, Val v) {
     Pulled q = pulled(r, v);
     if (q.ins->op == Op_scan) save_scan(&q, v);
-    else if (q.ins->op == Op_while) save_while(&q, v);
+    else if (q.ins->op == Op_while) save_call(&q, v);
+    else if (while_part(r->p, q.ins).pair) save_part(&q, v);
     else if (q.ins->op == Op_call) save_call(&q, v);
     else r->map[v] = b_copy(r->b, q.ins, r->map);
 }
@@ -136,9 +137,10 @@ void region_pull(Reverse *r, Val v) {
         if (r->saved[v]) pull_scan(&q, r->saved[v]);
         break;
     case Op_cond: pull_branches(&q); break;
-    case Op_while: pull_while(&q, r->saved[v]); break;
+    case Op_while:
     case Op_call:
-        if (r->saved[v]) pull_call(&q, r->saved[v]);
+        if (while_part(r->p, q.ins).pair) pull_part(&q, r->saved[v]);
+        else if (r->saved[v]) pull_call(&q, r->saved[v]);
         break;
     default: pull_checkpoint(&q);
     }

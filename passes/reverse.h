@@ -52,13 +52,15 @@ typedef struct Split {
 Split *split_reverse(Program *p, const Fn *fn, const uint32_t *wrt, uint32_t n, const bool *want,
                      const bool *keep);
 
-/* Reverse mode of a function that is called. */
+/* Reverse mode of a function that is called, or of a while. */
 typedef struct CallPair {
     Sym key;
+    const struct WhileFns *loop; /* of a while */
     Fn *forward;  /* params -> results, then what is saved */
     Fn *backward; /* (kept params.., saved.., cotangents of wanted results) -> adjoints of wrt */
-    uint32_t nkept, nsaved;
-    uint32_t *kept, *saved; /* params; results of forward */
+    uint32_t nkept, nsaved, nwrt;
+    uint32_t *kept, *saved, *wrt; /* params; results of forward; params */
+    bool *want;                   /* results */
 } CallPair;
 
 struct Saved {
@@ -119,11 +121,31 @@ const struct Part *save_levels(const Pulled *q, const Split *split, const Span *
 void pull_levels(const Pulled *q, const struct Saved *saved, const Span *o, Val *results);
 
 /* ---- call.c ---- */
+CallPair *pair_of(const Pulled *q); /* made if there is none yet; NULL after a user error */
 void save_call(Pulled *q, Val v);
 void pull_call(Pulled *q, const struct Saved *saved);
 
 /* ---- region_while.c ---- */
-void save_while(Pulled *q, Val v);
-void pull_while(Pulled *q, const struct Saved *saved);
+/* A while as functions of its operands. */
+typedef struct WhileFns {
+    const Fn *whole;   /* -> its results: one instruction */
+    Fn *forward;       /* -> its results, the count of steps, the length of a segment, slots */
+    const Fn *advance; /* a step */
+} WhileFns;
+const WhileFns *while_fns(Program *p, const Ins *ins); /* NULL after a user error */
+/* (operands.., what forward gives beyond the results.., cotangents of wanted results) -> adjoints
+ * of wrt. NULL after a user error. */
+Fn *while_backward(const Pulled *q, const WhileFns *w);
+
+/* ---- slots.c ---- */
+enum { Slots = 32 };
+Type slots_type(Cx *cx, Type carry); /* no shape where it would be too large */
+/* The carry in one slot; before that, if full, every second one is given up. */
+Val slots_store(Cx *cx, Builder *b, Val slots, Val full, Val slot, Val carry);
+Val slots_read(Builder *b, Val slots, Val slot, const Shape *carry);
+
+/* ---- while_again.c ---- */
+void save_part(Pulled *q, Val v);
+void pull_part(Pulled *q, const struct Saved *saved);
 
 #endif
