@@ -228,6 +228,19 @@ def small():
     assert fns < 100, f"{fns} functions"
 
 
+def of_any_rank():
+    """What a loop carries has as many dimensions as a tensor can have: they are stored one above the other."""
+    x = f"f64[{'1, ' * 15}2]"
+    text = f"""
+fn f(x: {x}) -> f64 {{ while k < 2 carry (y = x, k = 0.0) {{ y = y * x; k = k + 1; }} return sum(y); }}
+fn g(x: {x}) -> f64 {{ return sum(grad[f](x) * x); }}
+export fn run() -> (f64, f64) {{ let x: {x} = 2; let (_, t) = jvp[g](x, x); return sum(grad[g](x)), t; }}
+"""
+    out = run(bpc, "call", t.write("rank.bp", text), "run").stdout
+    assert out == "out0: f64 = 72.0\nout1: f64 = 144.0\n", out  # g = 3 sum(x ** 3)
+
+
 t.check("direct", directly)
+t.check("of any rank", of_any_rank)
 t.check("small", small)
 t.finish()
