@@ -42,8 +42,9 @@ static bool add_files(Front *fr, const Expr *e, Syms *files) {
 
 static bool fraction(Front *fr, const Expr *e, double *out) {
     Value v = lower_expr(&fr->top, e, NULL);
-    if (v.kind == VFloat && v.f >= 0 && v.f < 1) {
-        *out = v.f;
+    double share = v.kind == VInt ? (double)v.i : v.f;
+    if ((v.kind == VFloat || v.kind == VInt) && share >= 0 && share < 1) {
+        *out = share;
         return true;
     }
     if (v.kind != VError) diag_error(fr->cx, e->loc, "a split is a fraction in [0, 1)");
@@ -51,12 +52,13 @@ static bool fraction(Front *fr, const Expr *e, double *out) {
 }
 
 static bool set_split(Front *fr, Dataset *d, const Expr *e) {
-    d->split = SplitRandom;
-    if (e->kind == ExCall && e->x->kind == ExName && !strcmp(e->x->name, "tail") &&
-        e->args.len == 1) {
-        d->split = SplitTail;
-        e = e->args.data[0].value;
+    bool tail = e->kind == ExCall && e->x->kind == ExName && !strcmp(e->x->name, "tail");
+    d->split = tail ? SplitTail : SplitRandom;
+    if (tail && e->args.len != 1) {
+        diag_error(fr->cx, e->loc, "tail takes a fraction, or two: tail((0.1, 0.1))");
+        return false;
     }
+    if (tail) e = e->args.data[0].value;
     if (e->kind != ExTuple || e->elems.len != 2) return fraction(fr, e, &d->valid);
     if (!fraction(fr, e->elems.data[0], &d->valid) || !fraction(fr, e->elems.data[1], &d->test))
         return false;
@@ -305,5 +307,6 @@ Dataset *lower_dataset(Front *fr, const Item *item) {
     bool ok = sources[source].kind == SrcRows ? read_row_source(fr, d, item, fn)
                                               : read_file_source(fr, d, item, source);
     if (ok && !d->fields.len) diag_error(cx, item->name_loc, "dataset '%s' has no fields", d->name);
+    d->broken = !ok;
     return d;
 }

@@ -73,7 +73,7 @@ static void report_leaf(Front *fr, const Dataset *d, const Expr *e) {
     for (size_t i = 0; i < LEN(leaves); i++) names[i] = leaves[i].name;
     bool named = e->x->kind == ExName;
     diag_unknown(fr->cx, named ? e->x->loc : e->loc, named ? e->x->name : NULL, names, LEN(names),
-                 "a field of %s(...) is made of %s and arithmetic", d->kind, forms(fr, d));
+                 "a field of %s(...) is made of %s and + - * /", d->kind, forms(fr, d));
 }
 
 static const DataExpr *data_call(Front *fr, const Dataset *d, const Expr *e) {
@@ -136,7 +136,7 @@ static const DataExpr *data_expr(Front *fr, const Dataset *d, const Expr *e) {
         x->num = v.kind == VInt ? (double)v.i : v.f;
         return x;
     }
-    diag_error(fr->cx, e->loc, "this does not stand in a field of a dataset");
+    diag_error(fr->cx, e->loc, "a field of %s(...) is made of %s and + - * /", d->kind, forms(fr, d));
     return NULL;
 }
 
@@ -244,6 +244,11 @@ Value lower_transform(Frame *f, const Expr *e, Dataset *d, Sym name) {
         Value raw = lower_tensor(f, e->args.data[0].value, NULL);
         return raw.kind == VError ? raw : transform(f, e, d, field, field->expr, raw);
     }
-    diag_error(cx, e->loc, "dataset '%s' has no field '%s'", d->name, name);
+    VEC(const char *) names = {0};
+    for (uint32_t i = 0; i < d->fields.len; i++)
+        vec_push(cx->arena, &names, d->fields.data[i].name);
+    if (!d->broken)
+        diag_unknown(cx, e->x->op_loc, name, names.data, names.len,
+                     "dataset '%s' has no field '%s'", d->name, name);
     return v_error();
 }

@@ -3,7 +3,8 @@
 
 static bool check_binds(Train *t) {
     uint32_t n = t->item->binds.len, have = t->data->fields.len;
-    if (n == have || !have) return have; /* without fields: reported where it is declared */
+    if (t->data->broken || !have) return false; /* reported where it is declared */
+    if (n == have) return true;
     diag_error(t->fr->cx, n ? t->item->binds.data[n - 1].loc : t->item->name_loc,
                "%u names for the %u fields of '%s'; '_' stands for an unused one", n, have,
                t->data->name);

@@ -29,6 +29,7 @@ typedef struct Dataset {
     Loc loc;
     const char *doc;
     const char *text; /* the declaration as .bp, for the printer */
+    bool broken;      /* reported */
     Sym kind;         /* "csv" "npz" "npy" "idx" "text" "rows" */
     Syms files;       /* absolute */
     int header;       /* -1: detect, 0: none, 1: one line of names */

@@ -13,6 +13,13 @@ bool load_fail(const Load *l, const char *fmt, ...) {
     return false;
 }
 
+bool load_note(const Load *l) {
+    text_add(l->err, "\n%s:%lld:%lld: note: field '%s' is %s", l->o->source,
+             (long long)l->field->line, (long long)l->field->col, l->field->name,
+             mf_type_text(l->a, l->field->type));
+    return false;
+}
+
 /* ---- fields ---- */
 
 static bool check_element(const Load *l, MfType t, double v, int64_t row, int64_t c) {

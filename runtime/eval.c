@@ -32,9 +32,7 @@ static void make_finals(Run *r, Evaluator *e) {
 Exit eval_new(Run *r, const MfStage *s, const char *dataset, MfSplit split, uint64_t seed,
               Evaluator *e) {
     *e = (Evaluator){.stage = s, .seed = seed, .rows = feed_rows(r, dataset, split)};
-    if (!e->rows) {
-        return run_error(r, ExitData, "%s.%s has no rows", dataset, mf_split_name(split));
-    }
+    if (!e->rows) return no_rows(r, dataset, split);
     e->full = call_new(r, mf_fn_index(r->m, s->eval), NULL);
     e->single = call_new(r, mf_fn_index(r->m, s->eval_row), NULL);
     if (!e->full || !e->single) return ExitData;

@@ -304,6 +304,20 @@ int64_t feed_rows(const Run *r, const char *dataset, MfSplit split) {
     return d ? d->rows[split] : 0;
 }
 
+Exit no_rows(const Run *r, const char *dataset, MfSplit split) {
+    const char *name = mf_split_name(split);
+    const MfDataset *d = NULL;
+    for (uint32_t i = 0; i < r->m->ndatasets; i++)
+        if (!strcmp(r->m->datasets[i].name, dataset)) d = &r->m->datasets[i];
+    double share = !d || split == MfTrain ? 1 : split == MfValid ? d->valid : d->test;
+    bool text = d && !strcmp(d->kind, "text") && !d->lines;
+    const char *why = !(share > 0) ? arena_printf(r->arena, "give it split=%s, or a file %s=...",
+                                                  split == MfTest ? "(0.1, 0.1)" : "0.1", name)
+                      : text       ? "the text is shorter than a window"
+                                   : "the split leaves none";
+    return run_error(r, ExitData, "%s.%s has no rows: %s", dataset, name, why);
+}
+
 Exit feed_new(Run *r, const Call *c, const MfStage *s, const char *dataset, MfSplit split,
               int64_t batch, Feed *feed) {
     const Data *d = data_named(r, dataset);

@@ -31,6 +31,9 @@ typedef struct Load {
 /* Reports what is wrong with the field; false. */
 bool load_fail(const Load *l, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/* Says which field wants what a file has not; false. */
+bool load_note(const Load *l);
+
 /* ---- source.c ---- */
 /* Opens files, joined, as the next part. */
 bool source_open(Load *l, const char *const *files, uint32_t n);

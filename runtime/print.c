@@ -5,6 +5,13 @@
  *    [3.0, 4.0]] */
 #include "runtime/runtime.h"
 
+#include <math.h>
+
+/* 340.0 rather than 3.4e2: whole numbers that are exact, written out. */
+static void write_out(char *buf, double v, double limit) {
+    if (fabs(v) >= 1 && fabs(v) < limit && strchr(buf, 'e')) sprintf(buf, "%.1f", v);
+}
+
 static void print_element(Text *t, MfType type, const void *data, int64_t i) {
     char buf[32];
     double v = mf_load(type.dt, data, i);
@@ -12,9 +19,11 @@ static void print_element(Text *t, MfType type, const void *data, int64_t i) {
     case F32:
     case BF16:
         print_f32(buf, (float)v);
+        write_out(buf, v, 1e7);
         break;
     case F64:
         print_f64(buf, v);
+        write_out(buf, v, 1e15);
         break;
     case I64:
         snprintf(buf, sizeof buf, "%lld", (long long)((const int64_t *)data)[i]);

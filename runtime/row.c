@@ -91,7 +91,9 @@ static Node *columns_node(Load *l, const DataExpr *e) {
                 int64_t at = from + c;
                 const Csv *t = source_column(p, &at);
                 m = t->cols - at < n - c ? t->cols - at : n - c;
-                if (!csv_cells(t, row, at, m, to + c, l->err)) return NULL;
+                if (csv_cells(t, row, at, m, to + c, l->err)) continue;
+                load_note(l);
+                return NULL;
             }
         }
     }
@@ -398,7 +400,11 @@ bool row_error(const Load *l, int64_t row, int64_t c, const char *text) {
     if (p->ncsv && e) {
         const Csv *t = source_column(p, &at);
         csv_error(t, row - p->first, at, l->err, text);
-        return false;
+        return load_note(l);
+    }
+    if (source_is_text(l) && l->spec->lines) {
+        text_add(l->err, "%s:%lld:1: error: %s", p->path, (long long)(row - p->first + 1), text);
+        return load_note(l);
     }
     if (source_is_text(l)) return load_fail(l, "%s", text);
     const char *path = p->path;
@@ -406,5 +412,5 @@ bool row_error(const Load *l, int64_t row, int64_t c, const char *text) {
         path = p->arrays.arrays[e->a].name;
     text_add(l->err, "%s: error: row %lld, field '%s', number %lld: %s", path,
              (long long)(row - p->first), l->field->name, (long long)c, text);
-    return false;
+    return load_note(l);
 }

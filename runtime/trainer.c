@@ -71,6 +71,7 @@ static Exit plan_stage(Run *r, uint32_t index, Plan *p) {
                          s->dataset, mf_split_name(s->split), (long long)rows,
                          (long long)s->accumulate, (long long)s->batch);
     }
+    if (!rows) return no_rows(r, s->dataset, s->split);
     if (rows < s->batch) {
         return run_error(r, ExitData, "%s.%s has %lld rows, fewer than the batch of %lld",
                          s->dataset, mf_split_name(s->split), (long long)rows, (long long)s->batch);

@@ -16,6 +16,8 @@ void feed_free(Run *r);
  * read or is no text. */
 bool feed_decode(const Run *r, const char *dataset, const int64_t *ids, int64_t n, Text *out);
 int64_t feed_rows(const Run *r, const char *dataset, MfSplit split);
+/* Reports that the split is empty, and why. */
+Exit no_rows(const Run *r, const char *dataset, MfSplit split);
 
 typedef struct Feed {
     const struct Data *data;
