@@ -165,6 +165,7 @@ typedef struct Frame {
     bool own_key; /* key is fold(train.key, key_salt) rather than the caller's folded */
     int64_t key_salt;
     uint32_t draws;
+    bool lost; /* an error hides whether it returns */
     bool returned;
     Value result;
     const Want *want; /* of what `return` gives */

@@ -58,6 +58,8 @@ Value lower_expr(Frame *f, const Expr *e, const Want *want);
 bool known_name(Frame *f, Sym name);
 /* "declare it with const", where e names a hyper. */
 void note_hyper(Frame *f, const Expr *e);
+/* Makes *v what the const is declared as, or reports. */
+void const_typed(Frame *f, const Item *item, Value *v);
 /* A tensor or the error value. dt < 0: any. */
 Value lower_tensor(Frame *f, const Expr *e, const Want *want);
 

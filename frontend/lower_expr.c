@@ -31,6 +31,25 @@ static bool implicit_name(Frame *f, Sym name, Value *out) {
     return false;
 }
 
+void const_typed(Frame *f, const Item *item, Value *v) {
+    const TypeX *t = item->init.type;
+    if (v->kind == VError) return;
+    if (t->tuple || t->has_dims || t->range || t->name == TnStr || !v_is_number(*v)) {
+        diag_error(f->fr->cx, t->loc, "a const is one integer, float or bool");
+        *v = v_error();
+        return;
+    }
+    bool whole = t->name == TnI32 || t->name == TnI64 || t->name == TnInt;
+    ValueKind kind = t->name == TnBool ? VBool : whole ? VInt : VFloat;
+    if (kind == VFloat && v->kind == VInt) *v = v_float((double)v->i);
+    if (v->kind == kind) return;
+    Text text = {0};
+    ast_print_type(t, &text);
+    diag_error(f->fr->cx, item->init.init->loc, "'%s' is declared as %s, but the value is %s",
+               item->name, text_done(&text, f->fr->cx->arena), v_describe(f, *v));
+    *v = v_error();
+}
+
 static Value global_value(Frame *f, Global *g, Loc loc) {
     Front *fr = f->fr;
     if (g->ready) return g->value;
@@ -41,6 +60,7 @@ static Value global_value(Frame *f, Global *g, Loc loc) {
     g->busy = true;
     g->value = g->item->kind == ItModel ? lower_model(fr, g->item)
                                         : lower_expr(&fr->top, g->item->init.init, NULL);
+    if (g->item->kind == ItConst && g->item->init.type) const_typed(&fr->top, g->item, &g->value);
     if (g->value.kind == VInt) g->value.tag = &dim_computed;
     g->busy = false;
     g->ready = true;

@@ -292,6 +292,12 @@ static FnInst *instance_of(Frame *f, Loc loc, const Item *item, Instance *self, 
             args[i].value = v_materialise(f, args[i].loc, args[i].value, (int)dt, NULL);
         }
         inner[i] = args[i];
+        if (args[i].value.kind == VTuple) {
+            diag_error(cx, args[i].loc,
+                       "a function with a rule or under an operator takes tensors, not a tuple; "
+                       "give '%s' its parts as arguments of their own", item->name);
+            return NULL;
+        }
         if (args[i].value.kind != VTensor) continue;
         b_at(root->b, b->loc, NULL);
         Val v = b_param(root->b, b->name, v_type(f, args[i].value));

@@ -93,16 +93,27 @@ static Global *global_of(Front *fr, const Item *item) {
     return NULL;
 }
 
-static void lower_const(Front *fr, const Item *item) {
+/* -D replaces the value of a const, not its kind: an integer is a float where a float stood. */
+static void define_const(Front *fr, const Item *item, const char *text) {
     Global *g = global_of(fr, item);
-    const char *text = define_of(fr, item->name);
-    if (text) {
-        g->ready = true;
-        if (!parse_define(text, &g->value)) {
-            diag_error(fr->cx, (Loc){0}, "-D%s=%s: not an integer, a float or a bool", item->name,
-                       text);
-        }
+    Value v;
+    g->ready = true;
+    if (!parse_define(text, &v)) {
+        diag_error(fr->cx, (Loc){0}, "-D%s=%s: not an integer, a float or a bool", item->name, text);
+        return;
     }
+    Value own = lower_expr(&fr->top, item->init.init, NULL);
+    if (item->init.type) const_typed(&fr->top, item, &own);
+    if (v.kind == VInt && own.kind == VFloat) v = v_float((double)v.i);
+    bool fits = v.kind == own.kind;
+    g->value = fits ? v : v_error();
+    if (fits || own.kind == VError) return;
+    diag_error(fr->cx, (Loc){0}, "-D%s=%s: '%s' is %s", item->name, text, item->name,
+               v_describe(&fr->top, own));
+    diag_note(fr->cx, item->name_loc, "declared here");
+}
+
+static void lower_const(Front *fr, const Item *item) {
     Value v = lower_expr(&fr->top,
                          &(Expr){.kind = ExName, .name = item->name, .loc = item->name_loc}, NULL);
     if (v.kind == VError) return;
@@ -167,7 +178,7 @@ static void lower_hyper(Front *fr, const Item *item) {
     vec_push(cx->arena, &fr->p->hypers, h);
 }
 
-static void check_defines(Front *fr) {
+static void apply_defines(Front *fr) {
     for (uint32_t i = 0; i < fr->opt->ndefines; i++) {
         const char *d = fr->opt->defines[i], *eq = strchr(d, '=');
         Sym name = sym_n(fr->cx, d, eq ? (size_t)(eq - d) : strlen(d));
@@ -175,6 +186,11 @@ static void check_defines(Front *fr) {
             diag_error(fr->cx, (Loc){0}, "-D%s: write -D%s=VALUE", name, name);
         else if (!find_global(fr, name, ItConst, false))
             diag_error(fr->cx, (Loc){0}, "-D%s: the program has no const of that name", name);
+    }
+    for (uint32_t i = 0; i < fr->order.len; i++) {
+        const Item *item = fr->order.data[i];
+        const char *text = item->kind == ItConst ? define_of(fr, item->name) : NULL;
+        if (text) define_const(fr, item, text);
     }
 }
 
@@ -248,7 +264,7 @@ static bool concrete(const Item *item) {
     if (item->statics.len) return false;
     for (uint32_t i = 0; i < item->formals.len; i++) {
         const Bind *b = &item->formals.data[i];
-        if (!b->init && (!b->type || is_compile_time(b))) return false;
+        if (!b->init && (!b->type || b->type->tuple || is_compile_time(b))) return false;
     }
     return true;
 }
@@ -298,7 +314,7 @@ static bool is_ir_text(const Front *fr) {
 
 static void lower_declarations(Front *fr) {
     check_items(fr);
-    check_defines(fr);
+    apply_defines(fr);
     for (uint32_t i = 0; i < fr->order.len; i++) {
         const Item *item = fr->order.data[i];
         if (item->kind == ItConst) lower_const(fr, item);

@@ -154,6 +154,7 @@ static void lower_for(Frame *f, const Stmt *st) {
 
 static void lower_if(Frame *f, const Stmt *st) {
     Value c = lower_expr(f, st->e, NULL);
+    f->lost |= c.kind == VError;
     if (c.kind == VError) return;
     if (c.kind == VTensor) {
         lower_branches(f, st, c);

@@ -113,8 +113,11 @@ const char *v_describe(Frame *f, Value v) {
     }
     case VInt:
         return arena_printf(fr->cx->arena, "the integer %lld", (long long)v.i);
-    case VFloat:
-        return arena_printf(fr->cx->arena, "the number %g", v.f);
+    case VFloat: {
+        char buf[32];
+        print_f64(buf, v.f);
+        return arena_printf(fr->cx->arena, "the number %s", buf);
+    }
     case VBool:
         return v.i ? "true" : "false";
     case VStr:

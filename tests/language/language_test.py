@@ -37,6 +37,19 @@ def case(name, got, want):
     assert tuple(got) == want, (got, want)
 
 
+def defines():
+    """-D reaches consts made of others and keeps the kind of its own."""
+    program = t.write("defines.bp", """const A = B * 2; const B = 3; const C = 0.5; const D: bool = A > 6;
+export fn f() -> (f64, f64, bool) { let x: f64[A] = ones(); return sum(x), 3 / C, D; }
+""")
+    shown = lambda *args: re.findall(r"= (.*)", run(bpc, "call", program, "f", *args).stdout)
+    assert shown() == ["6.0", "6.0", "false"], shown()
+    assert shown("-DB=5", "-DC=2") == ["10.0", "1.5", "true"], shown("-DB=5", "-DC=2")
+    for wrong in ("-DB=2.5", "-DD=1", "-DC=true", "-DX", "-DB=x", "-DB"):
+        assert "bpc: error: " + wrong in run(bpc, "call", program, "f", wrong + "=1" * (wrong == "-DX"), status=1).stderr, wrong
+
+
+t.check("defines", defines)
 for level in ("-O0", "-O3"):
     got = results(level)
     for name, shown in cases:
