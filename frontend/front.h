@@ -168,6 +168,7 @@ typedef struct Frame {
     bool lost; /* an error hides whether it returns */
     bool returned;
     Value result;
+    Loc result_loc; /* of the first that is returned */
     const Want *want; /* of what `return` gives */
     const struct Subst *subst; /* net[params=p], or NULL */
     Body *body;       /* of a run-time loop or branch, or NULL: see lower_region.c */

@@ -259,6 +259,18 @@ FnInst *keep_instance(Front *fr, Sym key, FnInst *inst, Fn *fn, Sym base) {
     return inst;
 }
 
+/* A list fills the type of its formal, if that alone says the shape. */
+static Value run_time_argument(Frame *f, const Item *item, const Bind *b, const CallArg *a) {
+    Want want;
+    Frame here = *f;
+    here.item = item;
+    here.hdr = header_new(f->fr, item);
+    bool fills = a->value.kind == VList && !item->statics.len;
+    if (fills && !eval_type(&here, b->type, &want)) return v_error();
+    return v_materialise(f, a->loc, a->value, (int)type_name_dtype(f, b->type->name),
+                         fills ? &want : NULL);
+}
+
 /* ruled: the body is a call of item, which then keeps its rule. bound gets the caller's values of
  * the run-time formals, in order. wrt: these are run-time even where numbers are given. The body is
  * lowered anew each time for the names of its dimensions; an equal function is kept once. */
@@ -288,8 +300,7 @@ static FnInst *instance_of(Frame *f, Loc loc, const Item *item, Instance *self, 
         if (args[i].value.kind == VError) return NULL;
         if (!b) continue;
         if (is_run_time(b) && (!b->init || args[i].value.kind == VTensor)) {
-            DType dt = type_name_dtype(f, b->type->name);
-            args[i].value = v_materialise(f, args[i].loc, args[i].value, (int)dt, NULL);
+            args[i].value = run_time_argument(f, item, b, &args[i]);
         }
         inner[i] = args[i];
         if (args[i].value.kind == VTuple) {

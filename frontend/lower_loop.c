@@ -285,7 +285,9 @@ void lower_scan(Frame *f, const Stmt *st) {
         return;
     }
     if (!st->binds.len && !st->emit.len) {
-        diag_error(f->fr->cx, st->loc, "this scan neither carries nor emits anything");
+        diag_error(f->fr->cx, st->loc,
+                   "this scan neither carries nor emits anything; what it computes is carried: "
+                   "carry (s = 0.0)");
         return;
     }
     uint32_t errors = f->fr->cx->errors;

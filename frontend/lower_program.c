@@ -242,7 +242,7 @@ static void lower_entry(Front *fr, const Item *item, bool keep) {
     Value v = callee ? close_call(callee) : v_error();
     if (v.kind == VError || cx->errors != errors) return;
     for (uint32_t i = 0, m = v.kind == VTuple ? v.n : 1; i < m; i++) {
-        Value e = v_materialise(&f, item->loc, v.kind == VTuple ? v.elems[i] : v, -1, NULL);
+        Value e = v_materialise(&f, callee->result_loc, v.kind == VTuple ? v.elems[i] : v, -1, NULL);
         if (e.kind != VTensor) return;
         b_result(f.b, e.v);
     }

@@ -210,6 +210,7 @@ static void lower_return(Frame *f, const Stmt *st) {
     const TypeX *t = f->item ? f->item->result : NULL;
     uint32_t n = st->elems.len, want = t ? t->tuple ? t->elems.len : 1 : n;
     f->returned = true;
+    f->result_loc = n ? st->elems.data[0]->loc : st->loc;
     VEC(Value) flat = {0};
     for (uint32_t i = 0; i < n; i++) { /* results are flat: return f(x), y; */
         const TypeX *one = n != want || !t ? NULL : t->tuple ? t->elems.data[i] : t;

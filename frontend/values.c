@@ -193,7 +193,9 @@ static void flatten(Front *fr, Value v, Flat *out) {
 static bool literal_fits(Frame *f, Loc loc, Value v, DType dt, int64_t range) {
     Cx *cx = f->fr->cx;
     if (v.kind == VFloat && !dtype_is_float(dt)) {
-        diag_error(cx, loc, "%g is not an integer, but %s is needed", v.f, dtype_name(dt));
+        char buf[32];
+        print_f64(buf, v.f);
+        diag_error(cx, loc, "%s is not an integer, but %s is needed", buf, dtype_name(dt));
         return false;
     }
     bool narrow = dt == F32 || dt == BF16;

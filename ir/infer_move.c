@@ -198,8 +198,9 @@ static const char *indexed(Infer *q, uint32_t *axis) {
     const char *wrong = one_axis(q, axis, 0);
     if (wrong) return wrong;
     if (q->args[1].dt != I32 || !q->args[1].range || q->args[1].range != s->dim[*axis]) {
-        return INFER_FAIL(q, "i must be i32<%lld>, it is %s", (long long)s->dim[*axis],
-                          infer_text(q, 1));
+        long long n = (long long)s->dim[*axis];
+        return INFER_FAIL(q, "i must be i32<%lld>, it is %s; i32<%lld>(i) clamps", n,
+                          infer_text(q, 1), n);
     }
     uint32_t rank = s->rank - 1 + i->rank, n = 0;
     int64_t *dim = NEW_ARRAY(q->cx->arena, int64_t, rank);
