@@ -136,7 +136,8 @@ static const DataExpr *data_expr(Front *fr, const Dataset *d, const Expr *e) {
         x->num = v.kind == VInt ? (double)v.i : v.f;
         return x;
     }
-    diag_error(fr->cx, e->loc, "a field of %s(...) is made of %s and + - * /", d->kind, forms(fr, d));
+    diag_error(fr->cx, e->loc, "a field of %s(...) is made of %s and + - * /", d->kind,
+               forms(fr, d));
     return NULL;
 }
 

@@ -99,7 +99,8 @@ static void define_const(Front *fr, const Item *item, const char *text) {
     Value v;
     g->ready = true;
     if (!parse_define(text, &v)) {
-        diag_error(fr->cx, (Loc){0}, "-D%s=%s: not an integer, a float or a bool", item->name, text);
+        diag_error(fr->cx, (Loc){0}, "-D%s=%s: not an integer, a float or a bool", item->name,
+                   text);
         return;
     }
     Value own = lower_expr(&fr->top, item->init.init, NULL);
@@ -242,7 +243,8 @@ static void lower_entry(Front *fr, const Item *item, bool keep) {
     Value v = callee ? close_call(callee) : v_error();
     if (v.kind == VError || cx->errors != errors) return;
     for (uint32_t i = 0, m = v.kind == VTuple ? v.n : 1; i < m; i++) {
-        Value e = v_materialise(&f, callee->result_loc, v.kind == VTuple ? v.elems[i] : v, -1, NULL);
+        Value e = v.kind == VTuple ? v.elems[i] : v;
+        e = v_materialise(&f, callee->result_loc, e, -1, NULL);
         if (e.kind != VTensor) return;
         b_result(f.b, e.v);
     }

@@ -1,8 +1,8 @@
 /* Activity: which values of a flat function take part in a derivative. A value is active if it
  * depends on what is differentiated and a result that is asked for depends on it. Rules know better
  * than the graph: a value that reaches its operands through `zero` entries only does not depend on
- * them. Also the user errors of differentiation: a rule that is missing on an active path, and a path
- * that leads through integers. */
+ * them. Also the user errors of differentiation: a rule that is missing on an active path, and a
+ * path that leads through integers. */
 #include "passes/passes.h"
 
 typedef struct Walk {

@@ -61,8 +61,9 @@ static int64_t first_column(Load *l, const Part *p, const DataExpr *e, int64_t *
         return -1;
     }
     if (*n <= source_columns(p) - from) return from;
-    load_fail(l, "column %lld does not exist: '%s' has %lld columns", (long long)(from + *n - 1),
-              p->path, (long long)source_columns(p));
+    int64_t have = source_columns(p);
+    load_fail(l, "column %lld does not exist: '%s' has %lld column%s", (long long)(from + *n - 1),
+              p->path, (long long)have, have == 1 ? "; sep= says what stands between them" : "s");
     return -1;
 }
 

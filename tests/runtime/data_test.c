@@ -236,7 +236,8 @@ static void test_labels(void **state) {
                       .sep = ',',
                       .fields = &y};
     assert_null(data_load(f->a, &spec, &options, &f->err));
-    assert_string_equal(taken_error(f) + strlen(path), ":3:3: error: label 2 is not in [0, 2)");
+    assert_string_equal(taken_error(f) + strlen(path), ":3:3: error: label 2 is not in [0, 2)\n"
+                                                       "m.bp:1:1: note: field 'y' is i32<2>");
 }
 
 static void test_vocabulary(void **state) {

@@ -132,7 +132,9 @@ static void test_named(void **state) {
                                  : h->error;
         bool ok = load(f, h->kind, path);
         const char *error = taken_error(f);
-        if (!ok && strstr(error, want) && strchr(error, '\n') == NULL) continue;
+        const char *note = strchr(error, '\n'); /* of the field; nothing that the file says */
+        bool own = note && !strncmp(note + 1, "m.bp:1:1: note: ", 16) && !strchr(note + 1, '\n');
+        if (!ok && strstr(error, want) && (!note || own)) continue;
         fail_msg("%s '%s': '%s', but it should say '%s'", h->kind, h->name, error, want);
     }
 }
