@@ -45,6 +45,8 @@ Header *header_new(Front *fr, const Item *item);
 Static *header_static(Header *h, Sym name);
 /* Solves names of the header from a value for a formal of type t; reports mismatches. */
 bool match_type(Frame *callee, const TypeX *t, Value *v, Loc arg_loc, const char *what);
+/* The same for an argument of f as written: numbers and lists become tensors; parts of a tuple. */
+bool match_argument(Frame *callee, Frame *f, const TypeX *t, Value *v, Loc loc, const char *what);
 /* Solves what is left from the wanted result type. */
 void match_result(Frame *callee, const TypeX *t, const Want *want);
 /* Everything solved? Fills defaults of settings. */

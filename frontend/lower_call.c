@@ -147,27 +147,6 @@ static bool scalar_float(Frame *f, const TypeX *t) {
            t->name != TnBool && dtype_is_float(type_name_dtype(f, t->name));
 }
 
-static bool typed_argument(Frame *callee, Frame *f, const TypeX *t, Value *v, Loc loc,
-                           const char *what) {
-    if (t->tuple && v->kind == VTuple && v->n == t->elems.len) {
-        Value *elems = NEW_ARRAY(f->fr->cx->arena, Value, v->n);
-        for (uint32_t i = 0; i < v->n; i++) {
-            elems[i] = v->elems[i];
-            if (!typed_argument(callee, f, t->elems.data[i], &elems[i], loc, what)) return false;
-        }
-        v->elems = elems;
-        return true;
-    }
-    if (!t->tuple && (v->kind == VList || (v->kind == VInt && t->range))) {
-        Want want;
-        if (!eval_type(callee, t, &want)) return false;
-        *v = v_materialise(f, loc, *v, -1, &want);
-    } else if (!t->tuple) {
-        *v = v_materialise(f, loc, *v, (int)type_name_dtype(callee, t->name), NULL);
-    }
-    return v->kind != VError && match_type(callee, t, v, loc, what);
-}
-
 static bool bind_formal(Frame *callee, Frame *f, const Bind *b, CallArg *a, Loc call_loc) {
     Value v;
     Loc loc = a ? a->loc : call_loc;
@@ -187,7 +166,7 @@ static bool bind_formal(Frame *callee, Frame *f, const Bind *b, CallArg *a, Loc 
         v = v_float(v.kind == VInt ? (double)v.i : v.f);
     } else if (b->type) {
         const char *what = arena_printf(f->fr->cx->arena, "argument '%s'", b->name);
-        if (!typed_argument(callee, f, b->type, &v, loc, what)) return false;
+        if (!match_argument(callee, f, b->type, &v, loc, what)) return false;
     }
     bind_name(callee, b->name, b->loc, v, false);
     Scope *s = callee->scope; /* "_" binds nothing */

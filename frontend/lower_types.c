@@ -283,6 +283,26 @@ bool match_type(Frame *f, const TypeX *t, Value *v, Loc loc, const char *what) {
     return true;
 }
 
+bool match_argument(Frame *callee, Frame *f, const TypeX *t, Value *v, Loc loc, const char *what) {
+    if (t->tuple && v->kind == VTuple && v->n == t->elems.len) {
+        Value *elems = NEW_ARRAY(f->fr->cx->arena, Value, v->n);
+        for (uint32_t i = 0; i < v->n; i++) {
+            elems[i] = v->elems[i];
+            if (!match_argument(callee, f, t->elems.data[i], &elems[i], loc, what)) return false;
+        }
+        v->elems = elems;
+        return true;
+    }
+    if (!t->tuple && (v->kind == VList || (v->kind == VInt && t->range))) {
+        Want want;
+        if (!eval_type(callee, t, &want)) return false;
+        *v = v_materialise(f, loc, *v, -1, &want);
+    } else if (!t->tuple) {
+        *v = v_materialise(f, loc, *v, (int)type_name_dtype(callee, t->name), NULL);
+    }
+    return v->kind != VError && match_type(callee, t, v, loc, what);
+}
+
 void match_result(Frame *f, const TypeX *t, const Want *want) {
     if (!t || t->tuple || !want) return;
     if (t->name == TnReal && !f->hdr->real_known && dtype_is_float(want->dt)) {
