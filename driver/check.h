@@ -22,6 +22,7 @@ typedef struct Check {
     uint32_t failures, compared, skipped; /* rows; comparisons; those left out at kinks */
     VEC(Sym) surrogates; /* operations and functions with a rule that is no derivative */
     VEC(Sym) done;       /* functions whose rules were checked */
+    VEC(const char *) rows; /* of --rules, whether wanted or not */
 } Check;
 
 typedef struct Header { /* "value_and_grad[f, wrt=(w, b)]" */

@@ -112,6 +112,7 @@ static bool prove_program(Check *c, const char *name, const char *text, const ch
 void prove_engine(Check *c) {
     c->quiet = true;
     for (size_t i = 0; i < LEN(programs); i++) {
+        if (!table_wanted(c, programs[i].name)) continue;
         bool ok = true;
         Text steps = {0};
         for (size_t k = 0; !k || programs[i].steps[k]; k++) {

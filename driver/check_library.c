@@ -183,6 +183,6 @@ void prove_library(Check *c) {
         for (uint32_t k = 0; k < done.len; k++) again |= done.data[k] == fn;
         if (!fn || again) continue;
         vec_push(cx->arena, &done, fn);
-        prove_function(c, fn);
+        if (table_wanted(c, fn->name)) prove_function(c, fn);
     }
 }

@@ -80,6 +80,24 @@ void table_row(TableRow *r, const char *name) {
     if (nothing) diag_error(c->p->cx, (Loc){0}, "'%s' has no operands that its rule takes", name);
 }
 
+bool table_wanted(Check *c, const char *name) {
+    bool named = !c->o->rest.len;
+    vec_push(c->a, &c->rows, name);
+    for (uint32_t i = 0; i < c->o->rest.len; i++) named |= !strcmp(c->o->rest.data[i], name);
+    return named;
+}
+
+static void report_unknown(const Check *c) {
+    for (uint32_t i = 0; i < c->o->rest.len; i++) {
+        const char *name = c->o->rest.data[i];
+        uint32_t k = 0;
+        while (k < c->rows.len && strcmp(c->rows.data[k], name)) k++;
+        if (k < c->rows.len) continue;
+        diag_unknown(c->o->cx, (Loc){0}, name, c->rows.data, c->rows.len,
+                     "the table of rules has no row '%s'", name);
+    }
+}
+
 /* ---- operations ---- */
 
 static void prove_instances(TableRow *r, Op op, DType dt) {
@@ -104,7 +122,7 @@ static void prove_instances(TableRow *r, Op op, DType dt) {
 static void prove_operations(Check *c) {
     for (Op op = 0; op < OpCount; op++) {
         TableRow r = {.c = c};
-        if (!can_draw(op)) continue;
+        if (!can_draw(op) || !table_wanted(c, op_info[op].name)) continue;
         prove_instances(&r, op, F64);
         prove_instances(&r, op, F32);
         bool floats = r.sites || r.failed; /* else a row of integers and bools */
@@ -118,6 +136,7 @@ int command_check_rules(Options *o) {
     Check c = {.o = o, .a = arena_new(), .key = 1};
     Program *p = front_load_text(o->cx, sym(o->cx, "rules"), text, sizeof text - 1, &none);
     if (!p) return compile_report(o);
+    if (o->file) vec_push(o->cx->arena, &o->rest, o->file); /* a row named before --rules */
     c.p = p;
     printf("%-5s  %-20s  %-6s  %-22s  %-7s  %-7s  %-7s  %s\n", "", "operation", "rules", "operands",
            "back", "ahead", "twice", "f32");
@@ -128,6 +147,8 @@ int command_check_rules(Options *o) {
     printf("\n%-5s  %-20s  %s\n", "", "of the engine", "steps");
     c.p = p;
     prove_engine(&c);
+    prove_kinks(&c);
+    report_unknown(&c);
     if (c.failures && !o->cx->errors) diag_error(o->cx, (Loc){0}, "a derivative is false");
     arena_free(c.a);
     return compile_report(o);

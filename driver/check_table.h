@@ -17,10 +17,14 @@ typedef struct TableRow {
 /* Proves one use: in f64 to second order, or in f32. */
 void table_prove(TableRow *r, Site *s, Domain domain);
 void table_row(TableRow *r, const char *name);
+/* Whether the command line asks for the row: it names it, or none. */
+bool table_wanted(Check *c, const char *name);
 
 /* ---- check_library.c: functions of std/ with a rule, for sizes and settings put in ---- */
 void prove_library(Check *c);
 /* ---- check_engine.c: call, scan, while, cond, checkpoint and masks, by programs ---- */
 void prove_engine(Check *c);
+/* ---- check_kinks.c: the subgradients that are promised ---- */
+void prove_kinks(Check *c);
 
 #endif

@@ -37,7 +37,8 @@ const OptionRow option_rows[] = {
     {"--libdir=", Text_, AT(libdir), 0, ForProgram, "DIR", NULL, "where libbprt.a lies"},
     {"-v", Flag, AT(verbose), 0, ForProgram, NULL, NULL, "say what is run"},
     {"-save-temps", Flag, AT(save_temps), 0, ForProgram, NULL, NULL, "keep the object file"},
-    {"--rules", Flag, AT(rules), 0, ForCheck, NULL, NULL, "the whole table of rules"},
+    {"--rules", Flag, AT(rules), 0, ForCheck, NULL, NULL,
+     "the whole table of rules, or the rows that are named"},
     {"--check", Flag, AT(check_only), 0, ForFmt, NULL, NULL,
      "write nothing; name the files that would change, exit status 1"},
     {"--list-ops", Flag, AT(list_ops), 0, ForCompile, NULL, NULL, "the operations"},
@@ -61,7 +62,8 @@ const Verb verb_rows[] = {
      "run one export fn on arrays",
      "A.npz holds arrays named as the arguments; the results are out0, out1, ... in B.npz, and\n"
      "printed if they are small. Without --ckpt the weights are freshly initialised."},
-    {"check", ForCheck, command_check, "check FILE.bp", "prove every derivative the file uses",
+    {"check", ForCheck, command_check, "check FILE.bp | --rules [ROW ...]",
+     "prove every derivative the file uses",
      "In f64, against numerical derivatives; a row per rule and parameter. Exit status 1 names\n"
      "the rule that is wrong and its line."},
     {"trace", ForTrace, command_trace, "trace FILE.bp FN [x=2] [y=[1,2]] [z=@A.npz]",

@@ -17,7 +17,8 @@ typedef struct Options {
     int64_t level, limit, memory; /* memory: bytes, 0: any */
     const char *cpu, *triple, *libdir, *color, *format;
     const char *emit_after, *stop_after;
-    VEC(const char *) defines, includes, rest; /* rest: arguments for the program, files of fmt */
+    VEC(const char *) defines, includes, rest; /* rest: arguments for the program, files of fmt,
+                                                rows of check --rules */
     bool debug, float64, verify_each, time, tune, verbose, save_temps, help, version, list_ops,
         list_passes, rules, check_only, print_man, print_completions;
 } Options;

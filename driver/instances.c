@@ -80,13 +80,14 @@ static Attr draw_ints(Drawer *d, const char *name, const Type *args, uint32_t na
     }
     if (n > 2 && strcmp(name, "perm") && draw(d, 2)) n -= 2; /* spatial axes */
     for (uint32_t i = 0; i < n; i++) {
-        bool high = !strcmp(name, "hi"), stride = positive(name);
+        bool high = !strcmp(name, "hi") || !strcmp(name, "within"), stride = positive(name);
         v[i] = high && draw(d, 2) ? x->dim[i]
                : stride           ? (int64_t)(1 + draw(d, 2))
-                                  : (int64_t)draw(d, 3) - (draw(d, 4) == 0);
+                                  : (int64_t)draw(d, 4) - 1;
     }
     if (!strcmp(name, "perm")) {
-        for (uint32_t i = 0; i < n; i++) v[i] = n - 1 - i;
+        bool turned = draw(d, 2); /* its own inverse is only the other one */
+        for (uint32_t i = 0; i < n; i++) v[i] = turned ? (i + 1) % n : n - 1 - i;
     }
     return attr_ints(d->p->cx, v, n);
 }

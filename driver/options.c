@@ -139,11 +139,11 @@ static void positional(Options *o, const char *arg) {
     const Verb *v = o->file || o->verb ? NULL : verb_find(arg);
     if (v) {
         o->verb = v->name;
-    } else if (!o->file) {
+    } else if (!o->file && !o->rules) {
         o->file = arg;
     } else if (takes_function(o) && !o->fn) {
         o->fn = arg;
-    } else if (o->verb && (!strcmp(o->verb, "fmt") || !strcmp(o->verb, "trace"))) {
+    } else if (o->rules || (o->verb && (!strcmp(o->verb, "fmt") || !strcmp(o->verb, "trace")))) {
         vec_push(o->cx->arena, &o->rest, arg);
     } else {
         diag_error(o->cx, nowhere, "unexpected argument '%s'; one file is compiled", arg);

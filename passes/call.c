@@ -118,7 +118,6 @@ void save_call(Pulled *q, Val v) {
     for (uint32_t k = 0; k < q->ins->nargs; k++) args[k] = region_operand(q, k);
     b_at(r->b, q->ins->loc, q->ins->rule);
     b_call(r->b, pair->forward, args, q->ins->nargs, results);
-    r->map[v] = results[0]; /* a result itself if it is the only one */
     for (uint32_t k = 0; k < q->results.len; k++) {
         Val y = q->results.data[k];
         r->map[y] = results[k];

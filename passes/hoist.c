@@ -141,7 +141,6 @@ static void rewrite(const Hoist *h, Builder *b, const Fn *fn, Val v, Val *map) {
     for (uint32_t k = 0; k < results.len; k++) types[k] = fn->ins.data[results.data[k]].type;
     b_at(b, i->loc, i->rule);
     b_multi(b, Op_scan, args.data, args.len, attrs, types, results.len, out);
-    map[v] = out[0]; /* a result itself if it is the only one */
     for (uint32_t k = 0; k < results.len; k++) {
         map[results.data[k]] = out[k];
         Sym name = fn->ins.data[results.data[k]].name;

@@ -74,7 +74,7 @@ static Val step(Step *s, Val v) {
     if (absent < i->nargs && (i->op == Op_add || i->op == Op_sub)) {
         return lone_term(s->f->b, i, s->map[i->args[0]], s->map[i->args[1]]);
     }
-    if (moving == absent && i->op != Op_call) return NoVal;
+    if (moving == absent) return NoVal;
     return with_zeros(s, i);
 }
 
@@ -178,7 +178,6 @@ static void push_region(Forward *f, Val v) {
         b_name(f->b, values[k], name);
         if (moved[k] != NoVal) b_name(f->b, moved[k], sym_fmt(f->p->cx, "t_%s", name));
     }
-    f->map[v] = values[0];
 }
 
 static void push(Forward *f, Val v) {

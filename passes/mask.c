@@ -29,7 +29,7 @@ static bool pointwise(const Program *p, const Fn *fn) {
     for (Val v = fn->nparams; v < fn->ins.len; v++) {
         const Ins *i = &fn->ins.data[v];
         OpClass cls = op_info[i->op].cls;
-        if (cls == ClsElem || (i->op == Op_const && i->ndata == 1)) continue;
+        if (cls == ClsElem || i->op == Op_const) continue;
         if (cls == ClsView && !fn->ins.data[i->args[0]].type.shape->rank) continue;
         if (i->op == Op_call && pointwise(p, program_fn(p, i->attrs[0].s))) continue;
         return false;
@@ -81,8 +81,7 @@ static Val carried(const Pull *q, uint32_t k, Val mask, const Shape *to) {
     case ClsReduce: return unreduced(q->b, mask, i->attrs[0], to, q->p->cx);
     case ClsMove: return moves_floats_only(q) ? moved(q, k, mask) : NoVal;
     case ClsCall:
-        return i->op == Op_call && same && pointwise(q->p, program_fn(q->p, i->attrs[0].s))
-                   ? mask : NoVal;
+        return same && pointwise(q->p, program_fn(q->p, i->attrs[0].s)) ? mask : NoVal;
     case ClsSource:
     case ClsContract:
     case ClsRegion:
@@ -105,9 +104,8 @@ static bool scales(const Pull *q, uint32_t k) {
 
 Val mask_pull(const Pull *q, uint32_t k, Val mask, Val *contribution) {
     if (q->ins->op == Op_where) return where_branch(q, k, mask);
-    const Shape *to = b_type(q->b, *contribution).shape;
-    if (mask == NoVal || b_type(q->b, q->args[k]).shape != to) return NoVal;
-    Val m = carried(q, k, mask, to);
+    if (mask == NoVal) return NoVal;
+    Val m = carried(q, k, mask, b_type(q->b, *contribution).shape);
     if (m != NoVal && scales(q, k)) {
         *contribution = select_under(q->b, m, *contribution, like(q->b, *contribution, 0));
     }

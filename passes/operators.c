@@ -128,7 +128,6 @@ static bool expand_one(Program *p, Builder *b, const Fn *fn, Val v, Val *map) {
         map[mine.data[k]] = results[k];
         if (fn->ins.data[mine.data[k]].name) b_name(b, results[k], fn->ins.data[mine.data[k]].name);
     }
-    map[v] = results[0];
     return true;
 }
 

@@ -184,10 +184,9 @@ static void add_cotangents(const Pulled *q, Span *o) {
 }
 
 /* results: last carry, then what was emitted. */
-static void enter_results(const Pulled *q, Val v, const Val *results) {
+static void enter_results(const Pulled *q, const Val *results) {
     Reverse *r = q->r;
     const Region *g = &q->a->r;
-    r->map[v] = results[0]; /* a result itself if it is the only one */
     for (uint32_t k = 0; k < q->results.len; k++) {
         Val y = q->results.data[k];
         r->map[y] = k < g->carry ? results[k] : region_leading(r->b, g, results[k], true);
@@ -222,7 +221,7 @@ void save_scan(Pulled *q, Val v) {
                   (ScanShape){g->carry, g->seq, g->length, g->reverse}, results);
         saved->stacks = results + body->results.len;
     }
-    enter_results(q, v, results);
+    enter_results(q, results);
 }
 
 void pull_scan(Pulled *q, const struct Saved *saved) {

@@ -46,7 +46,7 @@ static Fn *concat_backward(Program *p, const Ins *i, const Signature *s) {
     Val v = b_param(b, sym(p->cx, "v"), s->results[0]);
     uint32_t rank = s->results[0].shape->rank;
     int64_t *lo = NEW_ARRAY(p->cx->scratch, int64_t, rank);
-    int64_t axis = i->attrs[0].i < 0 ? i->attrs[0].i + rank : i->attrs[0].i;
+    int64_t axis = i->attrs[0].i;
     for (uint32_t k = 0; k < i->nargs; k++) {
         const Shape *part = s->args[k].shape;
         int64_t *hi = NEW_ARRAY(p->cx->scratch, int64_t, rank);

@@ -1,6 +1,6 @@
 /* The derivatives at kinks, ties and bad points that docs/language.md promises: first and second
  * order, in both modes and over each other, in f32 and f64, by the interpreter and by generated
- * code. A row is a function of x, a point, f'(x) and f''(x). */
+ * code. */
 #include "codegen/codegen.h"
 #include "frontend/frontend.h"
 #include "passes/passes.h"
@@ -13,95 +13,9 @@ static const struct {
     const char *f;
     double x, first, second;
 } rows[] = {
-    /* the table of subgradients */
-    {"relu(x)", 0, 0, 0},
-    {"abs(x)", 0, 0, 0},
-    {"abs(x) * x", 0, 0, 0},
-    {"max(x, 0)", 0, 0.5, 0},
-    {"max(0, x)", 0, 0.5, 0},
-    {"min(x, 0)", 0, 0.5, 0},
-    {"max(x, -x)", 0, 0, 0},
-    {"max(x, x)", 3, 1, 0},
-    {"max(x * x, x)", 1, 1.5, 1},
-    {"max(stack([x, 2 * x, x - 1]))", 0, 1.5, 0},
-    {"max(stack([x * x, x, 1, 0]))", 1, 1, 2. / 3},
-    {"min(stack([x, x, 3 * x, 7]))", 0, 5. / 3, 0},
-    {"clip(x, lo=0, hi=1)", 0, 1, 0},
-    {"clip(x, lo=0, hi=1)", 1, 1, 0},
-    {"clip(x, lo=0, hi=1)", 2, 0, 0},
-    {"clip(x * x, lo=0, hi=1)", 1, 2, 2},
-    {"sqrt(x)", 0, INFINITY, -INFINITY},
-    {"norm(stack([x, 0 * x]))", 0, 0, 0},
-    {"norm(stack([x, x]))", 0, 0, 0},
-    {"norm(stack([3 * x, 4]))", 1, 1.8, 9. / 5 - 9 * 9. / 125},
-    {"softplus(x)", 0, 0.5, 0.25},
-    {"leaky_relu(x)", 0, 0.01, 0},
-    {"elu(x)", 0, 1, 1},
-    {"sign(x)", 0, 0, 0},
-    {"floor(x)", 1, 0, 0},
-    {"ceil(x)", 1, 0, 0},
-    {"round(x)", 0.5, 0, 0},
-    {"stop_gradient(x) * x", 3, 3, 0},
-    {"x ** 0", 0, 0, 0},
-    {"x ** 1", 0, 1, 0},
-    {"x ** 2", 0, 0, 2},
-    {"x ** 3", 0, 0, 0},
-    {"pow(x, 0 * x)", 0, 0, 0},
-    {"pow(x, 1 + 0 * stop_gradient(x))", 0, 1, 0},
-    {"pow(x, 2 + 0 * stop_gradient(x))", 0, 0, 2},
-    {"pow(0 * stop_gradient(x), x)", 2, 0, 0},
-    {"prod(stack([x, 2, 3]))", 0, 6, 0},
-    {"prod(stack([x, 0, 3]))", 2, 0, 0},
-    {"prod(stack([x, x, 3]))", 0, 0, 6},
-    {"prod(stack([x, x, x]))", 0, 0, 0},
-    {"logsumexp(stack([x, x]))", 0, 1, 0},
-    {"logsumexp(stack([x, -inf]))", 0, 1, 0},
-    /* the branch that is not taken */
-    {"where(x > 0, sqrt(x), x * x)", 0, 0, 2},
-    {"where(x > 0, log(x), x * x)", 0, 0, 2},
-    {"where(x > 0, rsqrt(x), x * x)", 0, 0, 2},
-    {"where(x > 0, 1 / x, x * x)", 0, 0, 2},
-    {"where(x > 0, x / abs(x), x * x)", 0, 0, 2},
-    {"where(x > 0, log1p(x - 1), x * x)", 0, 0, 2},
-    {"where(x > 0, pow(x, -1.5), x * x)", 0, 0, 2},
-    {"where(x > 0, pow(x, 0.5), x * x)", 0, 0, 2},
-    {"where(x > 0, norm(stack([x, x])), x * x)", 0, 0, 2},
-    {"where(x > 0, sqrt(x * x), x * x)", 0, 0, 2},
-    {"where(x > 0, log(x) * sqrt(x), x * x)", 0, 0, 2},
-    {"where(x > 0, exp(log(x) * 0.5), x * x)", 0, 0, 2},
-    {"where(x < 1, x * x, sqrt(x - 1))", 1, 0.5 * INFINITY, -INFINITY},
-    {"where(x == 0, x * x, sin(x) / x)", 0, 0, 2},
-    {"where(x < 100, x * x, exp(x * x) / exp(x))", 50, 100, 2},
-    {"where(x > 0, where(x > 1, sqrt(x - 1), log(x)), x * x)", 0, 0, 2},
-    {"where(x > 0, tanh(log(x)), x) + where(x > 0, x / x, x * x)", 0, 1, 2},
-    {"where(x > 0, sqrt(x) + log(x) + 1 / x, x * x)", 0, 0, 2},
-    {"where(x > 0, tan(1 / x), x * x)", 0, 0, 2},
-    /* through movement, uses, broadcasts and sums */
-    {"sum(where(stack([x, x]) > 0, reshape(transpose(reshape(sqrt(stack([x, x])), [2, 1])), [2]), "
-     "x * x))",
-     0, 0, 4},
-    {"sum(where(stack([x, 1]) > 0, log(flip(stack([1, x]), axis=[0])), 0)) + x * x", 0, 0, 2},
-    {"sum(where(stack([x, x, x]) > 0, log(x) * stack([1, 2, 3]), x * x))", 0, 0, 6},
-    {"sum(where(stack([x, x]) > 0, concat([reshape(sqrt(x), [1]), reshape(1 / x, [1])], axis=0), x "
-     "* x))",
-     0, 0, 4},
-    {"sum(where(stack([x, x]) > 0, stack([x, sqrt(x), x])[1:3], x * x))", 0, 0, 4},
-    {"where(x > 0, sum(log(stack([x, x, 1]))), x * x)", 0, 0, 2},
-    {"where(x > 0, mean(sqrt(stack([x, 4 * x]))), x * x)", 0, 0, 2},
-    {"where(x > 0, max(stack([log(x), x])), x * x)", 0, 0, 2},
-    {"where(x > 0, prod(stack([sqrt(x), log(x)])), x * x)", 0, 0, 2},
-    {"sum(where(stack([x, x]) > 0, sqrt(x) + stack([1, 2]) / x, x * x))", 0, 0, 4},
-    {"where(x > 0, sqrt(x), 0) + where(x > 0, log(x), 0) + where(x > 0, 1 / x, x * x)", 0, 0, 2},
-    {"where(x > 0, sum(cumsum(sqrt(stack([x, x])), axis=0, reverse=false)), x * x)", 0, 0, 2},
-    {"sum(where(pad(stack([x, 1]), [1], [0]) > 0, log(pad(stack([x, 1]), [1], [0])), 0)) + x * x",
-     0, 0, 2},
-    {"sum(softmax(where(stack([true, false, true]), stack([x, x, 2]), -inf)) * stack([x, 5, 1]))",
-     2, 0.5 + 0.25, 0.5},
-    {"sum(where(stack([true, false]), softmax(stack([x, x])), x * x))", 0, 0, 2},
-    {"log_softmax(where(stack([true, false, true]), stack([x, x, 0]), -inf))[0]", 0, 0.5, -0.25},
-    {"sum(attention(reshape(x, [1, 1]), reshape(stack([x, 1]), [2, 1]), reshape(stack([x, 1]), [2, "
-     "1]), causal=true))",
-     2, 1, 0},
+#define KINK(f, x, first, second) {f, x, first, second},
+#include "driver/kinks.def"
+#undef KINK
 };
 
 enum { Rows = LEN(rows), Forms = 5 };

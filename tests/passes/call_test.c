@@ -44,11 +44,14 @@ static void test_derivatives(void **state) {
     T *t = t_new();
     make_block(t);
     Fn *net = make_net(t);
-    check_gradient(t, net, 1);
-    check_dot(t, net, 2);
+    uint32_t wrt[] = {0, 1, 2, 3};
+    assert_non_null(differentiate(t->p, net, sym(t->cx, "d"), wrt, LEN(wrt)));
+    assert_non_null(linearize(t->p, net, sym(t->cx, "j"), wrt, LEN(wrt)));
     assert_int_equal(count_named(t, "block_fwd"), 1);
     assert_int_equal(count_named(t, "block_vjp"), 1);
     assert_int_equal(count_named(t, "block_tangents"), 1);
+    check_gradient(t, net, 1);
+    check_dot(t, net, 2);
     t_free(t);
 }
 

@@ -98,12 +98,150 @@ static void test_other_use(void **state) {
     t_free(t);
 }
 
+/* So does a slice of it, whose adjoint is kept as a part until all have arrived. */
+static void test_other_part(void **state) {
+    (void)state;
+    T *t = t_new();
+    t_fn(t, "f");
+    Type type = t_type(t, 1, 4);
+    Val x = t_param(t, "x", type), s = t_op(t, Op_exp, x);
+    Val y = t_where(t, t_op2(t, Op_gt, x, t_num(t, type, 0.8)), s, x);
+    Attr cut[] = {attr_ints(t->cx, (int64_t[]){1}, 1), attr_ints(t->cx, (int64_t[]){3}, 1),
+                  {AttrNone, {0}}};
+    Val part = b_op(t->b, Op_slice, &s, 1, cut, NULL);
+    Fn *f = t_end(t, t_op2(t, Op_add, t_sum(t, y), t_sum(t, t_op2(t, Op_mul, part, part))), NoVal);
+    for (uint64_t seed = 53; seed < 57; seed++) check_gradient(t, f, seed);
+    t_free(t);
+}
+
+typedef enum Way { Summed, Joined, Padded, Called, Nested, Doubled, WayCount } Way;
+
+/* From sqrt(x), f64[4] of x: f64[4], to a value whose branch is not taken for x[1] and x[3]. */
+static Val passed_on(T *t, Way way, Val root, Val k, Val positive) {
+    Type type = b_type(t->b, root);
+    Val zero = t_num(t, type, 0);
+    Attr axis = attr_int(0), from = attr_ints(t->cx, (int64_t[]){4}, 1), none = {AttrNone, {0}};
+    Val half = t_num(t, type, 0.5), y = root, args[] = {root, k};
+    switch (way) {
+    case Summed: /* rows of one element */
+        y = t_ints(t, Op_reshape, root, 2, (int64_t[]){4, 1});
+        return t_where(t, positive, t_ints(t, Op_reduce_sum, y, 1, (int64_t[]){1}), zero);
+    case Joined:
+        y = b_op(t->b, Op_concat, (Val[]){half, root}, 2, &axis, NULL);
+        positive = b_op(t->b, Op_concat, (Val[]){positive, positive}, 2, &axis, NULL);
+        return t_where(t, positive, y, t_num(t, t_type(t, 1, 8), 0));
+    case Padded: {
+        Attr cut[] = {from, attr_ints(t->cx, (int64_t[]){8}, 1), none};
+        y = b_op(t->b, Op_concat, (Val[]){half, root}, 2, &axis, NULL);
+        return t_where(t, positive, b_op(t->b, Op_slice, &y, 1, cut, NULL), zero);
+    }
+    case Called: return t_where(t, positive, t_call(t, "scaled", 2, args), zero);
+    case Nested: return t_where(t, positive, t_where(t, t_op2(t, Op_lt, root, zero), zero, y), zero);
+    case Doubled: /* taken twice, under two conditions */
+        return t_op2(t, Op_add, t_where(t, positive, root, zero),
+                     t_where(t, t_op2(t, Op_gt, root, half), zero, t_where(t, positive, y, half)));
+    default: return NoVal;
+    }
+}
+
+static void test_passed_on(void **state) {
+    (void)state;
+    for (Way way = 0; way < WayCount; way++) {
+        T *t = t_new();
+        Type type = t_type(t, 1, 4), num = t_type(t, 0);
+        t_fn(t, "scaled");
+        Val x = t_param(t, "x", type), k = t_param(t, "k", num);
+        t_end(t, t_op2(t, Op_mul, x, t_ints(t, Op_broadcast, k, 1, (int64_t[]){4})), NoVal);
+        t_fn(t, "f");
+        x = t_param(t, "x", type);
+        k = t_param(t, "k", num);
+        Val positive = t_op2(t, Op_gt, x, t_num(t, type, 0));
+        Val y = passed_on(t, way, t_op(t, Op_sqrt, x), t_op(t, Op_exp, k), positive);
+        Fn *f = t_end(t, t_sum(t, t_op2(t, Op_mul, y, y)), NoVal);
+        check_finite(t, f);
+        check_gradient(t, f, 58);
+        check_dot(t, f, 59);
+        t_free(t);
+    }
+}
+
+/* A function that works on each element passes the mask on, also by a call or with constants; one
+ * that moves elements ends it. */
+static void test_functions(void **state) {
+    (void)state;
+    T *t = t_new();
+    Type m = t_type(t, 2, 2, 2), v = t_type(t, 1, 4);
+    t_fn(t, "square");
+    Val x = t_param(t, "x", v);
+    t_end(t, t_op2(t, Op_mul, x, x), NoVal);
+    t_fn(t, "ruled");
+    x = t_param(t, "x", v);
+    Num numbers[] = {{.f = 1}, {.f = 2}, {.f = 3}, {.f = 4}};
+    Val y = t_op2(t, Op_mul, t_call(t, "square", 1, &x), b_const(t->b, v, numbers, 4));
+    t_end(t, t_op2(t, Op_add, y, t_num(t, v, 1)), NoVal);
+    t_fn(t, "f");
+    x = t_param(t, "x", v);
+    Val root = t_op(t, Op_sqrt, x), zero = t_num(t, v, 0);
+    y = t_where(t, t_op2(t, Op_gt, x, zero), t_call(t, "ruled", 1, &root), zero);
+    Fn *f = t_end(t, t_sum(t, y), NoVal);
+    Fn *d = differentiate(t->p, f, sym(t->cx, "d"), (uint32_t[]){0}, 1);
+    Tensor *args = t_args(t, f, 61);
+    args[0].re[2] = 0;
+    Tensor *got = t_run(t, d, args);
+    for (int e = 0; e < 4; e++) { /* the rule of `ruled` is 3 */
+        double want = e == 2 ? 0 : 1.5 / sqrt(args[0].re[e]);
+        assert_true(fabs(got[1].re[e] - want) < 1e-14);
+    }
+    t_fn(t, "turned");
+    x = t_param(t, "x", m);
+    t_end(t, t_ints(t, Op_transpose, x, 2, (int64_t[]){1, 0}), NoVal);
+    t_fn(t, "turned_twice");
+    x = t_param(t, "x", m);
+    x = t_call(t, "turned", 1, &x);
+    t_end(t, t_call(t, "turned", 1, &x), NoVal);
+    for (int twice = 0; twice < 2; twice++) {
+        t_fn(t, twice ? "g2" : "g1");
+        x = t_param(t, "x", m);
+        root = t_op(t, Op_exp, x);
+        Val c = t_op2(t, Op_gt, t_ints(t, Op_transpose, x, 2, (int64_t[]){1, 0}), x);
+        y = t_call(t, twice ? "turned_twice" : "turned", 1, &root);
+        f = t_end(t, t_sum(t, t_where(t, c, y, t_num(t, m, 0))), NoVal);
+        check_gradient(t, f, 62);
+        check_dot(t, f, 63);
+    }
+    t_free(t);
+}
+
+/* What both branches of one where take counts everywhere, and needs no mask. */
+static void test_both_branches(void **state) {
+    (void)state;
+    T *t = t_new();
+    t_fn(t, "f");
+    Type type = t_type(t, 1, 3);
+    Val x = t_param(t, "x", type), s = t_op(t, Op_exp, x);
+    Val c = t_op2(t, Op_gt, x, t_num(t, type, 0.8));
+    Fn *f = t_end(t, t_sum(t, t_where(t, c, s, t_op(t, Op_neg, s))), NoVal);
+    check_gradient(t, f, 60);
+    Fn *d = differentiate(t->p, f, sym(t->cx, "d"), (uint32_t[]){0}, 1);
+    uint32_t chosen = 0;
+    for (Val v = 0; v < d->ins.len; v++) {
+        assert_true(d->ins.data[v].op != Op_or);
+        chosen += d->ins.data[v].op == Op_where;
+    }
+    assert_int_equal(chosen, 3); /* the value and the adjoints of its branches */
+    t_free(t);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_singular),
         cmocka_unit_test(test_second_order),
         cmocka_unit_test(test_broadcast),
         cmocka_unit_test(test_other_use),
+        cmocka_unit_test(test_other_part),
+        cmocka_unit_test(test_passed_on),
+        cmocka_unit_test(test_functions),
+        cmocka_unit_test(test_both_branches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -170,6 +170,21 @@ static void test_fitted_lines(void **state) {
     Fn *f = t_end(t, t_op2(t, Op_add, s, t_call(t, "narrow", 1, &z)), NoVal);
     check_gradient(t, f, 19);
     check_dot(t, f, 20);
+    t_fn(t, "taller");
+    x = t_param(t, "x", t_type(t, 1, 3));
+    t_end(t, x, NoVal);
+    t_fn(t, "uneven");
+    x = t_param(t, "x", t_type(t, 2, 1, 3));
+    y = t_param(t, "y", t_type(t, 2, 1, 3));
+    t_end(t, t_ints(t, Op_broadcast, t_op2(t, Op_add, x, y), 3, (int64_t[]){2, 4, 3}), NoVal);
+    t_fn(t, "f2");
+    x = t_param(t, "x", t_type(t, 2, 1, 3));
+    Val flat = t_ints(t, Op_reshape, t_op(t, Op_exp, x), 1, (int64_t[]){3});
+    y = t_ints(t, Op_reshape, t_call(t, "taller", 1, &flat), 2, (int64_t[]){1, 3});
+    y = t_call(t, "uneven", 2, (Val[]){t_op2(t, Op_mul, x, x), y});
+    f = t_end(t, t_sum(t, t_op(t, Op_tanh, y)), NoVal);
+    check_gradient(t, f, 19);
+    check_dot(t, f, 20);
     t_free(t);
 }
 
@@ -190,7 +205,7 @@ static void test_several_results(void **state) {
         verify_fn(t->p, d);
         check_dot(t, f, 17);
         Tensor *args = t_args(t, f, 18), *got = t_run(t, d, args);
-        assert_true(got[1].re[0] == uses * args[0].re[0]);
+        assert_true(got[1].re[0] == (uses == 2 ? 3 : 2) * args[0].re[0]);
     }
     t_free(t);
 }

@@ -152,19 +152,22 @@ double t_slope(T *t, const Fn *fn, Tensor *args, uint32_t k, int64_t e) {
     return sum / (12 * h);
 }
 
-/* Whether fn takes the same branches on both sides of args[k][e]. */
-static bool smooth_at(T *t, const Fn *fn, Tensor *args, uint32_t k, int64_t e) {
-    static const double at[] = {-2e-3, -1e-3, 1e-3, 2e-3};
+/* The slope at args[k][e], and whether fn takes the same branches on both sides of it. */
+static double slope_at(T *t, const Fn *fn, Tensor *args, uint32_t k, int64_t e, bool *smooth) {
+    static const double at[] = {-2, -1, 1, 2}, weight[] = {1, -8, 8, -1};
     Tensor *results = NEW_ARRAY(t->cx->arena, Tensor, fn->results.len);
-    double x = args[k].re[e];
-    uint64_t here = interp_choices(t->p, fn, t->cx->arena, args, results);
-    bool same = true;
+    double h = 1e-3, x = args[k].re[e], sum = 0;
+    uint64_t first = 0;
+    *smooth = true;
     for (size_t i = 0; i < LEN(at); i++) {
-        args[k].re[e] = x + at[i];
-        same &= interp_choices(t->p, fn, t->cx->arena, args, results) == here;
+        args[k].re[e] = x + at[i] * h;
+        uint64_t taken = interp_choices(t->p, fn, t->cx->arena, args, results);
+        if (!i) first = taken;
+        *smooth &= taken == first;
+        sum += weight[i] * results[0].re[0];
     }
     args[k].re[e] = x;
-    return same;
+    return sum / (12 * h);
 }
 
 static uint32_t float_params(T *t, const Fn *fn, uint32_t **wrt) {
@@ -176,7 +179,7 @@ static uint32_t float_params(T *t, const Fn *fn, uint32_t **wrt) {
     return n;
 }
 
-static void assert_near(double got, double want, double gate) {
+void assert_near(double got, double want, double gate) {
     if (fabs(got - want) > gate * (1 + fabs(want))) fail_msg("%.17g, expected %.17g", got, want);
 }
 
@@ -192,11 +195,26 @@ void check_origins(const Fn *d) {
     }
 }
 
+/* The gradient by one parameter alone is the same as among those of all. */
+static void check_alone(T *t, const Fn *fn, uint32_t param, const Tensor *args,
+                        const Tensor *want) {
+    const Fn *d = differentiate(t->p, fn, sym_fmt(t->cx, "%s_v1", fn->name), &param, 1);
+    assert_non_null(d);
+    verify_fn(t->p, d);
+    const Tensor *got = &t_run(t, d, args)[fn->results.len];
+    assert_int_equal(d->results.len, fn->results.len + 1);
+    for (int64_t e = 0; e < want->type.shape->size; e++) {
+        assert_near(got->re[e], want->re[e], 1e-13);
+    }
+}
+
 void check_gradient(T *t, const Fn *fn, uint64_t seed) {
     uint32_t *wrt, n = float_params(t, fn, &wrt), r = fn->results.len;
     const Fn *d = differentiate(t->p, fn, sym_fmt(t->cx, "%s_vg", fn->name), wrt, n);
     if (!d) fail_msg("%s", t->cx->diags.data[0].text);
     assert_int_equal(d->results.len, r + n);
+    assert_false(d->exported);
+    assert_null(d->donated);
     verify_fn(t->p, d);
     check_origins(d);
     Tensor *args = t_args(t, fn, seed), *got = t_run(t, d, args);
@@ -205,21 +223,24 @@ void check_gradient(T *t, const Fn *fn, uint64_t seed) {
     for (uint32_t k = 0; k < n; k++) {
         assert_true(got[r + k].type.shape == args[wrt[k]].type.shape);
         for (int64_t e = 0; e < got[r + k].type.shape->size; e++) {
-            bool smooth = smooth_at(t, fn, args, wrt[k], e);
+            bool smooth;
+            double want = slope_at(t, fn, args, wrt[k], e, &smooth);
             entries++;
             kinks += !smooth;
-            if (smooth) assert_near(got[r + k].re[e], t_slope(t, fn, args, wrt[k], e), 1e-9);
+            if (smooth) assert_near(got[r + k].re[e], want, 1e-9);
         }
+        if (n > 1) check_alone(t, fn, wrt[k], args, &got[r + k]);
     }
     assert_true(kinks * 2 <= entries);
 }
 
-void check_dot(T *t, const Fn *fn, uint64_t seed) {
-    uint32_t *wrt, n = float_params(t, fn, &wrt);
+void check_dot_of(T *t, const Fn *fn, const uint32_t *wrt, uint32_t n, uint64_t seed) {
     const Fn *j = linearize(t->p, fn, sym_fmt(t->cx, "%s_jvp", fn->name), wrt, n);
     const Fn *b = transpose_fn(t->p, fn, sym_fmt(t->cx, "%s_vjp", fn->name), wrt, n, NULL);
     assert_non_null(j);
     assert_non_null(b);
+    assert_false(j->exported || b->exported);
+    assert_true(!j->donated && !b->donated);
     verify_fn(t->p, j);
     verify_fn(t->p, b);
     check_origins(j);
@@ -233,4 +254,10 @@ void check_dot(T *t, const Fn *fn, uint64_t seed) {
     }
     for (uint32_t k = 0; k < n; k++) right += t_dot(&bv[k], &u[fn->nparams + k]);
     assert_near(left, right, 1e-13);
+}
+
+void check_dot(T *t, const Fn *fn, uint64_t seed) {
+    uint32_t *wrt, n = float_params(t, fn, &wrt);
+    check_dot_of(t, fn, wrt, n, seed);
+    for (uint32_t k = 0; n > 1 && k < n; k++) check_dot_of(t, fn, &wrt[k], 1, seed + k);
 }

@@ -55,10 +55,14 @@ double t_dot(const Tensor *x, const Tensor *y);
 double t_slope(T *t, const Fn *fn, Tensor *args, uint32_t k, int64_t e);
 
 /* Differentiates the scalar function fn with respect to all parameters and compares every entry
- * with t_slope. */
+ * with differences; by each parameter alone it is the same. */
 void check_gradient(T *t, const Fn *fn, uint64_t seed);
-/* <v, J u> = <J' v, u>, with the tangents and cotangents of all float parameters and results. */
+/* <v, J u> = <J' v, u>, with the cotangents of all float results and the tangents of all float
+ * parameters, then of each alone. */
 void check_dot(T *t, const Fn *fn, uint64_t seed);
+/* The same of the parameters wrt alone. */
+void check_dot_of(T *t, const Fn *fn, const uint32_t *wrt, uint32_t n, uint64_t seed);
+void assert_near(double got, double want, double gate); /* relative to 1 + |want| */
 /* Position and rule on each line that d has and fn has not. */
 void check_origins(const Fn *d);
 

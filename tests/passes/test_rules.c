@@ -117,11 +117,26 @@ static Val index_zero(R *r) { return marked(r, r->x[1], "nodiff"); }
 static Val pad_value(R *r) { return marked(r, r->x[1], "nodiff"); }
 /* Rules of functions, not what their bodies would give. */
 static Val thrice(R *r) { return mul(r, r->v, num(r, r->v, 3)); }
-static Val both(R *r) { return mul(r, b_add(r->b, r->v, r->dx[0]), r->x[0]); }
+static Val scaled_x(R *r) {
+    return mul(r, r->v, b_broadcast(r->b, r->x[1], b_type(r->b, r->v).shape));
+}
+static Val scaled_k(R *r) {
+    return b_sum_to(r->b, mul(r, r->v, r->x[0]), b_type(r->b, r->x[1]).shape);
+}
+static Val both(R *r) {
+    return mul(r, b_add(r->b, r->v, mul(r, r->dx[0], num(r, r->v, 2))), r->x[0]);
+}
+static Val flat(R *r) {
+    Type type = b_type(r->b, r->v);
+    return b_reshape(r->b, r->v, shape_of(r->p->cx, (int64_t[]){1, type.shape->dim[0]}, 2));
+}
+static Val summed(R *r) { return b_sum_to(r->b, r->v, b_type(r->b, r->x[1]).shape); }
+static Val thrice_forward(R *r) { return mul(r, r->dx[0], num(r, r->dx[0], 3)); }
+static Val sub_forward(R *r) { return op2(r, Op_sub, r->dx[0], r->dx[1]); }
 
 static const Row rows[] = {
     {"add", {same, same}, add_forward},
-    {"sub", {same, minus}, NULL},
+    {"sub", {same, minus}, sub_forward},
     {"neg", {minus}, NULL},
     {"mul", {mul_a, mul_b}, mul_forward},
     {"div", {div_a, div_b}, NULL},
@@ -145,6 +160,14 @@ static const Row rows[] = {
     {"round", {nodiff}, NULL},
     {"ruled", {thrice}, NULL},
     {"pair", {both}, NULL},
+    {"ahead", {NULL}, thrice_forward},
+    {"taller", {flat}, NULL},
+    {"uneven", {same, summed}, NULL},
+    {"keeps", {same, mul_b}, NULL},
+    {"turned", {transpose_x}, NULL},
+    {"turned_twice", {same}, NULL},
+    {"picks", {same, zero}, NULL},
+    {"scaled", {scaled_x, scaled_k}, NULL},
     {"wide", {same}, NULL},
     {"narrow", {same}, NULL},
 };
@@ -159,7 +182,7 @@ static const Row *row_named(const char *name) {
 Fn *test_rule(Program *p, RuleKind kind, Sym name, const Ins *site, const Type *args,
               const Type *results, uint32_t nresults) {
     const Row *row = row_named(name);
-    if (!row || (kind == RuleForward && !row->forward)) return NULL;
+    if (!row || !(kind == RuleForward ? row->forward : row->backward[0])) return NULL;
     R r = {.p = p, .b = builder_new(p, sym_fmt(p->cx, "rule_%s", name), false), .site = site};
     b_at(r.b, (Loc){sym(p->cx, "rules.bp"), 1, 1, 1}, NULL);
     for (uint32_t k = 0; k < site->nargs; k++) {

@@ -1,0 +1,211 @@
+/* Scans by hand: elements that are matrices, stacked along any axis; carries that become active one
+ * after another; what is hoisted and what stays; errors in bodies. */
+#include "tests/passes/support.h"
+
+static Fn *loop(T *t, Fn *(*end)(T *, Val *), uint32_t n, const Val *args, const Attr *attrs) {
+    Ins ins = {.op = Op_scan, .attrs = attrs};
+    Region r = region_of(t->p, &ins);
+    RegionTypes types = region_types(t->cx, t->cx->arena, &ins, &r);
+    Val out[8];
+    b_multi(t->b, Op_scan, args, n, attrs, types.results, types.nresults, out);
+    return end(t, out);
+}
+
+/* ---- any axis ---- */
+
+enum { Rows = 2, Cols = 3, Steps = 5 };
+
+static Fn *end_matrices(T *t, Val *out) {
+    Type type = b_type(t->b, out[1]);
+    uint64_t n = (uint64_t)type.shape->size;
+    Num *w = NEW_ARRAY(t->cx->arena, Num, n);
+    for (uint64_t i = 0; i < n; i++) w[i].f = 0.1 * (double)(1 + i % 7) - 0.3;
+    Val emitted = t_op2(t, Op_mul, out[1], b_const(t->b, type, w, n));
+    Val y = t_op2(t, Op_add, t_sum(t, emitted), t_sum(t, t_op2(t, Op_mul, out[0], out[0])));
+    return t_end(t, y, out[1], NoVal);
+}
+
+/* h = tanh(h * a + w), emitting h * w; a and what is emitted are stacked along the axis. */
+static Fn *matrices(T *t, int64_t axis, bool reverse) {
+    Type m = t_type(t, 2, Rows, Cols);
+    t_fn(t, "body");
+    Val h = t_param(t, "h", m), a = t_param(t, "a", m), w = t_param(t, "w", m);
+    h = t_op(t, Op_tanh, t_op2(t, Op_add, t_op2(t, Op_mul, h, a), w));
+    t_end(t, h, t_op2(t, Op_mul, h, w), NoVal);
+    int dim[] = {Rows, Cols, Cols};
+    int64_t at = axis < 0 ? axis + 3 : axis;
+    for (int64_t d = 2; d > at; d--) dim[d] = dim[d - 1];
+    dim[at] = Steps;
+    t_fn(t, "f");
+    Val args[] = {t_param(t, "h", m), t_param(t, "a", t_type(t, 3, dim[0], dim[1], dim[2])),
+                  t_param(t, "w", m)};
+    Attr attrs[] = {attr_fn(sym(t->cx, "body")), attr_int(1), attr_int(1), attr_int(axis),
+                    attr_int(Steps), attr_bool(reverse)};
+    return loop(t, end_matrices, 3, args, attrs);
+}
+
+static void test_axes(void **state) {
+    (void)state;
+    for (int64_t axis = -3; axis < 3; axis++) {
+        for (uint32_t levels = 1; levels <= 3; levels++) {
+            T *t = t_new();
+            t->p->memory.levels = levels;
+            Fn *f = matrices(t, axis, axis & 1);
+            check_gradient(t, f, 60);
+            check_dot(t, f, 61);
+            verify_program(t->p);
+            t_free(t);
+        }
+    }
+}
+
+/* ---- activity ---- */
+
+static Fn *end_chain(T *t, Val *out) {
+    Val sum = t_op2(t, Op_add, t_op2(t, Op_mul, out[0], out[1]), out[2]);
+    return t_end(t, sum, NoVal);
+}
+
+/* Each carry takes the one before it, or behind it, from the step before; the constant c enters the
+ * last of them. Only after three steps do all depend on c. */
+static Fn *chain(T *t, bool up) {
+    Type num = t_type(t, 0);
+    t_fn(t, "body");
+    Val p = t_param(t, "p", num), q = t_param(t, "q", num), r = t_param(t, "r", num);
+    Val c = t_param(t, "c", num), half = t_num(t, num, 0.5);
+    Val mixed = t_op2(t, Op_mul, q, half);
+    if (up) t_end(t, t_op2(t, Op_mul, p, c), t_op2(t, Op_add, p, mixed), t_op(t, Op_tanh, q), NoVal);
+    else t_end(t, t_op(t, Op_tanh, q), t_op2(t, Op_add, r, mixed), t_op2(t, Op_mul, r, c), NoVal);
+    t_fn(t, "f");
+    Val args[] = {t_param(t, "p", num), t_param(t, "q", num), t_param(t, "r", num),
+                  t_param(t, "c", num)};
+    Attr attrs[] = {attr_fn(sym(t->cx, "body")), attr_int(3), attr_int(0), attr_int(0),
+                    attr_int(4), attr_bool(false)};
+    return loop(t, end_chain, 4, args, attrs);
+}
+
+static void test_chain(void **state) {
+    (void)state;
+    for (int up = 0; up < 2; up++) {
+        T *t = t_new();
+        Fn *f = chain(t, up);
+        check_gradient(t, f, 62);
+        check_dot(t, f, 63);
+        t_free(t);
+    }
+}
+
+/* ---- hoisting ---- */
+
+static Fn *end_sum(T *t, Val *out) { return t_end(t, t_sum(t, out[0]), NoVal); }
+
+static void hoist(T *t) {
+    PassOptions o = {.level = 1, .verify_each = true, .limit = -1, .stop_after = "hoist"};
+    assert_true(passes_run(t->p, &o));
+}
+
+/* Nothing is the same in every step but constants, literals and views: the function stays. */
+static void test_nothing_hoisted(void **state) {
+    (void)state;
+    T *t = t_new();
+    Type v = t_type(t, 1, 3);
+    t_fn(t, "body");
+    Val h = t_param(t, "h", v), a = t_param(t, "a", v), w = t_param(t, "w", t_type(t, 2, 1, 3));
+    Val flat = t_ints(t, Op_reshape, w, 1, (int64_t[]){3});
+    Val barred = t_op(t, Op_opt_barrier, flat);
+    Val x = t_op2(t, Op_add, t_op2(t, Op_mul, h, flat), t_op2(t, Op_mul, a, t_num(t, v, 0.5)));
+    t_op(t, Op_exp, flat); /* nothing reads it */
+    t_end(t, t_op2(t, Op_add, x, barred), NoVal);
+    t_fn(t, "f");
+    Val args[] = {t_param(t, "h", v), t_param(t, "a", t_type(t, 2, 4, 3)),
+                  t_param(t, "w", t_type(t, 2, 1, 3))};
+    Attr attrs[] = {attr_fn(sym(t->cx, "body")), attr_int(1), attr_int(1), attr_int(0),
+                    attr_int(4), attr_bool(false)};
+    Fn *f = loop(t, end_sum, 3, args, attrs);
+    f->exported = true;
+    hoist(t);
+    assert_ptr_equal(program_fn(t->p, f->name), f);
+    t_free(t);
+}
+
+/* Two values move, one of them also a result; constants that nothing reads any more go. */
+static void test_hoisted(void **state) {
+    (void)state;
+    T *t = t_new();
+    Type v = t_type(t, 1, 3);
+    t_fn(t, "body");
+    Val h = t_param(t, "h", v), a = t_param(t, "a", v), u = t_param(t, "u", v);
+    Val w = t_param(t, "w", v), e = t_op(t, Op_exp, w), s = t_op2(t, Op_mul, t_op(t, Op_tanh, u), e);
+    Val next = t_op2(t, Op_add, t_op2(t, Op_mul, h, e), t_op2(t, Op_mul, a, s));
+    t_end(t, t_op2(t, Op_mul, next, u), s, NoVal);
+    t_fn(t, "f");
+    Val args[] = {t_param(t, "h", v), t_param(t, "a", t_type(t, 2, 4, 3)), t_param(t, "u", v),
+                  t_param(t, "w", v)};
+    Attr attrs[] = {attr_fn(sym(t->cx, "body")), attr_int(1), attr_int(1), attr_int(0),
+                    attr_int(4), attr_bool(false)};
+    Ins ins = {.op = Op_scan, .attrs = attrs};
+    Region r = region_of(t->p, &ins);
+    RegionTypes types = region_types(t->cx, t->cx->arena, &ins, &r);
+    Val out[2];
+    b_multi(t->b, Op_scan, args, 4, attrs, types.results, types.nresults, out);
+    Fn *f = t_end(t, t_op2(t, Op_add, t_sum(t, out[0]), t_sum(t, out[1])), NoVal);
+    f->exported = true;
+    Tensor *values = t_args(t, f, 64), *before = t_run(t, f, values);
+    hoist(t);
+    f = program_fn(t->p, f->name);
+    assert_true(t_run(t, f, values)->re[0] == before->re[0]);
+    for (Val k = 0; k < f->ins.len; k++) {
+        const Ins *i = &f->ins.data[k];
+        if (i->op != Op_scan) continue;
+        const Fn *body = program_fn(t->p, i->attrs[0].s);
+        assert_int_equal(body->nparams, 5); /* h, a, u, and what moved; w is gone */
+        for (Val n = 0; n < body->ins.len; n++) {
+            assert_true(body->ins.data[n].op != Op_exp && body->ins.data[n].op != Op_tanh);
+        }
+    }
+    check_gradient(t, f, 65);
+    check_dot(t, f, 66);
+    t_free(t);
+}
+
+/* ---- errors ---- */
+
+/* erf has no rule here. In a body it is one error in either mode, whatever uses the result. */
+static void test_errors(void **state) {
+    (void)state;
+    static const Op ops[] = {Op_scan, Op_checkpoint, Op_cond};
+    for (size_t k = 0; k < LEN(ops); k++) {
+        T *t = t_new();
+        Type v = t_type(t, 1, 3);
+        t_fn(t, "body");
+        Val h = t_param(t, "h", v);
+        uint32_t line = t->line + 1;
+        t_end(t, t_op(t, Op_erf, h), NoVal);
+        t_fn(t, "f");
+        h = t_param(t, "h", v);
+        Val args[] = {h, h}, y;
+        Attr body = attr_fn(sym(t->cx, "body"));
+        Attr scan[] = {body, attr_int(1), attr_int(0), attr_int(0), attr_int(2), attr_bool(false)};
+        Attr cond[] = {body, body};
+        if (ops[k] == Op_cond) args[0] = t_op2(t, Op_lt, t_sum(t, h), t_num(t, t_type(t, 0), 1));
+        b_multi(t->b, ops[k], args, ops[k] == Op_cond ? 2 : 1,
+                ops[k] == Op_scan ? scan : ops[k] == Op_cond ? cond : &body, &v, 1, &y);
+        Fn *f = t_end(t, t_sum(t, t_op2(t, Op_mul, t_op(t, Op_exp, y), y)), NoVal);
+        assert_null(differentiate(t->p, f, sym(t->cx, "d"), (uint32_t[]){0}, 1));
+        assert_int_equal(t->cx->errors, 1);
+        assert_int_equal(t->cx->diags.data[0].loc.line, line);
+        assert_null(linearize(t->p, f, sym(t->cx, "j"), (uint32_t[]){0}, 1));
+        assert_null(transpose_fn(t->p, f, sym(t->cx, "b"), (uint32_t[]){0}, 1, NULL));
+        assert_int_equal(t->cx->errors, 1);
+        t_free(t);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_axes),    cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_hoisted), cmocka_unit_test(test_nothing_hoisted),
+        cmocka_unit_test(test_errors),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
