@@ -58,6 +58,7 @@ static V emit_sign(const Elem *e) {
     static V emit_##name(const Elem *e) { return math_##name(e->b, e->a[0]); }
 MATH_UNARY(EMIT_MATH)
 #undef EMIT_MATH
+static V emit_mul_ndtr(const Elem *e) { return math_mul_ndtr(e->b, e->a[0], e->a[1]); }
 static V emit_pow(const Elem *e) { return math_pow(e->b, e->a[0], e->a[1]); }
 static V emit_sqrt(const Elem *e) { return same(e, "llvm.sqrt", 1); }
 static V emit_rsqrt(const Elem *e) {

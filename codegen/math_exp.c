@@ -22,11 +22,17 @@ static LLVMValueRef clamp(const Math *m, LLVMValueRef x) {
     return m_at_least(m, m_at_most(m, x, m->f->exp_max), m->f->exp_min);
 }
 
-LLVMValueRef m_exp(const Math *m, LLVMValueRef hi, LLVMValueRef lo) {
+LLVMValueRef m_exp_parts(const Math *m, LLVMValueRef hi, LLVMValueRef lo, LLVMValueRef *k) {
     Reduced q = m_reduce(m, clamp(m, hi));
     Pair r = lo ? m_sum(m, q.r, m_add(m, q.lo, lo)) : (Pair){q.r, NULL};
     LLVMValueRef rest = lo ? m_add(m, r.hi, curve(m, r.hi, r.lo)) : curve(m, r.hi, r.hi);
-    return m_scale(m, m_add(m, m_const(m, 1), rest), q.k);
+    *k = q.k;
+    return rest;
+}
+
+LLVMValueRef m_exp(const Math *m, LLVMValueRef hi, LLVMValueRef lo) {
+    LLVMValueRef k, rest = m_exp_parts(m, hi, lo, &k);
+    return m_scale(m, m_add(m, m_const(m, 1), rest), k);
 }
 
 LLVMValueRef math_exp(LLVMBuilderRef b, LLVMValueRef x) {

@@ -6,25 +6,26 @@
 
 #define POLY(table) {table, LEN(table)}
 
+#define NUMBERS_F64                                                                               \
+    .bits = 64, .mant = 52, .bias = 1023, .sqrt_half = 0x3FE6A09E667F3BCD, .shift = 0x1.8p52,      \
+    .ln2_hi = 0x1.62e42feep-1, .ln2_lo = 0x1.a39ef35793c76p-33, .exp_min = -746, .exp_max = 710,    \
+    .expm1_min = -40, .tanh_max = 20, .erf_max = 6
+#define CORES(n)                                                                                  \
+    .exp_core = POLY(exp_core_##n), .log_core = POLY(log_core_##n),                                \
+    .erf_core = POLY(erf_core_##n), .erf_tail = POLY(erf_tail_##n),                                \
+    .ndtr_core = POLY(ndtr_core_##n)
+
 const Format format_f32 = {
     .bits = 32, .mant = 23, .bias = 127,
     .sqrt_half = 0x3F3504F3,
     .shift = 0x1.8p23,
     .ln2_hi = 0x1.62e4p-1, .ln2_lo = 0x1.7f7d1cp-20,
     .exp_min = -104, .exp_max = 89, .expm1_min = -20, .tanh_max = 9.25, .erf_max = 4,
-    .exp_core = POLY(exp_core_f32), .log_core = POLY(log_core_f32),
-    .erf_core = POLY(erf_core_f32), .erf_tail = POLY(erf_tail_f32),
+    CORES(f32),
 };
 
-const Format format_f64 = {
-    .bits = 64, .mant = 52, .bias = 1023,
-    .sqrt_half = 0x3FE6A09E667F3BCD,
-    .shift = 0x1.8p52,
-    .ln2_hi = 0x1.62e42feep-1, .ln2_lo = 0x1.a39ef35793c76p-33,
-    .exp_min = -746, .exp_max = 710, .expm1_min = -40, .tanh_max = 20, .erf_max = 6,
-    .exp_core = POLY(exp_core_f64), .log_core = POLY(log_core_f64),
-    .erf_core = POLY(erf_core_f64), .erf_tail = POLY(erf_tail_f64),
-};
+const Format format_f64 = {NUMBERS_F64, CORES(f64)};
+const Format format_wide = {NUMBERS_F64, CORES(f32)};
 
 const Poly pow_core = POLY(pow_core_f64);
 

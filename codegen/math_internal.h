@@ -20,10 +20,11 @@ typedef struct Format {
     double exp_min, exp_max;   /* beyond: exp is 0 and inf */
     double expm1_min;          /* below: -1 */
     double tanh_max, erf_max;  /* above: 1 */
-    Poly exp_core, log_core, erf_core, erf_tail;
+    Poly exp_core, log_core, erf_core, erf_tail, ndtr_core;
 } Format;
 
-extern const Format format_f32, format_f64;
+/* format_wide: f64 with as many terms as an f32 result needs. */
+extern const Format format_f32, format_f64, format_wide;
 extern const Poly pow_core;
 
 /* Where and in which type values are built. */
@@ -125,6 +126,8 @@ typedef struct Reduced {
 Reduced m_reduce(const Math *m, LLVMValueRef x);
 /* exp(hi + lo), lo tiny or NULL for 0; x is clamped, NaN stays. */
 LLVMValueRef m_exp(const Math *m, LLVMValueRef hi, LLVMValueRef lo);
+/* The same as (1 + result) 2^k, k for m_scale. */
+LLVMValueRef m_exp_parts(const Math *m, LLVMValueRef hi, LLVMValueRef lo, LLVMValueRef *k);
 
 /* x = 2^k (1 + f) with sqrt(1/2) <= 1 + f < sqrt(2), for x > 0; subnormals too. */
 typedef struct Split {

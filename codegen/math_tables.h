@@ -77,6 +77,20 @@ static const double erf_tail_f32[] = {
     0x1.463be00000000p-5,
     -0x1.d906300000000p-8,
 };
+/* error 2^-27.7 */
+static const double ndtr_core_f32[] = {
+    0x1.89d3ac0000000p-1,
+    -0x1.54ad040000000p-1,
+    0x1.fb315e0000000p-2,
+    -0x1.410f000000000p-2,
+    0x1.51f6a80000000p-3,
+    -0x1.1b109c0000000p-4,
+    0x1.54c4660000000p-6,
+    -0x1.8fe46a0000000p-9,
+    -0x1.c1e6f60000000p-11,
+    0x1.4998fa0000000p-11,
+    0x1.8775bc0000000p-14,
+};
 /* error 2^-56.2 */
 static const double erf_core_f64[] = {
     0x1.06eba8214db69p-3,
@@ -109,6 +123,31 @@ static const double erf_tail_f64[] = {
     -0x1.2068133ceb8acp-10,
     0x1.763555f99f14cp-13,
     -0x1.a8831d94a8249p-17,
+};
+/* error 2^-55.1 */
+static const double ndtr_core_f64[] = {
+    0x1.89d3abe1f95aep-1,
+    -0x1.54ad03f27ca16p-1,
+    0x1.fb31653876f6dp-2,
+    -0x1.410ed5f875b17p-2,
+    0x1.51f6329f0226dp-3,
+    -0x1.1b1c254c951dbp-4,
+    0x1.54b4d4f46243ap-6,
+    -0x1.88590eb4828a7p-9,
+    -0x1.a25037696856cp-11,
+    0x1.1daf1e8b0b828p-11,
+    -0x1.f21486a09a337p-15,
+    -0x1.a17138efdea4ap-15,
+    0x1.17de01b9eef43p-16,
+    0x1.0b3176663be7ep-18,
+    -0x1.73b94c41d33a7p-19,
+    -0x1.6abb2a731eb1cp-22,
+    0x1.d1499a63866a7p-22,
+    0x1.784991f79ab5bp-25,
+    -0x1.1a8d79e76ad67p-24,
+    -0x1.65bf0ec314ac6p-27,
+    0x1.f78894bb8a563p-28,
+    0x1.1fada0dac008ap-29,
 };
 
 #endif

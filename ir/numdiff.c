@@ -21,7 +21,7 @@ static bool any(const Program *p, const Fn *fn, bool (*such)(const Ins *ins)) {
 }
 
 static bool continued(const Ins *ins) {
-    return ins->op == Op_pow || ins->op == Op_erf || ins->op == Op_expm1 || ins->op == Op_log1p;
+    return ins->op == Op_pow || ins->op == Op_erf || ins->op == Op_mul_ndtr || ins->op == Op_expm1 || ins->op == Op_log1p;
 }
 
 /* Differences see these move; derivatives take them, and the rounding to bf16, as they stand. */

@@ -15,6 +15,7 @@
 #define EXPM1(x) SCALAR_UNARY(expm1, x)
 #define LOG1P(x) SCALAR_UNARY(log1p, x)
 #define ERF(x) SCALAR_UNARY(erf, x)
+#define NDTR(x) SCALAR_UNARY(ndtr, x)
 #define POW(x, p) SCALAR_BINARY(pow, x, p)
 
 /* re + im * I would give NaN where im is infinite; clang has no CMPLX. */
@@ -38,6 +39,15 @@ static inline double erf_real(double x) { return erf(x); }
 static inline double complex erf_complex(double complex x) {
     const double two_over_sqrt_pi = 1.1283791670955126;
     return complex_of(erf(creal(x)), cimag(x) * two_over_sqrt_pi * exp(-creal(x) * creal(x)));
+}
+/* The argument of erfc is rounded, which costs digits in the tail: hence the long double. */
+static inline double ndtr_real(double x) {
+    return (double)(erfcl(-(long double)x * 0.70710678118654752440L) / 2);
+}
+static inline double complex ndtr_complex(double complex x) {
+    const double density = 0.3989422804014327; /* 1 / sqrt(2 pi) */
+    double re = creal(x);
+    return complex_of(ndtr_real(re), cimag(x) * density * exp(-re * re / 2));
 }
 static inline double pow_real(double x, double p) { return pow(x, p); }
 static inline double complex pow_complex(double complex x, double complex p) {

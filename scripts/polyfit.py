@@ -107,6 +107,12 @@ def tail_weight(t):
     return mp.exp(-x * x)
 
 
+def ndtr_core(u):
+    """Phi(-z) = exp(-z^2 / 2) / (z + 5) * this, u = (z - 5) / (z + 5)."""
+    z = 5 * (1 + u) / (1 - u)
+    return mp.erfc(z / mp.sqrt(2)) * mp.exp(z * z / 2) * (z + 5) / 2
+
+
 def sin_core(z):
     """sin(x) = x + x^3 * this, z = x^2."""
     return small(z, lambda y: (mp.sin(mp.sqrt(y)) / mp.sqrt(y) - 1) / y,
@@ -144,6 +150,8 @@ def tables():
         table("erf_core", bits, erf_core, one, 0, 1, terms(bits, 7, 14))
         table("erf_tail", bits, erf_tail, tail_weight, mpf(4) / terms(bits, 6, 8), mpf(4) / 3,
               terms(bits, 6, 13))
+        table("ndtr_core", bits, ndtr_core, lambda u: 1 / ndtr_core(u), -1,
+              mpf(terms(bits, 10, 34)) / terms(bits, 20, 44), terms(bits, 11, 22))
 
 
 def trig_tables():

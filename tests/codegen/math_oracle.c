@@ -7,7 +7,7 @@
 
 enum { Bits = 160 };
 
-typedef enum Which { Exp, Expm1, Log, Log1p, Tanh, Sigmoid, Erf, Pow, Sin, Cos } Which;
+typedef enum Which { Exp, Expm1, Log, Log1p, Tanh, Sigmoid, Erf, Pow, Sin, Cos, Gelu } Which;
 
 static double quick_exp(double x, double y) { (void)y; return exp(x); }
 static double quick_expm1(double x, double y) { (void)y; return expm1(x); }
@@ -17,6 +17,10 @@ static double quick_tanh(double x, double y) { (void)y; return tanh(x); }
 static double quick_sigmoid(double x, double y) { (void)y; return 1 / (1 + exp(-x)); }
 static double quick_sin(double x, double y) { (void)y; return sin(x); }
 static double quick_cos(double x, double y) { (void)y; return cos(x); }
+static double quick_gelu(double x, double y) {
+    (void)y;
+    return (double)(x * erfcl(-(long double)x * 0.70710678118654752440L) / 2);
+}
 static double quick_erf(double x, double y) { (void)y; return erf(x); }
 
 const Oracle oracles[OracleCount] = {
@@ -30,6 +34,7 @@ const Oracle oracles[OracleCount] = {
     {"pow", true, pow, Pow, 0, 20, 1.25, 1.25},
     {"sin", false, quick_sin, Sin, -100, 100, 1.25, 1.25},
     {"cos", false, quick_cos, Cos, -1e9, 1e9, 1.25, 1.25},
+    {"gelu", false, quick_gelu, Gelu, -39, 9, 1.25, 4},
 };
 
 static void sigmoid(mpfr_t r, mpfr_t x) {
@@ -37,6 +42,19 @@ static void sigmoid(mpfr_t r, mpfr_t x) {
     mpfr_exp(r, r, MPFR_RNDN);
     mpfr_add_ui(r, r, 1, MPFR_RNDN);
     mpfr_ui_div(r, 1, r, MPFR_RNDN);
+}
+
+static void gelu(mpfr_t r, mpfr_t x) {
+    mpfr_t half;
+    mpfr_init2(half, Bits);
+    mpfr_set_d(half, 0.5, MPFR_RNDN);
+    mpfr_sqrt(half, half, MPFR_RNDN);
+    mpfr_mul(r, x, half, MPFR_RNDN);
+    mpfr_neg(r, r, MPFR_RNDN);
+    mpfr_erfc(r, r, MPFR_RNDN);
+    mpfr_mul(r, r, x, MPFR_RNDN);
+    mpfr_div_2ui(r, r, 1, MPFR_RNDN);
+    mpfr_clear(half);
 }
 
 static void reference(Which which, mpfr_t r, mpfr_t x, mpfr_t y) {
@@ -50,6 +68,7 @@ static void reference(Which which, mpfr_t r, mpfr_t x, mpfr_t y) {
     case Erf: mpfr_erf(r, x, MPFR_RNDN); break;
     case Sin: mpfr_sin(r, x, MPFR_RNDN); break;
     case Cos: mpfr_cos(r, x, MPFR_RNDN); break;
+    case Gelu: gelu(r, x); break;
     case Pow: mpfr_pow(r, x, y, MPFR_RNDN); break;
     }
 }

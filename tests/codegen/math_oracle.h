@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-enum { OracleCount = 10 };
+enum { OracleCount = 11 };
 
 typedef struct Oracle {
     const char *name;

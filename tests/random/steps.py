@@ -25,7 +25,7 @@ EXACT = [("-{x}", 0), ("abs({x})", 0), ("sign({x})", None), ("floor({x})", 0), (
          ("clip({x}, hi=0.75)", 0), ("{x} * {x}", "double"), ("{x} + {x}", 1), ("{x} - {x}", 0), ("opt_barrier({x})", 0),
          ("2 - {x}", 1), ("1 / (1 + {x} * {x})", None), ("{x} / 3", 0), ("({x} + 1) % 2", None), ("-(-{x})", 0)]
 SMOOTH = [("exp(-abs({x}))", None), ("exp(0.25 * {x})", "exp"), ("expm1(0.25 * {x})", "exp"), ("log(abs({x}) + 0.3)", 1),
-          ("log1p(abs({x}))", 0), ("tanh({x})", None), ("sigmoid({x})", None), ("erf({x})", None), ("sin({x})", None),
+          ("log1p(abs({x}))", 0), ("tanh({x})", None), ("sigmoid({x})", None), ("erf({x})", None), ("ndtr({x})", None), ("sin({x})", None),
           ("cos({x})", None), ("tan(sin({x}))", 1), ("elu({x})", 0), ("elu({x}, alpha=0.5)", 0), ("gelu({x})", 0),
           ("gelu({x}, tanh_form=true)", 0), ("silu({x})", 0), ("softplus({x})", 1), ("pow(abs({x}) + 0.5, 1.5)", "double"),
           ("(1 + abs({x})) ** -2", 0), ("({x}) ** 3", "triple"), ("({x}) ** 2", "double")]

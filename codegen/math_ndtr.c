@@ -1,0 +1,52 @@
+/* a Phi(x), Phi the normal distribution function, in f64. Phi(-z) = exp(-z^2 / 2) q(u) / (z + 5)
+ * with u = (z - 5) / (z + 5) for z >= 0, and Phi(z) = 1 - Phi(-z). */
+#include "codegen/math_internal.h"
+
+/* By Horner's rule: in q, m_poly's square would cost a unit of error more. */
+static LLVMValueRef horner(const Math *m, LLVMValueRef x, Poly p) {
+    LLVMValueRef r = m_const(m, p.c[p.n - 1]);
+    for (int k = p.n - 1; k-- > 0;) r = m_fma(m, r, x, m_const(m, p.c[k]));
+    return r;
+}
+
+/* Phi(x) = 1/2 + erf(x / sqrt(2)) / 2 for |x| < 1. */
+static LLVMValueRef near(const Math *m, LLVMValueRef x) {
+    LLVMValueRef half = m_const(m, 0.5), square = m_mul(m, m_mul(m, x, x), half);
+    LLVMValueRef half_root = m_const(m, 0.35355339059327376); /* 1 / (2 sqrt(2)) */
+    LLVMValueRef p = m_fma(m, m_poly(m, square, m->f->erf_core), half_root, half_root);
+    return m_fma(m, x, p, half);
+}
+
+/* What is left of Phi(-39) is nothing, whatever a is. */
+static LLVMValueRef mul_ndtr(const Math *m, LLVMValueRef a, LLVMValueRef x) {
+    LLVMValueRef size = m_abs(m, x), z = m_at_most(m, size, 39), five = m_const(m, 5), k;
+    LLVMValueRef one = m_const(m, 1);
+    Pair square = m_product(m, z, z);
+    LLVMValueRef minus_half = m_const(m, -0.5), zero = m_const(m, 0);
+    LLVMValueRef e = m_exp_parts(m, m_mul(m, square.hi, minus_half),
+                                 m_mul(m, square.lo, minus_half), &k);
+    LLVMValueRef d = m_add(m, z, five), from_five = m_sub(m, z, five), r = m_div(m, one, d);
+    /* 1 / (z + 5) = r + lo */
+    LLVMValueRef d_lo = m_sub(m, z, m_sub(m, d, five));
+    LLVMValueRef lo = m_mul(m, m_fma(m, m_neg(m, d_lo), r, m_fma(m, m_neg(m, d), r, one)), r);
+    LLVMValueRef u = m_fma(m, from_five, r, m_mul(m, from_five, lo));
+    LLVMValueRef q = horner(m, u, m->f->ndtr_core);
+    LLVMValueRef w = m_fma(m, q, r, m_mul(m, q, lo)), tail = m_fma(m, w, e, w);
+    tail = m_select(m, m_cmp(m, LLVMRealOGE, size, m_const(m, 39)), zero, tail);
+    LLVMValueRef below = m_scale(m, m_mul(m, a, tail), k);
+    LLVMValueRef rest = m_sub(m, one, m_scale(m, tail, k));
+    if (m->f == &format_f64) rest = m_select(m, m_cmp(m, LLVMRealOLT, size, one), near(m, x), rest);
+    LLVMValueRef above = m_mul(m, a, rest);
+    LLVMValueRef is_below = m_cmp(m, LLVMRealOLE, x, m->f == &format_f64 ? m_const(m, -1) : zero);
+    return m_select(m, is_below, below, above);
+}
+
+LLVMValueRef math_mul_ndtr(LLVMBuilderRef b, LLVMValueRef a, LLVMValueRef x) {
+    Math m = math_in(b, x);
+    if (m.f == &format_f64) return mul_ndtr(&m, a, x);
+    LLVMContextRef c = LLVMGetTypeContext(m.type);
+    LLVMTypeRef wide = math_type_like(x, LLVMDoubleTypeInContext(c));
+    Math w = {b, wide, math_type_like(x, LLVMInt64TypeInContext(c)), &format_wide};
+    LLVMValueRef r = mul_ndtr(&w, LLVMBuildFPExt(b, a, wide, ""), LLVMBuildFPExt(b, x, wide, ""));
+    return LLVMBuildFPTrunc(b, r, m.type, "");
+}
