@@ -11,6 +11,8 @@
 #include <llvm-c/Transforms/PassBuilder.h>
 
 #include <math.h>
+#include <mpfr.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -196,32 +198,93 @@ static uint32_t next(uint64_t *key) {
     return (uint32_t)(rng_bits(42, (*key)++) >> 32);
 }
 
+/* ---- how much is looked at: with --long all of it ---- */
+
+static bool all;
+
+/* For pow with --long also every positive number to each of these powers. */
+static const float powers[] = {
+    -64, -31, -16, -10, -7, -5, -4, -3, -2.5F, -2, -1.5F, -1, -0.75F, -0.5F, -1.0F / 3, -0.25F,
+    0.1F, 0.25F, 1.0F / 3, 0.5F, 0.7F, 0.75F, 1.5F, 2, 2.5F, 3, 4, 5, 7, 10, 16, 64,
+};
+enum { RestOfX = 31 }; /* 2^31 numbers per power */
+
+static uint64_t blocks_f32(const Oracle *o) {
+    uint64_t n = all ? UINT64_C(1) << 32 : (UINT64_C(1) << 32) / 257;
+    if (o->binary) n = all ? (UINT64_C(1) << 32) + (LEN(powers) << RestOfX) : UINT64_C(1) << 22;
+    return n / Block + 1;
+}
+
 /* Every 257th float; for pow, random pairs with results in range. */
 static void fill_f32(const Oracle *o, uint64_t block, float *x, float *y) {
     for (uint64_t i = 0; i < Block; i++) {
         uint64_t n = block * Block + i;
-        uint32_t bits = (uint32_t)(n * 257);
-        if (o->binary) bits = (uint32_t)(rng_bits(1, n) >> 33);
+        uint32_t bits = (uint32_t)(all ? n : n * 257);
+        bool pairs = o->binary && n < UINT64_C(1) << 32;
+        if (o->binary) bits = (uint32_t)(pairs ? rng_bits(1, n) >> 33 : n & 0x7FFFFFFF);
         memcpy(&x[i], &bits, sizeof bits);
         double limit = 1.3 * 88 / fabs(log(x[i] == 0 ? 0.5 : x[i]));
         y[i] = (float)((rng_f64(rng_bits(2, n)) * 2 - 1) * (limit < 1e30 ? limit : 1e30));
+        if (o->binary && !pairs) y[i] = powers[((n >> RestOfX) - 2) % LEN(powers)];
     }
 }
 
+/* ---- on all processors ---- */
+
+typedef struct Share {
+    const Oracle *o;
+    Kernel *kernel;
+    uint64_t first, step, blocks;
+    Worst worst;
+} Share;
+
+static void *measure_f32(void *data) {
+    Share *s = data;
+    float *x = malloc(3 * Block * sizeof *x), *y = x + Block, *out = y + Block;
+    for (uint64_t n = s->first; n < s->blocks; n += s->step) {
+        fill_f32(s->o, n, x, y);
+        s->kernel(x, y, out, Block);
+        for (int i = 0; i < Block; i++) {
+            double e = ulps(out[i], s->o->quick(x[i], y[i]), 23, -149);
+            worst_of(&s->worst, e, x[i], y[i], out[i]);
+        }
+    }
+    free(x);
+    return NULL;
+}
+
+static Worst worst_of_all(const Share *whole, void *(*measure)(void *)) {
+    enum { MostThreads = 64 };
+    int n = cpu_count() < MostThreads ? cpu_count() : MostThreads;
+    pthread_t threads[MostThreads];
+    Share shares[MostThreads];
+    for (int i = 0; i < n; i++) {
+        shares[i] = *whole;
+        shares[i].first = (uint64_t)i;
+        shares[i].step = (uint64_t)n;
+        if (pthread_create(&threads[i], NULL, measure, &shares[i])) fail_msg("no thread");
+    }
+    Worst w = {0};
+    for (int i = 0; i < n; i++) {
+        pthread_join(threads[i], NULL);
+        const Worst *v = &shares[i].worst;
+        worst_of(&w, v->error, v->x, v->y, v->got);
+    }
+    return w;
+}
+
+/* With a name on the command line only that function. */
+static const char *chosen;
+
+static bool left_out(const Oracle *o) { return chosen && strcmp(chosen, o->name); }
+
 static void f32_is_accurate(void **state) {
     Jitted *j = *state;
-    static float x[Block], y[Block], out[Block];
     for (unsigned op = 0; op < OracleCount; op++) {
         const Oracle *o = &oracles[op];
-        Worst w = {0};
-        uint64_t blocks = (o->binary ? UINT64_C(1) << 22 : (UINT64_C(1) << 32) / 257) / Block;
-        for (uint64_t n = 0; n <= blocks; n++) {
-            fill_f32(o, n, x, y);
-            j->kernel[1][0][op][Widths - 1](x, y, out, Block);
-            for (int i = 0; i < Block; i++)
-                worst_of(&w, ulps(out[i], o->quick(x[i], y[i]), 23, -149), x[i], y[i], out[i]);
-        }
-        report(o, "f32", w, o->bound_f32);
+        if (left_out(o)) continue;
+        Share s = {.o = o, .kernel = j->kernel[1][0][op][Widths - 1], .blocks = blocks_f32(o)};
+        report(o, "f32", worst_of_all(&s, measure_f32), o->bound_f32);
     }
 }
 
@@ -238,19 +301,28 @@ static void fill_f64(const Oracle *o, uint64_t block, double *x, double *y) {
     }
 }
 
+static void *measure_f64(void *data) {
+    Share *s = data;
+    double *x = malloc(3 * Block * sizeof *x), *y = x + Block, *out = y + Block;
+    for (uint64_t n = s->first; n < s->blocks; n += s->step) {
+        fill_f64(s->o, n, x, y);
+        s->kernel(x, y, out, Block);
+        for (int i = 0; i < Block; i++)
+            worst_of(&s->worst, oracle_ulps(s->o, x[i], y[i], out[i]), x[i], y[i], out[i]);
+    }
+    free(x);
+    mpfr_free_cache();
+    return NULL;
+}
+
 static void f64_is_accurate(void **state) {
     Jitted *j = *state;
-    static double x[Block], y[Block], out[Block];
     for (unsigned op = 0; op < OracleCount; op++) {
         const Oracle *o = &oracles[op];
-        Worst w = {0};
-        for (uint64_t n = 0; n < 100000 / Block; n++) {
-            fill_f64(o, n, x, y);
-            j->kernel[1][1][op][2](x, y, out, Block);
-            for (int i = 0; i < Block; i++)
-                worst_of(&w, oracle_ulps(o, x[i], y[i], out[i]), x[i], y[i], out[i]);
-        }
-        report(o, "f64", w, o->bound_f64);
+        if (left_out(o)) continue;
+        Share s = {.o = o, .kernel = j->kernel[1][1][op][2],
+                   .blocks = (all ? 10000000 : 100000) / Block};
+        report(o, "f64", worst_of_all(&s, measure_f64), o->bound_f64);
     }
 }
 
@@ -311,7 +383,10 @@ static void bits_do_not_depend_on_width_or_level(void **state) {
             }
 }
 
-int main(void) {
+/* codegen_math_test [--long [FUNCTION]] */
+int main(int argc, char **argv) {
+    all = argc > 1 && !strcmp(argv[1], "--long");
+    chosen = argc > 2 ? argv[2] : NULL;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(special_values),
         cmocka_unit_test(bits_do_not_depend_on_width_or_level),

@@ -36,6 +36,7 @@ for name, fn, *domain in [
         ("exp", torch.exp), ("expm1", torch.expm1), ("log", torch.log, 0.2), ("log1p", torch.log1p, -0.8),
         ("sqrt", torch.sqrt, 0.2), ("rsqrt", torch.rsqrt, 0.2), ("sin", torch.sin, -9, 9), ("cos", torch.cos, -9, 9),
         ("tan", torch.tan, -1.2, 1.2), ("tanh", torch.tanh), ("sigmoid", torch.sigmoid, -30, 30), ("erf", torch.erf, -4, 4),
+        ("ndtr", torch.special.ndtr, -6, 6),
         ("abs", torch.abs), ("sign", torch.sign), ("floor", torch.floor), ("ceil", torch.ceil), ("round", torch.round),
         ("relu", torch.relu), ("leaky_relu", F.leaky_relu), ("elu", F.elu), ("gelu", F.gelu, -5, 5),
         ("silu", F.silu, -9, 9), ("softplus", lambda x: F.softplus(x, threshold=1e9), -40, 40)]:

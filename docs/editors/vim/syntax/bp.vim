@@ -12,11 +12,12 @@ syn keyword bpConstant true false inf nan
 syn keyword bpBuiltin abs add and argmax argmin broadcast call cast cast_to ceil checkpoint concat
 syn keyword bpBuiltin cond conv cos count cumsum decode div einsum eq erf exp expm1 flip floor
 syn keyword bpBuiltin floor_div fold full gather ge get grad gt hvp inverse iota isfinite isnan jvp
-syn keyword bpBuiltin kept le len log log1p lt matmul max min mod mul ne neg not ones opt_barrier or
-syn keyword bpBuiltin pad params pow prod randint rank reduce_max reduce_min reduce_prod reduce_sum
-syn keyword bpBuiltin reshape rest rng round rsqrt scatter_add shape sigmoid sign sin size slice span
-syn keyword bpBuiltin split sqrt stack stop_gradient sub sum take tanh total transpose uniform unstack
-syn keyword bpBuiltin value_and_grad vjp where window_argmax window_pick window_place zeros
+syn keyword bpBuiltin kept le len log log1p lt matmul max min mod mul mul_ndtr ne neg not ones
+syn keyword bpBuiltin opt_barrier or pad params pow prod randint rank reduce_max reduce_min
+syn keyword bpBuiltin reduce_prod reduce_sum reshape rest rng round rsqrt scatter_add shape sigmoid
+syn keyword bpBuiltin sign sin size slice span split sqrt stack stop_gradient sub sum take tanh total
+syn keyword bpBuiltin transpose uniform unstack value_and_grad vjp where window_argmax window_pick
+syn keyword bpBuiltin window_place zeros
 
 syn match bpNumber "\<\d\+\%([eE][+-]\=\d\+\)\=\>"
 syn match bpNumber "\<\d\+\.\d\+\%([eE][+-]\=\d\+\)\=\>"
