@@ -56,8 +56,9 @@ static Global *find_called(Front *fr, Sym name, bool from_std, const Args *args)
 static bool wrong_argument(Frame *f, const CallArg *a, const Item *item) {
     Cx *cx = f->fr->cx;
     if (!a->name) {
-        diag_error(cx, a->loc, "too many arguments for '%s'; it takes %u by position", item->name,
-                   required(item));
+        bool named = required(item) < item->formals.len;
+        diag_error(cx, a->loc, "too many arguments for '%s'; it takes %u by position%s", item->name,
+                   required(item), named ? ", those with a default by name" : "");
     } else {
         VEC(const char *) names = {0};
         for (uint32_t i = 0; i < item->formals.len; i++) {

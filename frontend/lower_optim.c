@@ -248,6 +248,10 @@ static const Item *find_optimizer(Frame *f, const Expr *e) {
     }
     vec_push(cx->arena, &names, "frozen");
     if (e->kind == ExName) name = e->name;
+    if (e->kind == ExName && find_global(fr, name, ItOptimizer, false)) {
+        diag_error(cx, e->loc, "an optimizer is called: %s()", name);
+        return NULL;
+    }
     if (name)
         diag_unknown(cx, e->kind == ExName ? e->loc : e->x->loc, name, names.data, names.len,
                      "unknown optimizer '%s'", name);

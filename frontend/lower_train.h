@@ -17,6 +17,7 @@ typedef struct Part {
     const Stmt *block; /* NULL: the train block */
     Sym model;         /* whose parameters it updates; NULL: all */
     Loc loc;
+    VEC(const Stmt *) given; /* settings so far */
     VEC(Group) groups; /* the plain one first */
     FnInst *loss;      /* state, ..., fields -> scaled?, loss, metrics, buffers */
     VEC(uint32_t) metrics; /* of the train block, in the order of the loss's results */

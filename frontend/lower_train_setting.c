@@ -48,14 +48,26 @@ bool train_data(Train *t, const Expr *e, Sym *dataset, Sym *split) {
 static bool set_valid(Train *t, const Stmt *st) {
     return train_data(t, st->e, &t->stage->valid_dataset, &t->stage->valid_split);
 }
+/* A number above 0, as far as that is known. */
+static bool set_positive(Train *t, const Stmt *st, const Expr **out) {
+    const Expr *e = *out = st->e;
+    bool negative = e->kind == ExUnary && e->uop == '-';
+    const Expr *number = negative ? e->x : e;
+    double size = number->kind == ExInt ? (double)number->i : number->f;
+    bool known = number->kind == ExInt || number->kind == ExFloat;
+    if (!known || (!negative && size > 0)) return true;
+    diag_error(t->fr->cx, e->loc, "'%s' is a positive number", st->name);
+    return false;
+}
+
 static bool set_clip_norm(Train *t, const Stmt *st) {
-    return (t->clip_norm = st->e) != NULL;
+    return set_positive(t, st, &t->clip_norm);
 }
 static bool set_clip_value(Train *t, const Stmt *st) {
-    return (t->clip_value = st->e) != NULL;
+    return set_positive(t, st, &t->clip_value);
 }
 static bool set_loss_scale(Train *t, const Stmt *st) {
-    return (t->loss_scale = st->e) != NULL;
+    return set_positive(t, st, &t->loss_scale);
 }
 static bool set_best(Train *t, const Stmt *st) {
     return (t->best = st->e) != NULL;
@@ -90,6 +102,10 @@ static const struct {
 
 static bool unknown_setting(Train *t, const Stmt *st, bool block) {
     Cx *cx = t->fr->cx;
+    if (!strcmp(st->name, "loss")) {
+        diag_error(cx, st->name_loc, "a loss has no '=': loss mean(...);");
+        return false;
+    }
     const char *names[LEN(settings) + 1] = {"optimizer"};
     size_t n = 1;
     for (size_t k = 0; !block && k < LEN(settings); k++) names[n++] = settings[k].name;
@@ -99,6 +115,14 @@ static bool unknown_setting(Train *t, const Stmt *st, bool block) {
 }
 
 static bool read_setting(Train *t, Part *part, const Stmt *st) {
+    Cx *cx = t->fr->cx;
+    for (uint32_t i = 0; i < part->given.len; i++) {
+        if (part->given.data[i]->name != st->name) continue;
+        diag_error(cx, st->name_loc, "'%s' is given twice", st->name);
+        diag_note(cx, part->given.data[i]->name_loc, "the first one is here");
+        return false;
+    }
+    vec_push(cx->arena, &part->given, st);
     if (!strcmp(st->name, "optimizer")) {
         part->groups.data[0].e = st->e;
         return true;

@@ -24,6 +24,14 @@ static bool among(const char *name, const char *const *expected, int n) {
     return false;
 }
 
+/* Statements of functions where a train block or a rule has none. */
+static bool of_functions(const char *found, const char *const *expected, int n) {
+    static const char *const words[] = {"'for'",   "'if'",    "'scan'",   "'while'",
+                                        "'param'", "'return'", "'buffer'", "'emit'"};
+    bool here = among("'let'", expected, n) && !among("'return'", expected, n);
+    return here && among(found, words, LEN(words));
+}
+
 /* Mistakes of people who come from other languages, by what was found where. */
 static bool known_mistake(Lex *l, const Loc *loc, const char *found, const char *const *expected,
                           int n) {
@@ -43,6 +51,8 @@ static bool known_mistake(Lex *l, const Loc *loc, const char *found, const char 
     } else if (!strcmp(found, "'('") && among("'let'", expected, n)) {
         diag_error(l->cx, *loc, "no assignment to a tuple; write 'let (a, b) = ...;'");
         diag_insert(l->cx, *loc, "let ");
+    } else if (of_functions(found, expected, n)) {
+        diag_error(l->cx, *loc, "%s stands in a fn or module; write one and call it here", found);
     } else {
         return false;
     }
