@@ -106,7 +106,8 @@ static void unknown(Options *o, const char *arg) {
     for (size_t i = 0; i < option_rows_len; i++) {
         if (option_rows[i].help) names[n++] = option_rows[i].name;
     }
-    diag_unknown(o->cx, nowhere, arg, names, n, "unknown option '%s'", arg);
+    diag_unknown(o->cx, nowhere, arg, names, n, "unknown option '%s'%s", arg,
+                 o->verb && !strcmp(o->verb, "run") ? "; those of the trainer follow '--'" : "");
 }
 
 static void warning_option(Options *o, const char *arg) {

@@ -73,5 +73,7 @@ int command_call(Options *o) {
         return compile_report(o);
     }
     const char *head[] = {"call", o->fn};
-    return run_program(o, head, LEN(head));
+    int status = run_program(o, head, LEN(head));
+    bool trainers = status == 2 || status == 3; /* command line, data: docs/cli.md */
+    return trainers ? ExitError : status;
 }
