@@ -81,8 +81,14 @@ void lex_fix_assign(Lex *l, const Loc *loc, const char *text) {
 }
 
 void lex_bad_byte(Lex *l, const Loc *loc, unsigned char byte) {
+    const char *instead = byte == '^'   ? "; the power is x ** 2"
+                          : byte == '?' ? "; write where(c, a, b), or if c { } else { }"
+                          : byte == '&' ? "; write &&"
+                          : byte == '|' ? "; write ||"
+                          : byte == '~' ? "; write !"
+                                        : "";
     if (isprint(byte))
-        diag_error(l->cx, *loc, "'%c' is no part of the language", byte);
+        diag_error(l->cx, *loc, "'%c' is no part of the language%s", byte, instead);
     else
         diag_error(l->cx, *loc, "byte 0x%02x is no part of the language", byte);
     l->fatal |= byte == 0;

@@ -121,6 +121,8 @@ Global *find_item(Front *fr, Sym name, bool from_std, int positional);
 Global *find_global(Front *fr, Sym name, ItemKind kind, bool from_std);
 
 /* ---- lower_setting.c ---- */
+/* The name of one that arguments do not tell, for messages. */
+const char *setting_example(const Item *item);
 /* Reports a setting that the item's header does not have. */
 bool check_setting(Frame *f, const Item *item, Sym name, Loc loc);
 /* Those of the instance, then those written in the call. */

@@ -116,7 +116,9 @@ static const char *suggest(Frame *f, Sym name) {
 
 static Value unknown_name(Frame *f, const Expr *e) {
     const char *near = suggest(f, e->name);
-    diag_unknown(f->fr->cx, e->loc, e->name, &near, near != NULL, "unknown name '%s'", e->name);
+    bool init = f->root == f->fr->init;
+    diag_unknown(f->fr->cx, e->loc, e->name, &near, near != NULL, "unknown name '%s'%s", e->name,
+                 init ? "; an initialiser sees compile-time names only" : "");
     return v_error();
 }
 
@@ -229,7 +231,9 @@ static Value lower_member(Frame *f, const Expr *e) {
         diag_error(f->fr->cx, e->loc, "a dataset stands here only as %s.%s(tensor)", x.s, e->name);
         return v_error();
     }
-    diag_error(f->fr->cx, e->op_loc, "%s has no members", v_describe(f, x));
+    bool function = find_item(f->fr, e->name, f->in_std, -1) || is_builtin(e->name);
+    diag_error(f->fr->cx, e->op_loc, function ? "%s has no members; write %s(x, ...)"
+                                              : "%s has no members", v_describe(f, x), e->name);
     return v_error();
 }
 

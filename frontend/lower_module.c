@@ -57,6 +57,13 @@ Instance *make_instance(Frame *f, const Expr *e, Sym path) {
     Front *fr = f->fr;
     const Expr *name = module_name(e);
     Global *g = name ? find_global(fr, name->name, ItModule, f->in_std) : NULL;
+    const Expr *called = e->kind == ExCall && e->x->kind == ExName ? e->x : NULL;
+    const Global *m = called ? find_global(fr, called->name, ItModule, f->in_std) : NULL;
+    if (m) {
+        diag_error(fr->cx, e->loc, "a module takes its settings in [ ]: %s[%s=...]", called->name,
+                   setting_example(m->item));
+        return NULL;
+    }
     if (!g) {
         VEC(const char *) names = {0};
         for (uint32_t i = 0; i < fr->globals.len; i++) {
@@ -65,7 +72,8 @@ Instance *make_instance(Frame *f, const Expr *e, Sym path) {
             }
         }
         diag_unknown(fr->cx, name ? name->loc : e->loc, name ? name->name : NULL, names.data,
-                     names.len, "unknown module '%s'", name ? name->name : "?");
+                     names.len, name ? "unknown module '%s'" : "a module is needed here%s",
+                     name ? name->name : "");
         return NULL;
     }
     Instance *inst = NEW(fr->cx->arena, Instance);
@@ -75,7 +83,7 @@ Instance *make_instance(Frame *f, const Expr *e, Sym path) {
         const Arg *a = &e->args.data[i];
         if (!a->name) {
             diag_error(fr->cx, a->loc, "settings are given by name, as in '%s[%s=...]'", name->name,
-                       g->item->statics.len ? g->item->statics.data[0].name : "N");
+                       setting_example(g->item));
             return NULL;
         }
         Value v = lower_expr(f, a->value, NULL);
@@ -111,6 +119,7 @@ void lower_layer(Frame *f, const Stmt *st) {
     Front *fr = f->fr;
     if (!f->self) {
         diag_error(fr->cx, st->loc, "'layer' stands only in a module");
+        bind_name(f, st->name, st->loc, v_error(), false);
         return;
     }
     Sym base = sym_fmt(fr->cx, "%s.%s", f->self->path, st->name);

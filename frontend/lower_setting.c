@@ -1,15 +1,39 @@
 /* Settings in [ ]: of a module, of an instance, of a call. */
 #include "frontend/lower.h"
 
+/* Whether the arguments tell it. */
+static bool told(const Item *item, const Bind *b) {
+    bool found = b->spread;
+    for (uint32_t i = 0; i < item->formals.len; i++) {
+        const TypeX *t = item->formals.data[i].type;
+        for (uint32_t k = 0; t && k < t->dims.len; k++) {
+            const Expr *e = t->dims.data[k].e;
+            found |= e && e->kind == ExName && e->name == b->name;
+        }
+    }
+    return found;
+}
+
+const char *setting_example(const Item *item) {
+    for (uint32_t i = 0; i < item->statics.len; i++)
+        if (!told(item, &item->statics.data[i])) return item->statics.data[i].name;
+    return "N";
+}
+
 bool check_setting(Frame *f, const Item *item, Sym name, Loc loc) {
     Cx *cx = f->fr->cx;
     VEC(const char *) names = {0};
     for (uint32_t i = 0; i < item->statics.len; i++) {
         if (item->statics.data[i].name == name) return true;
-        vec_push(cx->arena, &names, item->statics.data[i].name);
+        if (!item->statics.data[i].spread)
+            vec_push(cx->arena, &names, item->statics.data[i].name);
     }
-    diag_unknown(cx, loc, name, names.data, names.len, "'%s' has no setting '%s'", item->name,
-                 name);
+    Text list = {0};
+    text_add(&list, names.len ? "; it takes " : "");
+    for (uint32_t i = 0; i < names.len; i++)
+        text_add(&list, "%s%s", !i ? "" : i + 1 < names.len ? ", " : " and ", names.data[i]);
+    diag_unknown(cx, loc, name, names.data, names.len, "'%s' has no setting '%s'%s", item->name,
+                 name, text_done(&list, cx->arena));
     diag_note(cx, item->name_loc, "declared here");
     return false;
 }
@@ -67,8 +91,7 @@ bool bind_settings(Frame *callee, Frame *f, Instance *self, const Args *settings
         const Arg *a = &settings->data[i];
         if (!a->name) {
             diag_error(f->fr->cx, a->loc, "settings are given by name, as in '%s[%s=...]'",
-                       callee->item->name,
-                       callee->hdr->statics.len ? callee->hdr->statics.data[0].name : "N");
+                       callee->item->name, setting_example(callee->item));
             return false;
         }
         Value v = lower_expr(f, a->value, NULL);

@@ -44,7 +44,7 @@ static bool known_mistake(Lex *l, const Loc *loc, const char *found, const char 
     } else if (after_name && !strcmp(found, "'('")) {
         diag_error(l->cx, *loc, "no expression statements; write 'let y = f(...);'");
         diag_insert(l->cx, l->before, "let _ = ");
-    } else if (after_name && !strcmp(found, "'['")) {
+    } else if (after_name && !strcmp(found, "'['") && !among("')'", expected, n)) {
         diag_error(l->cx, *loc,
                    "no assignment to an element; write 'x = where(mask, new, x);' or build the "
                    "tensor anew");
