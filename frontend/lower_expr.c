@@ -232,8 +232,9 @@ static Value lower_member(Frame *f, const Expr *e) {
         return v_error();
     }
     bool function = find_item(f->fr, e->name, f->in_std, -1) || is_builtin(e->name);
-    diag_error(f->fr->cx, e->op_loc, function ? "%s has no members; write %s(x, ...)"
-                                              : "%s has no members", v_describe(f, x), e->name);
+    diag_error(f->fr->cx, e->op_loc,
+               function ? "%s has no members; write %s(x, ...)" : "%s has no members",
+               v_describe(f, x), e->name);
     return v_error();
 }
 

@@ -306,7 +306,8 @@ static FnInst *instance_of(Frame *f, Loc loc, const Item *item, Instance *self, 
         if (args[i].value.kind == VTuple) {
             diag_error(cx, args[i].loc,
                        "a function with a rule or under an operator takes tensors, not a tuple; "
-                       "give '%s' its parts as arguments of their own", item->name);
+                       "give '%s' its parts as arguments of their own",
+                       item->name);
             return NULL;
         }
         if (args[i].value.kind != VTensor) continue;

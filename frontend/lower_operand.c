@@ -98,8 +98,10 @@ FnInst *operation_fn(Frame *f, const Expr *e, CallArg *args, uint32_t n, Value *
     scope_pop(&own.frame);
     if (v.kind != VTensor) {
         if (v.kind != VError)
-            diag_error(cx, e->loc, "a derivative operator needs a function with tensors as "
-                                   "results, '%s' gives %s", e->name, v_describe(f, v));
+            diag_error(cx, e->loc,
+                       "a derivative operator needs a function with tensors as "
+                       "results, '%s' gives %s",
+                       e->name, v_describe(f, v));
         return NULL;
     }
     const Dim **dims = NEW_ARRAY(cx->arena, const Dim *, 1);
@@ -111,7 +113,7 @@ FnInst *operation_fn(Frame *f, const Expr *e, CallArg *args, uint32_t n, Value *
 }
 
 bool function_arguments(Frame *f, Loc loc, const FnInst *fn, const CallArg *args, uint32_t n,
-                               Value *bound) {
+                        Value *bound) {
     if (n != fn->nformals) {
         diag_error(f->fr->cx, loc, "this function takes %u argument%s, not %u", fn->nformals,
                    fn->nformals == 1 ? "" : "s", n);

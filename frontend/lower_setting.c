@@ -25,8 +25,7 @@ bool check_setting(Frame *f, const Item *item, Sym name, Loc loc) {
     VEC(const char *) names = {0};
     for (uint32_t i = 0; i < item->statics.len; i++) {
         if (item->statics.data[i].name == name) return true;
-        if (!item->statics.data[i].spread)
-            vec_push(cx->arena, &names, item->statics.data[i].name);
+        if (!item->statics.data[i].spread) vec_push(cx->arena, &names, item->statics.data[i].name);
     }
     Text list = {0};
     text_add(&list, names.len ? "; it takes " : "");

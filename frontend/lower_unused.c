@@ -13,8 +13,7 @@ void warn_unused(const Frame *f) {
             b->value.kind == VError)
             continue;
         bool layer = b->value.kind == VInstance || b->value.kind == VLayers;
-        diag_warn(cx, layer ? "unused-layer" : "unused-let", b->loc, "'%s' is never used",
-                  b->name);
+        diag_warn(cx, layer ? "unused-layer" : "unused-let", b->loc, "'%s' is never used", b->name);
     }
 }
 

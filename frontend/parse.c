@@ -26,7 +26,7 @@ static bool among(const char *name, const char *const *expected, int n) {
 
 /* Statements of functions where a train block or a rule has none. */
 static bool of_functions(const char *found, const char *const *expected, int n) {
-    static const char *const words[] = {"'for'",   "'if'",    "'scan'",   "'while'",
+    static const char *const words[] = {"'for'",   "'if'",     "'scan'",   "'while'",
                                         "'param'", "'return'", "'buffer'", "'emit'"};
     bool here = among("'let'", expected, n) && !among("'return'", expected, n);
     return here && among(found, words, LEN(words));

@@ -36,7 +36,8 @@ static void report_cut(Program *p, const Fn *fn, const Activity *a, Val v) {
     Type type = {i->type.dt, i->type.range, shape_scalar(p->cx)};
     diag_error(p->cx, i->loc,
                "no derivative leads through integers; where none is meant, "
-               "write %s(stop_gradient(...))", type_text(p->cx, type));
+               "write %s(stop_gradient(...))",
+               type_text(p->cx, type));
     note_source(p, fn, a, i->args[0]);
 }
 
@@ -79,8 +80,7 @@ static void follow_integers(Walk *w, Val v) {
     bool cast = i->op == Op_cast && is_integer(i->type.dt);
     if (cast && w->a.active[i->args[0]]) w->cut[v] = v;
     if (is_integer(i->type.dt) || w->cut[v] == NoVal) return;
-    if (i->op == Op_cast && dtype_is_float(i->type.dt))
-        report_cut(w->p, w->fn, &w->a, w->cut[v]);
+    if (i->op == Op_cast && dtype_is_float(i->type.dt)) report_cut(w->p, w->fn, &w->a, w->cut[v]);
     w->cut[v] = NoVal;
 }
 
