@@ -98,7 +98,8 @@ bool cg_map_turned(KernelCtx *k, unsigned lanes) {
     if (k->k->outputs.len != 1 || !axis_of(k, &t.along) || s->dim[s->rank - 1] < Least)
         return false;
     t.out = k->k->outputs.data[0];
-    if (k_ins(k, t.out)->type.dt == BOOL) return false;
+    const Type out = k_ins(k, t.out)->type;
+    if (out.dt == BOOL || out.shape != s) return false;
     int64_t inside = s->dim[t.along] * s->dim[s->rank - 1], planes = s->size / inside;
     int64_t per = MapChunk / inside + 1;
     V lo = cg_i64(cg, 0), hi = cg_i64(cg, planes);
