@@ -49,6 +49,21 @@ static void copy(Site *l, V to, V from, Type t) {
     }
 }
 
+/* The carries that are kept in place, to where they stay; they may be there. */
+static void begin_in_place(Site *l) {
+    Cg *cg = l->cg;
+    for (uint32_t k = 0; k < l->r.carry; k++) {
+        if (!region_in_place(&l->r, k) || !type_bytes(formal_type(l, k))) continue;
+        Bb move = cg_block(cg, "move"), there = cg_block(cg, "there");
+        V same = LLVMBuildICmp(cg->b, LLVMIntEQ, l->result[k], l->arg[k], "");
+        LLVMBuildCondBr(cg->b, same, there, move);
+        cg_at(cg, move);
+        copy(l, l->result[k], l->arg[k], formal_type(l, k));
+        LLVMBuildBr(cg->b, there);
+        cg_at(cg, there);
+    }
+}
+
 /* ---- scan ---- */
 
 /* Step n writes to the result's buffer if an even number of steps follow. */
@@ -74,9 +89,7 @@ static void emit_scan(Site *l) {
         return;
     }
     V table = cg_table(cg, nparams + nresults);
-    for (uint32_t k = 0; k < r->carry; k++) {
-        if (region_in_place(r, k)) copy(l, l->result[k], l->arg[k], formal_type(l, k));
-    }
+    begin_in_place(l);
     for (uint32_t k = r->carry + r->seq; k < nparams; k++) put(l, table, k, l->arg[k]);
     Loop loop;
     V n = loop_open(cg, &loop, cg_i64(cg, 0), cg_i64(cg, r->length), 1, NULL, 0);
@@ -104,6 +117,7 @@ static void emit_scan(Site *l) {
 /* Where the carry stands before step n. */
 static V carry_source(Site *l, uint32_t k, V n) {
     Cg *cg = l->cg;
+    if (region_in_place(&l->r, k)) return l->result[k];
     V odd = LLVMBuildTrunc(cg->b, n, cg->i1, "");
     V written = LLVMBuildSelect(cg->b, odd, l->result[k], l->spare[k], "");
     return LLVMBuildSelect(cg->b, LLVMBuildIsNull(cg->b, n, ""), l->arg[k], written, "");
@@ -115,6 +129,7 @@ static void emit_while(Site *l) {
     uint32_t nparams = r->body->nparams;
     V table = cg_table(cg, nparams + r->carry), test = cg_table(cg, nparams + 1);
     V answer = cg_table(cg, 1);
+    begin_in_place(l);
     for (uint32_t k = r->carry; k < nparams; k++) {
         put(l, table, k, l->arg[k]);
         put(l, test, k, l->arg[k]);
@@ -136,8 +151,8 @@ static void emit_while(Site *l) {
     cg_at(cg, body);
     V next = cg_add_imm(cg, n, 1);
     for (uint32_t k = 0; k < r->carry; k++) {
-        V odd = LLVMBuildTrunc(cg->b, next, cg->i1, "");
-        V to = LLVMBuildSelect(cg->b, odd, l->result[k], l->spare[k], "");
+        V odd = LLVMBuildTrunc(cg->b, next, cg->i1, ""), to = l->result[k];
+        if (!region_in_place(r, k)) to = LLVMBuildSelect(cg->b, odd, to, l->spare[k], "");
         put(l, table, nparams + k, to);
     }
     cg_call_function(cg, r->body, table, l->arena, l->env);
@@ -150,6 +165,7 @@ static void emit_while(Site *l) {
     LLVMBuildCondBr(cg->b, odd, end, move); /* after an odd number of steps all is in place */
     cg_at(cg, move);
     for (uint32_t k = 0; k < r->carry; k++) {
+        if (region_in_place(r, k)) continue;
         copy(l, l->result[k], carry_source(l, k, n), formal_type(l, k));
     }
     LLVMBuildBr(cg->b, end);

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-/* Per function the carries of the scans that it is the body of; 0 if it is anything else too. */
+/* Per function the carries of the loops that it is the body of; 0 if it is anything else too. */
 static uint32_t *find_carries(const Program *p) {
     uint32_t n = p->fns.len, *carries = NEW_ARRAY(p->cx->scratch, uint32_t, n);
     bool *other = NEW_ARRAY(p->cx->scratch, bool, n);
@@ -16,7 +16,8 @@ static uint32_t *find_carries(const Program *p) {
                 if (i->attrs[k].kind != AttrFn) continue;
                 uint32_t to = 0;
                 while (p->fns.data[to]->name != i->attrs[k].s) to++;
-                uint32_t carry = i->op == Op_scan ? region_of(p, i).carry : 0;
+                bool body = i->op == Op_scan || (i->op == Op_while && k == 1);
+                uint32_t carry = body ? region_of(p, i).carry : 0;
                 other[to] |= !carry || (carries[to] && carries[to] != carry);
                 carries[to] = carry;
             }

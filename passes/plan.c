@@ -3,8 +3,8 @@
  *
  * Kernels are walked in order: what a kernel stores takes the smallest free stretch that holds it,
  * what it reads last is free afterwards. A map may store over a value that dies in it and that it
- * reads at the index of the element it writes and nowhere else, and scatter_add over the value that
- * it adds to. A reshape is the memory of its operand. A result that was donated a parameter's
+ * reads at the index of the element it writes and nowhere else, scatter_add over the value that it
+ * adds to, and a loop over what a carry that it keeps in place begins as. A reshape is the memory of its operand. A result that was donated a parameter's
  * storage takes it if the parameter is read by earlier kernels only, or by its own at the index
  * that is written; else it is made in the arena and a last kernel copies it. The body of a scan is
  * donated the storage of its carry where that needs no copy, so that a loop which adds to a few
@@ -115,12 +115,26 @@ static void find_reads(Planner *s) {
 
 /* ---- donated parameters ---- */
 
-/* Whether `writer` may store over param; find_reads has been done. */
-static bool may_overwrite(Planner *s, Val param, uint32_t writer) {
-    uint32_t last = s->last[param];
+/* What result `out` of a loop begins as, if the loop writes over it in place and reads it as
+ * nothing else, or NoVal. */
+static Val begins_as(const Planner *s, const Kernel *k, Val out) {
+    const Ins *i = ins_at(s, k->root);
+    if (i->op != Op_scan && i->op != Op_while) return NoVal;
+    Region r = region_of(s->p, i);
+    uint32_t n = i->type.shape ? 0 : out - k->root - 1, times = 0;
+    if (n >= r.carry || !region_in_place(&r, n)) return NoVal;
+    Val x = memory_of(s->fn, i->args[n]);
+    for (uint32_t j = 0; j < i->nargs; j++) times += memory_of(s->fn, i->args[j]) == x;
+    return times == 1 ? x : NoVal;
+}
+
+/* Whether v may be stored over param; find_reads has been done. */
+static bool may_overwrite(Planner *s, Val param, Val v) {
+    uint32_t last = s->last[param], writer = s->made[v];
     if (last == NoVal || last < writer) return true;
     if (last > writer) return false;
     const Kernel *k = s->fn->kernels.data[writer];
+    if (k->kind == KernRegion) return begins_as(s, k, v) == param;
     find_moved(s, k);
     return s->moved[param] != k->id + 1;
 }
@@ -147,7 +161,7 @@ static void settle_donations(Planner *s) {
     for (uint32_t r = 0; r < n; r++) {
         Val v = fn->results.data[r];
         if (fn->donated[r] < 0 || v == (Val)fn->donated[r]) continue;
-        copied[r] = !may_overwrite(s, (Val)fn->donated[r], s->made[v]);
+        copied[r] = !may_overwrite(s, (Val)fn->donated[r], v);
     }
     for (uint32_t r = 0; r < n; r++) {
         if (copied[r]) fn->results.data[r] = copy_at_end(s, fn->results.data[r]);
@@ -161,7 +175,7 @@ static void donate_carry(Planner *s, uint32_t carry) {
     find_reads(s);
     fn->donated = NEW_ARRAY(s->p->cx->arena, int32_t, fn->results.len);
     for (uint32_t k = 0; k < fn->results.len; k++) {
-        bool free = k < carry && may_overwrite(s, k, s->made[fn->results.data[k]]);
+        bool free = k < carry && may_overwrite(s, k, fn->results.data[k]);
         fn->donated[k] = free ? (int32_t)k : -1;
     }
 }
@@ -174,14 +188,15 @@ static bool in_arena(const Planner *s, Val v) {
 
 /* A value that dies in kernel k and whose place `out` can take, or NoVal. */
 static Val dying_input(const Planner *s, const Kernel *k, Val out) {
-    Val x = added_to(s, k);
+    bool loop = k->kind == KernRegion;
+    Val x = loop ? begins_as(s, k, out) : added_to(s, k);
     for (uint32_t j = 0; j < k->inputs.len && !s->p->memory.apart; j++) {
-        Val v = k->inputs.data[j];
+        Val v = loop ? memory_of(s->fn, k->inputs.data[j]) : k->inputs.data[j];
         if (k->kind != KernMap && v != x) continue;
         bool dies = in_arena(s, v) && s->dies[k->id][j] && s->taken[v] != k->id + 1;
-        bool same = shape_same_rows(ins_at(s, v)->type.shape, k->space) &&
-                    bytes_of(s, v) == bytes_of(s, out);
-        if (dies && same && s->moved[v] != k->id + 1) return v;
+        bool same = loop || (shape_same_rows(ins_at(s, v)->type.shape, k->space) &&
+                             s->moved[v] != k->id + 1);
+        if (dies && same && bytes_of(s, v) == bytes_of(s, out)) return v;
     }
     return NoVal;
 }
@@ -290,7 +305,7 @@ static void place_sums(Planner *s) {
             Val x = added_to(s, fn->kernels.data[by]);
             bool own = x != NoVal && s->made[x] != NoVal && s->last[x] == by;
             if (!own || s->plan->bufs[x].kind != BufNone) break;
-            if (!may_overwrite(s, param, s->made[x])) break;
+            if (!may_overwrite(s, param, x)) break;
             s->plan->bufs[x] = s->plan->bufs[v];
             v = x;
         }

@@ -28,6 +28,7 @@ typedef struct Vars {
 } Vars;
 
 static const char run_carries[] = "xn", run_given[] = "ec";
+static const char fill_carries[] = "xns", fill_given[] = "lec";
 static const char record_carries[] = "xnls", record_given[] = "ec";
 static const char back_carries[] = "nd", back_given[] = "lsc";
 
@@ -158,14 +159,25 @@ static void apply(const Making *q, Builder *b, const Fn *fn, const Vars *v, Val 
 
 /* ---- forward ---- */
 
-/* count < end, and the test of the region if `tested` */
-static const Fn *going(const Making *q, const Loop *l, bool tested) {
+typedef enum Going {
+    ToEnd,  /* count < end */
+    ToTest, /* the same, and the test of the region */
+    ToFull, /* the same, and a slot is free */
+    ToLast, /* count + length < end */
+} Going;
+
+static const Fn *going(const Making *q, const Loop *l, Going how) {
     Vars v;
     Builder *b = begin(q, "going", l, &v);
-    Val go = op2(b, Op_lt, v.count, v.end), test;
-    if (tested) {
-        apply(q, b, q->g.other, &v, &test);
-        go = op2(b, Op_and, go, test);
+    Val at = how == ToLast ? b_add(b, v.count, v.length) : v.count;
+    Val go = op2(b, Op_lt, at, v.end), more;
+    if (how == ToTest || how == ToFull) {
+        apply(q, b, q->g.other, &v, &more);
+        go = op2(b, Op_and, go, more);
+    }
+    if (how == ToFull) {
+        more = op2(b, Op_lt, v.count, b_mul(b, v.length, number(q, b, Slots)));
+        go = op2(b, Op_and, go, more);
     }
     b_result(b, go);
     return end(q, b);
@@ -181,9 +193,9 @@ static const Fn *advancing(const Making *q) {
 }
 
 /* The region from step count to before step end. */
-static Loop running(const Making *q, bool tested) {
+static Loop running(const Making *q, Going how) {
     Loop l = {.body = q->advance, .carries = run_carries, .given = run_given};
-    l.test = going(q, &l, tested);
+    l.test = going(q, &l, how);
     return l;
 }
 
@@ -195,21 +207,18 @@ static Val slot_of(const Making *q, Builder *b, const Vars *v, Val step) {
 }
 
 static void store(const Making *q, Builder *b, Vars *v) {
-    Val full = op2(b, Op_eq, v->count, b_mul(b, v->length, number(q, b, Slots)));
-    Val twice = b_mul(b, v->length, number(q, b, 2));
-    v->length = b_op(b, Op_where, (Val[]){full, twice, v->length}, 3, NULL, NULL);
     Val slot = slot_of(q, b, v, v->count);
     for (uint32_t k = 0; k < q->g.carry; k++) {
-        v->slots[k] = slots_store(q->p->cx, b, v->slots[k], full, slot, v->carry[k]);
+        v->slots[k] = slots_store(b, v->slots[k], slot, v->carry[k]);
     }
 }
 
-/* The same with the carry stored at the start of each segment. */
-static Loop recording(const Making *q, bool tested) {
-    Loop run = running(q, tested), l = {.carries = record_carries, .given = record_given};
+/* From count on, the carry is stored at the start of each segment until all slots are taken. */
+static Loop filling(const Making *q) {
+    Loop run = running(q, ToTest), l = {.carries = fill_carries, .given = fill_given};
     Vars v;
-    l.test = going(q, &l, tested);
-    Builder *b = begin(q, "record", &l, &v);
+    l.test = going(q, &l, ToFull);
+    Builder *b = begin(q, "fill", &l, &v);
     store(q, b, &v);
     Vars segment = v;
     segment.end = op2(b, Op_min, b_add(b, v.count, v.length), v.end);
@@ -219,11 +228,43 @@ static Loop recording(const Making *q, bool tested) {
     return l;
 }
 
+/* Slots are filled; if that was all of them, every second one is given up. */
+static Loop recording(const Making *q) {
+    Loop fill = filling(q), l = {.carries = record_carries, .given = record_given};
+    Vars v;
+    l.test = going(q, &l, ToTest);
+    Builder *b = begin(q, "record", &l, &v);
+    run_loop(q, b, &fill, &v);
+    Val full = op2(b, Op_eq, v.count, b_mul(b, v.length, number(q, b, Slots)));
+    Val twice = b_mul(b, v.length, number(q, b, 2));
+    v.length = b_op(b, Op_where, (Val[]){full, twice, v.length}, 3, NULL, NULL);
+    for (uint32_t k = 0; k < q->g.carry; k++) {
+        v.slots[k] = slots_halved(q->p->cx, b, v.slots[k], full);
+    }
+    l.body = end_body(q, b, &l, &v);
+    return l;
+}
+
+/* The same where the number of steps, end, is known: slots last, and no step runs behind the last
+ * one that is stored. */
+static Loop replaying(const Making *q) {
+    Loop run = running(q, ToEnd), l = {.carries = fill_carries, .given = fill_given};
+    Vars v;
+    l.test = going(q, &l, ToLast);
+    Builder *b = begin(q, "replay", &l, &v);
+    Vars segment = v;
+    segment.end = b_add(b, v.count, v.length);
+    run_loop(q, b, &run, &segment);
+    v.count = segment.count;
+    store(q, b, &v);
+    l.body = end_body(q, b, &l, &v);
+    return l;
+}
+
 static void start_recording(const Making *q, Builder *b, Vars *v) {
     v->count = number(q, b, 0);
-    v->length = number(q, b, 1);
     for (uint32_t k = 0; k < q->g.carry; k++) {
-        v->slots[k] = b_float(b, slots_type(q->p->cx, formal_of(q, k)), 0);
+        v->slots[k] = slots_empty(q->p->cx, b, formal_of(q, k));
     }
 }
 
@@ -265,11 +306,12 @@ static Fn *whole_loop(const Making *q) {
 }
 
 static Fn *recording_loop(const Making *q) {
-    Loop l = recording(q, true);
+    Loop l = recording(q);
     Builder *b = part_begin(q);
     Vars v = vars_new(q);
     take_params(q, b, &v);
     start_recording(q, b, &v);
+    v.length = number(q, b, 1);
     v.end = number(q, b, INT64_MAX);
     run_loop(q, b, &l, &v);
     for (uint32_t k = 0; k < q->g.carry; k++) b_result(b, v.carry[k]);
@@ -317,7 +359,7 @@ const WhileFns *while_fns(Program *p, const Ins *ins) {
 static Val last_segment(const Making *q, Builder *b, const Vars *v, Vars *from) {
     Val step = op2(b, Op_sub, v->count, number(q, b, 1)), slot = slot_of(q, b, v, step);
     for (uint32_t k = 0; k < q->g.carry; k++) {
-        from->carry[k] = slots_read(b, v->slots[k], slot, formal_of(q, k).shape);
+        from->carry[k] = slots_read(b, v->slots[k], slot, formal_of(q, k));
     }
     from->constant = v->constant;
     return b_mul(b, op2(b, Op_div, step, v->length), v->length);
@@ -334,7 +376,7 @@ static const Fn *left(const Making *q, const Loop *l) {
 static Loop steps_back(const Making *q, const Fn *back) {
     Arena *s = q->p->cx->scratch;
     const Region *g = &q->g;
-    Loop run = running(q, false), l = {.carries = back_carries, .given = back_given};
+    Loop run = running(q, ToEnd), l = {.carries = back_carries, .given = back_given};
     Vars v, at = vars_new(q);
     l.test = left(q, &l);
     Builder *b = begin(q, "step", &l, &v);
@@ -363,14 +405,18 @@ static Loop steps_back(const Making *q, const Fn *back) {
 }
 
 static Loop segments_back(const Making *q, const Fn *back) {
-    Loop record = recording(q, false), steps = steps_back(q, back);
+    Loop replay = replaying(q), steps = steps_back(q, back);
     Loop l = {.test = steps.test, .carries = back_carries, .given = back_given};
     Vars v, at = vars_new(q);
     Builder *b = begin(q, "segment", &l, &v);
     Val first = last_segment(q, b, &v, &at);
     start_recording(q, b, &at);
     at.end = op2(b, Op_sub, v.count, first);
-    run_loop(q, b, &record, &at);
+    Val rounded = b_add(b, at.end, number(q, b, Slots - 1)), left = at.end;
+    at.length = op2(b, Op_div, rounded, number(q, b, Slots));
+    store(q, b, &at);
+    run_loop(q, b, &replay, &at);
+    at.count = left;
     at.adjoint = v.adjoint;
     run_loop(q, b, &steps, &at);
     v.count = first;

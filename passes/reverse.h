@@ -140,9 +140,10 @@ Fn *while_backward(const Pulled *q, const WhileFns *w);
 /* ---- slots.c ---- */
 enum { Slots = 32 };
 Type slots_type(Cx *cx, Type carry); /* no shape where it would be too large */
-/* The carry in one slot; before that, if full, every second one is given up. */
-Val slots_store(Cx *cx, Builder *b, Val slots, Val full, Val slot, Val carry);
-Val slots_read(Builder *b, Val slots, Val slot, const Shape *carry);
+Val slots_empty(Cx *cx, Builder *b, Type carry);
+Val slots_store(Builder *b, Val slots, Val slot, Val carry); /* the slot is empty */
+Val slots_read(Builder *b, Val slots, Val slot, Type carry);
+Val slots_halved(Cx *cx, Builder *b, Val slots, Val full); /* if full: every second, then empty ones */
 
 /* ---- while_again.c ---- */
 void save_part(Pulled *q, Val v);

@@ -279,7 +279,8 @@ void check_memory(const Fn *fn) {
 /* ---- lifetimes ---- */
 
 static bool hands_over(const Fn *fn, const Kernel *k) {
-    return k->kind == KernMap || (k->root != NoVal && fn->ins.data[k->root].op == Op_scatter_add);
+    int op = k->root != NoVal ? (int)fn->ins.data[k->root].op : -1;
+    return k->kind == KernMap || op == Op_scatter_add || op == Op_scan || op == Op_while;
 }
 
 void check_lifetimes(const Fn *fn) {
