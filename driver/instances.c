@@ -1,6 +1,8 @@
 /* Operands and attributes at random, kept where the operation's shape rule takes them. */
 #include "driver/instances.h"
 
+#include <math.h>
+
 enum { DrawnRank = 5 };
 static const struct {
     uint32_t rank;
@@ -187,6 +189,19 @@ static void build(Drawer *d, Instance *x) {
     program_add(d->p, x->fn);
 }
 
+/* Whether it is defined without elements: the largest of none is no number. */
+static bool shows_something(Drawer *d, const Instance *x) {
+    bool empty = false;
+    for (uint32_t i = 0; i < x->n; i++) empty |= !x->args[i].shape->size;
+    if (!empty || !x->result.shape->size) return true;
+    Tensor y;
+    interp_run(d->p, x->fn, InterpF64, d->a, x->inputs, &y, NULL);
+    for (int64_t i = 0; i < y.type.shape->size; i++) {
+        if (!isfinite(y.re[i])) return false;
+    }
+    return true;
+}
+
 /* Bits for an operand with a size 0, 1 or a prime. */
 static unsigned sizes_of(const Instance *x) {
     unsigned has = 0;
@@ -216,8 +231,9 @@ uint32_t instances_draw(Drawer *d, Op op, DType dt, bool differentiable, Instanc
         if (differentiable && !takes_and_gives_floats(&x)) continue;
         /* the last places wait for what is still missing */
         if (n + 3 >= most && has != 7 && !(sizes_of(&x) & ~has) && tries < 30000) continue;
-        has |= sizes_of(&x);
         build(d, &x);
+        if (differentiable && !shows_something(d, &x)) continue;
+        has |= sizes_of(&x);
         out[n++] = x;
     }
     return n;

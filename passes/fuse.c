@@ -118,7 +118,7 @@ static Demand *find_demands(Fuse *f) {
     return demand;
 }
 
-static uint32_t cost_of(const Fuse *f, Val v) {
+uint32_t fuse_cost(const Fuse *f, Val v) {
     const Ins *i = fuse_ins(f, v);
     uint32_t cost = own_cost(f, v);
     for (uint32_t k = 0; k < i->nargs; k++) {
@@ -146,7 +146,7 @@ static void find_stored(Fuse *f) {
     for (Val v = 0; v < n; v++) {
         if (!f->live[v] || fuse_is_free(f, v)) continue;
         const Demand *d = &demand[v];
-        uint32_t cost = cost_of(f, v);
+        uint32_t cost = fuse_cost(f, v);
         bool twice = d->moved && d->uses > 1 && cost > CheapCost;
         f->stored[v] = d->memory || fuse_is_root(f, v) || cost > MaxCost;
         if (!fuse_ins(f, v)->type.shape) f->stored[v] = false; /* its results are */

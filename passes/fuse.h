@@ -65,6 +65,9 @@ static inline bool fuse_keeps_rows(const Fuse *f, Val v) {
            shape_same_rows(i->type.shape, fuse_ins(f, i->args[0])->type.shape);
 }
 
+/* ---- fuse.c ---- */
+uint32_t fuse_cost(const Fuse *f, Val v); /* of a value that may be stored, as cost */
+
 /* ---- fuse_group.c ---- */
 void fuse_make_groups(Fuse *f);
 uint32_t fuse_find(const Fuse *f, uint32_t g); /* the group that g is part of now */

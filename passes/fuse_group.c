@@ -83,6 +83,18 @@ static bool depends_around(const Fuse *f, uint32_t g, uint32_t on) {
 
 static bool is_closed(const Group *g) { return g->kind == KernMove || g->kind == KernRegion; }
 
+/* Whether root is a contraction with one column, whose epilogue is evaluated row by row, and what y
+ * stores would be long code in it. */
+static bool is_dear_epilogue(const Fuse *f, Val root, const Group *y) {
+    if (root == NoVal || fuse_class(f, root) != ClsContract) return false;
+    const Shape *s = fuse_ins(f, root)->type.shape;
+    if (s->dim[s->rank - 1] != 1 || s->size == 1) return false;
+    for (uint32_t i = 0; i < y->stored.len; i++) {
+        if (fuse_cost(f, y->stored.data[i]) > CheapCost + 1) return true;
+    }
+    return false;
+}
+
 /* One with a root takes in only what follows the root; of scalars also what its epilogue reads. */
 static bool may_merge(const Fuse *f, uint32_t a, uint32_t b) {
     const Group *x = &f->groups.data[a], *y = &f->groups.data[b];
@@ -90,6 +102,7 @@ static bool may_merge(const Fuse *f, uint32_t a, uint32_t b) {
     if (!shape_same_rows(x->space, y->space)) return false;
     if (x->stored.len + y->stored.len > MaxStored) return false;
     if (x->root != NoVal && y->root != NoVal) return false;
+    if (is_dear_epilogue(f, x->root, y) || is_dear_epilogue(f, y->root, x)) return false;
     Edge ab = edge(f, a, b), ba = edge(f, b, a);
     if (ab == EdgeMoved || ba == EdgeMoved) return false;
     bool scalar = x->space->rank == 0;
@@ -182,6 +195,7 @@ static bool may_join(const Fuse *f, Val v, const Readers *r, const Reader *g) {
     if (is_closed(x) || fuse_class(f, v) == ClsRegion) return false;
     bool scalar = x->kind == KernReduce && x->space->rank == 0;
     if (x->root != NoVal && (!scalar || fuse_is_root(f, v))) return false;
+    if (fuse_is_root(f, v) && is_dear_epilogue(f, v, x)) return false;
     for (uint32_t i = 0; i < r->len; i++) {
         if (r->data[i].group != g->group && depends(f, g->group, r->data[i].group)) return false;
     }
