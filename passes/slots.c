@@ -1,6 +1,7 @@
-/* Slots: carries of a loop that are stored, one above the other. A carry is stored flat, so that one
- * more dimension always fits, and as numbers. An empty slot is -0.0, to which anything can be added
- * without changing a bit: scatter_add writes one slot in place. Tests: tests/passes/region_test.c */
+/* Slots: carries of a loop that are stored, one above the other. A carry is stored flat, so that
+ * one more dimension always fits, and as numbers. An empty slot is -0.0, to which anything can be
+ * added without changing a bit: scatter_add writes one slot in place.
+ * Tests: tests/passes/region_test.c */
 #include "passes/reverse.h"
 
 Type slots_type(Cx *cx, Type carry) {

@@ -1,7 +1,7 @@
-/* Derivatives of derivatives of while. Its backward part, V = J(x)' d, is not differentiated line by
- * line, as a loop over stored steps that runs loops: each order would make ten times as many of
- * them. What it means is differentiated instead, where L is the loop that computes tangents t beside
- * the values, y, ty = L(x, t), a while as any other:
+/* Derivatives of derivatives of while. Its backward part, V = J(x)' d, is not differentiated line
+ * by line, as a loop over stored steps that runs loops: each order would make ten times as many of
+ * them. What it means is differentiated instead, where L is the loop that computes tangents t
+ * beside the values, y, ty = L(x, t), a while as any other:
  *
  *   <u, V(x, d)> = <d, J(x) u>    so that    d_d = ty of L(x, u)
  *                                            d_x = B[L, x](d), d being the cotangent of ty
