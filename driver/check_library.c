@@ -56,10 +56,10 @@ static char *type_source(Arena *a, const TypeX *t) {
 }
 
 /* A value for a setting, or NULL for its default. */
-static const char *setting(const char *type, bool second, bool has_default) {
-    if (!strcmp(type, "bool")) return second ? "true" : "false";
-    if (!strcmp(type, "int")) return has_default ? (second ? "0" : NULL) : "2";
-    if (!strncmp(type, "int[", 4)) return second ? "[0]" : NULL;
+static const char *setting(const char *type, int way, bool has_default) {
+    if (!strcmp(type, "bool")) return way == 1 ? "true" : "false";
+    if (!strcmp(type, "int")) return has_default ? (way ? "0" : NULL) : "2";
+    if (!strncmp(type, "int[", 4)) return way ? "[0]" : NULL;
     return NULL;
 }
 
@@ -73,13 +73,13 @@ static void drop_empty(Text *t) {
     }
 }
 
-static char *call_text(Check *c, const Item *fn, size_t variant, bool second, const char *real) {
+static char *call_text(Check *c, const Item *fn, size_t variant, int way, const char *real) {
     Text formals = {0}, call = {0}, out = {0};
     for (uint32_t k = 0; k < fn->formals.len; k++) {
         const Bind *b = &fn->formals.data[k];
         char *type = type_source(c->a, b->type);
         bool tensor = !strncmp(type, "real", 4) && !b->init;
-        const char *value = tensor ? NULL : setting(type, second, b->init != NULL);
+        const char *value = tensor ? NULL : setting(type, way, b->init != NULL);
         if (tensor) {
             text_add(&formals, "%s%s: ", formals.len ? ", " : "", b->name);
             put_sizes(&formals, type, fn, variant, real);
@@ -114,15 +114,15 @@ static bool site_of_call(Check *c, Sym name, Site *s) {
     return false;
 }
 
-static void prove_call(TableRow *r, const Item *fn, size_t variant, bool second, const char *real) {
+static void prove_call(TableRow *r, const Item *fn, size_t variant, int way, const char *real) {
     static const FrontOptions options = {.check = true};
     Check *c = r->c;
     Cx *cx = c->o->cx;
     uint32_t errors = cx->errors, diags = cx->diags.len;
     cx->errors = 0; /* an earlier row is no reason to refuse this one */
-    char *text = call_text(c, fn, variant, second, real);
+    char *text = call_text(c, fn, variant, way, real);
     Site s;
-    c->p = front_load_text(cx, sym_fmt(cx, "%s %zu%d %s", fn->name, variant, second, real), text,
+    c->p = front_load_text(cx, sym_fmt(cx, "%s %zu%d %s", fn->name, variant, way, real), text,
                            strlen(text), &options);
     if (!c->p) {
         cx->errors = errors;
@@ -134,18 +134,23 @@ static void prove_call(TableRow *r, const Item *fn, size_t variant, bool second,
     cx->errors += errors;
 }
 
-static bool has_settings(const Item *fn) {
+/* One way without settings, two to choose them, three where axes may be with and without the rest. */
+static int ways_of(Check *c, const Item *fn) {
+    int ways = 1;
     for (uint32_t k = 0; k < fn->formals.len; k++) {
         const TypeX *t = fn->formals.data[k].type;
-        if (fn->formals.data[k].init && t->name != TnReal) return true;
+        if (!fn->formals.data[k].init || t->name == TnReal) continue;
+        int here = strncmp(type_source(c->a, t), "int[", 4) ? 2 : 3;
+        if (here > ways) ways = here;
     }
-    return false;
+    return ways;
 }
 
 static void prove_function(Check *c, const Item *fn) {
     Program *before = c->p;
     TableRow r = {.c = c};
-    for (int k = 0; k < (has_settings(fn) ? 2 : 1); k++) {
+    int ways = ways_of(c, fn);
+    for (int k = 0; k < ways; k++) {
         for (size_t v = 0; v < LEN(sizes); v++) {
             prove_call(&r, fn, v, k, "f64");
             if (v < 2) prove_call(&r, fn, v, k, "f32");

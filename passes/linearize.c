@@ -138,7 +138,7 @@ static void push_results(Forward *f, Val v, const Vals *results) {
             report_nodiff(f->p, f->fn, &f->a, v, NoVal);
             f->errors++;
         }
-        if (entry != EntryValue || !f->a.active[y] || t == NoVal) continue;
+        if (entry != EntryValue || t == NoVal) continue;
         b_at(f->b, as.loc, as.rule);
         f->tan[y] = t;
         if (yi->name) b_name(f->b, f->tan[y], sym_fmt(f->p->cx, "t_%s", yi->name));

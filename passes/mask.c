@@ -29,7 +29,7 @@ static bool pointwise(const Program *p, const Fn *fn) {
     for (Val v = fn->nparams; v < fn->ins.len; v++) {
         const Ins *i = &fn->ins.data[v];
         OpClass cls = op_info[i->op].cls;
-        if (cls == ClsElem || i->op == Op_const) continue;
+        if (cls == ClsElem || cls == ClsSource) continue;
         if (cls == ClsView && !fn->ins.data[i->args[0]].type.shape->rank) continue;
         if (i->op == Op_call && pointwise(p, program_fn(p, i->attrs[0].s))) continue;
         return false;

@@ -59,23 +59,12 @@ static uint32_t param_named(Program *p, const Fn *f, const Ins *at, Sym name) {
     bug_at(p->cx, at->loc, "'%s' has no parameter '%s'", f->name, name);
 }
 
-static uint32_t first_float(Program *p, const Fn *f, const Ins *at) {
-    for (Val v = 0; v < f->nparams; v++) {
-        if (dtype_is_float(f->ins.data[v].type.dt)) return v;
-    }
-    bug_at(p->cx, at->loc, "'%s' has no float parameter", f->name);
-}
-
 static Request request_of(Program *p, const Ins *i) {
-    Request r = {.f = program_fn(p, i->attrs[0].s), .n = 1};
-    if (!r.f) bug_at(p->cx, i->loc, "derivative of unknown function %s", i->attrs[0].s);
     const Attr *wrt = &i->attrs[1];
-    if (wrt->kind == AttrNames) r.n = wrt->names.n;
+    Request r = {.f = program_fn(p, i->attrs[0].s), .n = wrt->names.n};
+    if (!r.f) bug_at(p->cx, i->loc, "derivative of unknown function %s", i->attrs[0].s);
     r.wrt = NEW_ARRAY(p->cx->scratch, uint32_t, r.n);
-    for (uint32_t k = 0; k < r.n; k++) {
-        r.wrt[k] = wrt->kind == AttrNames ? param_named(p, r.f, i, wrt->names.v[k])
-                                          : first_float(p, r.f, i);
-    }
+    for (uint32_t k = 0; k < r.n; k++) r.wrt[k] = param_named(p, r.f, i, wrt->names.v[k]);
     Text t = {0};
     text_add(&t, "%s[%s, wrt=%s", op_info[i->op].name, r.f->name, r.n == 1 ? "" : "(");
     for (uint32_t k = 0; k < r.n; k++) {

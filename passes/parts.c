@@ -28,9 +28,9 @@ static bool find_part(const Builder *b, Val v, Part *part) {
     const Shape *from = b_type(b, i->args[0]).shape;
     for (uint32_t d = 0; d < from->rank; d++) {
         int64_t lo = i->attrs[0].is.v[d], hi = i->attrs[1].is.v[d];
-        if (i->attrs[2].kind == AttrInts && i->attrs[2].is.v[d]) return false;
+        if (i->attrs[2].is.v[d]) return false;
         if (!lo && !hi) continue;
-        if (lo < 0 || hi < 0 || axes++) return false;
+        if (axes++) return false;
         *part = (Part){.v = v, .axis = d, .lo = lo, .end = lo + from->dim[d]};
     }
     return axes == 1;

@@ -9,11 +9,11 @@ from source import COMPARE, CONTROL, OPEN, PRECEDENCE, is_name
 SAYS = {"b_at", "b_name", "name_adjoint", "diag_error", "diag_note", "diag_warn", "text_add", "bug_at", "BUG",
         "warn_infinite", "report_missing", "report_nodiff"}
 # So is what a derivative costs: whether a call stays one changes no bit.
-TALKS = {"is_worth_calling", "note_source", "report_missing", "report_nodiff", "reported", "op_title", "operand_title", "name_adjoint",
+TALKS = {"is_worth_calling", "note_source", "reported", "op_title", "operand_title", "name_adjoint",
          "backward_label", "forward_label", "region_label", "formal_name", "rule_name"}
 NAMES = {"fresh_param", "sym", "sym_fmt", "sym_n", "arena_printf", "program_fresh", "builder_new"}
 # Calls whose neighbouring operands may change places.
-COMMUTE = {"b_add", "b_mul", "mask_sum", "Op_eq", "Op_ne", "Op_and", "Op_or", "Op_min", "Op_max", "Op_add", "Op_mul"}
+COMMUTE = {"b_add", "b_mul", "mask_sum", "accumulate", "Op_eq", "Op_ne", "Op_and", "Op_or", "Op_min", "Op_max", "Op_add", "Op_mul"}
 AXES = {"dim", "perm", "lo", "hi", "los", "his", "stride", "interior", "v"}
 
 
@@ -305,7 +305,7 @@ def mutants(s):
     """Every operator at every site, each text once."""
     seen = {s.text}
     for scope in s.scopes:
-        if scope.name in TALKS:
+        if scope.name in TALKS or scope.name.startswith("report_"):
             continue
         for name, functions in OPERATORS.items():
             for edit in functions[s.path.endswith(".bp")](s, scope):

@@ -3,7 +3,7 @@
 #include "passes/reverse.h"
 #include "tests/passes/support.h"
 
-enum { N = 16, M = 3 };
+enum { N = 16, M = 17 };
 typedef enum Kind {
     Plain,    /* a parameter */
     Scatter,  /* into zeros */
@@ -14,12 +14,16 @@ typedef enum Kind {
     Strided,  /* of two rows, one apart */
     Eighth,   /* of an eighth of all */
     Wider,    /* of a row more */
-    Column,   /* along the second axis */
+    Column,   /* of two columns, one apart */
+    Last,     /* of the last column */
     Corner,   /* along both */
     Cut,      /* of two rows, the first cut off */
     CutEnd,   /* the last */
+    CutLeft,  /* of two columns, the first cut off */
+    CutRight, /* the last */
     Filled,   /* with ones around */
     Empty,    /* of no row */
+    Nothing,  /* of none before the first */
     Low,      /* the whole in three parts */
     Mid,
     High,
@@ -29,25 +33,27 @@ typedef enum Kind {
 } Kind;
 
 typedef struct Pad {
-    int64_t rows, cols, lo, hi, left, right, gap;
+    int64_t rows, cols, lo, hi, left, right, gap, across;
     double fill;
 } Pad;
 
 static const Pad pads[] = {
-    [Row] = {1, M, 4, 11, 0, 0, 0, 0},    [Strided] = {2, M, 5, 8, 0, 0, 1, 0},
-    [Eighth] = {2, M, 3, 11, 0, 0, 0, 0}, [Wider] = {3, M, 3, 10, 0, 0, 0, 0},
-    [Column] = {N, 1, 0, 0, 1, 1, 0, 0},  [Corner] = {1, 1, 2, 13, 1, 1, 0, 0},
-    [Cut] = {2, M, -1, 15, 0, 0, 0, 0},   [CutEnd] = {2, M, 15, -1, 0, 0, 0, 0},
-    [Low] = {4, M, 0, 12, 0, 0, 0, 0},    [Mid] = {4, M, 4, 8, 0, 0, 0, 0},
-    [High] = {8, M, 8, 0, 0, 0, 0, 0},    [Left] = {N, 1, 0, 0, 0, 2, 0, 0},
-    [Right] = {N, 2, 0, 0, 1, 0, 0, 0},
-    [Filled] = {1, M, 4, 11, 0, 0, 0, 1}, [Empty] = {0, M, 4, 12, 0, 0, 0, 0},
+    [Row] = {1, M, 4, 11, 0, 0, 0, 0, 0},      [Strided] = {2, M, 5, 8, 0, 0, 1, 0, 0},
+    [Eighth] = {2, M, 3, 11, 0, 0, 0, 0, 0},   [Wider] = {3, M, 3, 10, 0, 0, 0, 0, 0},
+    [Column] = {N, 2, 0, 0, 13, 1, 0, 1, 0},   [Last] = {N, 1, 0, 0, 16, 0, 0, 0, 0},
+    [Corner] = {1, 1, 2, 13, 1, 15, 0, 0, 0},  [Cut] = {2, M, -1, 15, 0, 0, 0, 0, 0},
+    [CutEnd] = {2, M, 15, -1, 0, 0, 0, 0, 0},  [CutLeft] = {N, 2, 0, 0, -1, 16, 0, 0, 0},
+    [CutRight] = {N, 2, 0, 0, 16, -1, 0, 0, 0}, [Filled] = {1, M, 4, 11, 0, 0, 0, 0, 1},
+    [Empty] = {0, M, 4, 12, 0, 0, 0, 0, 0},    [Nothing] = {0, M, 0, 16, 0, 0, 0, 0, 0},
+    [Low] = {4, M, 0, 12, 0, 0, 0, 0, 0},      [Mid] = {4, M, 4, 8, 0, 0, 0, 0, 0},
+    [High] = {8, M, 8, 0, 0, 0, 0, 0, 0},      [Left] = {N, 4, 0, 0, 0, 13, 0, 0, 0},
+    [Right] = {N, 13, 0, 0, 4, 0, 0, 0, 0},
 };
 
 static Val padded(T *t, const Pad *p, Val inner) {
     Attr attrs[] = {attr_ints(t->cx, (int64_t[]){p->lo, p->left}, 2),
                     attr_ints(t->cx, (int64_t[]){p->hi, p->right}, 2),
-                    attr_ints(t->cx, (int64_t[]){p->gap, 0}, 2)};
+                    attr_ints(t->cx, (int64_t[]){p->gap, p->across}, 2)};
     Val fill = t_num(t, t_type(t, 0), p->fill);
     return b_op(t->b, Op_pad, (Val[]){inner, fill}, 2, attrs, NULL);
 }
@@ -84,7 +90,7 @@ static Val make(T *t, Kind kind, int64_t at, Val part) {
 }
 
 static bool in_place(Kind k) {
-    return (k >= Scatter && k <= Stairs) || k == Row || k == Strided || k == Eighth;
+    return (k >= Scatter && k <= Stairs) || (k >= Row && k <= Eighth) || k == Column || k == Last;
 }
 
 static void check_pair(Kind sum, Kind x) {
@@ -181,7 +187,8 @@ static void test_joined(void **state) {
         {4, {Right, Mid, Left, Low}, 2, 1, 1}, {2, {Low, Right}, 0, 2, 1},
         {4, {Mid, Low, Mid, High}, 2, 2, 1},   {3, {Low, Plain, Mid}, 1, 1, 1},
         {2, {Corner, Low}, 0, 2, 1},           {2, {Filled, Mid}, 0, 2, 1},
-        {2, {Cut, Mid}, 0, 2, 1},              {2, {CutEnd, Mid}, 0, 2, 1},
+        {2, {Cut, Mid}, 0, 2, 1},              {2, {CutEnd, Mid}, 0, 2, 1},           {2, {Column, Last}, 0, 1, 0},
+        {2, {Low, Right}, 0, 2, 1},            {2, {High, CutLeft}, 0, 2, 1},
     };
     for (size_t i = 0; i < LEN(cases); i++) {
         T *t = t_new();

@@ -219,12 +219,127 @@ static void test_absent_tangents(void **state) {
     }
 }
 
+static Val call_of(T *t, const char *name, Val x) {
+    Type v = t_type(t, 1, 3);
+    Builder *b = t->b;
+    if (!program_fn(t->p, sym(t->cx, name))) {
+        t_fn(t, name);
+        Val y = t_param(t, "x", v);
+        t_end(t, t_op2(t, Op_mul, y, y), NoVal);
+        t->b = b;
+    }
+    return t_call(t, name, 1, &x);
+}
+
+/* Rules that give nothing ahead: `zero` is no tangent, whatever follows; `nodiff` is an error. */
+static void test_forward_entries(void **state) {
+    (void)state;
+    T *t = t_new();
+    Type v = t_type(t, 1, 3);
+    t_fn(t, "f");
+    Val x = t_param(t, "x", v), flat = t_name(t, call_of(t, "flatten", x), "flat");
+    Fn *f = t_end(t, t_op2(t, Op_mul, t_op(t, Op_erf, flat), x), NoVal);
+    Fn *j = linearize(t->p, f, sym(t->cx, "j"), (uint32_t[]){0}, 1);
+    assert_non_null(j);
+    assert_int_equal(j->ins.len, j->nparams + 4); /* flatten, erf and two products */
+    assert_non_null(transpose_fn(t->p, f, sym(t->cx, "b"), (uint32_t[]){0}, 1, NULL));
+    t_fn(t, "g"); /* a float without derivative that does not move */
+    x = t_param(t, "x", v);
+    Val fill = t_param(t, "fill", t_type(t, 0));
+    Attr attrs[] = {attr_ints(t->cx, (int64_t[]){1}, 1), attr_ints(t->cx, (int64_t[]){2}, 1),
+                    {AttrNone, {0}}};
+    f = t_end(t, b_op(t->b, Op_pad, (Val[]){x, fill}, 2, attrs, NULL), NoVal);
+    check_dot_of(t, f, (uint32_t[]){0}, 1, 84);
+    assert_int_equal(t->cx->errors, 0);
+    assert_null(linearize(t->p, f, sym(t->cx, "j1"), (uint32_t[]){1}, 1));
+    assert_int_equal(t->cx->errors, 1);
+    t_fn(t, "h");
+    x = t_param(t, "x", v);
+    Fn *h = t_end(t, call_of(t, "never", x), NoVal);
+    assert_null(linearize(t->p, h, sym(t->cx, "j2"), (uint32_t[]){0}, 1));
+    assert_int_equal(t->cx->errors, 2);
+    t_free(t);
+}
+
+/* Rules of two results: one reads both, in either mode; of one only the second moves. */
+static void test_rule_reads_results(void **state) {
+    (void)state;
+    T *t = t_new();
+    Type s = t_type(t, 0);
+    t_fn(t, "twin");
+    Val x = t_param(t, "x", s), r[2];
+    Val a = t_op2(t, Op_sub, x, t_num(t, s, 0.5));
+    Val cube = t_op2(t, Op_mul, a, t_op2(t, Op_mul, a, a));
+    t_end(t, a, t_op(t, Op_exp, t_op2(t, Op_div, cube, t_num(t, s, 3))), NoVal);
+    t_fn(t, "f");
+    x = t_param(t, "x", s);
+    b_call(t->b, program_fn(t->p, sym(t->cx, "twin")), &x, 1, r);
+    Fn *f = t_end(t, t_op2(t, Op_mul, r[0], t_op(t, Op_tanh, r[1])), NoVal);
+    check_gradient(t, f, 85);
+    check_dot(t, f, 86);
+    t_fn(t, "cross");
+    x = t_param(t, "x", s);
+    Val y = t_param(t, "y", s);
+    t_end(t, x, y, NoVal);
+    t_fn(t, "g");
+    x = t_param(t, "x", s);
+    y = t_param(t, "y", s);
+    b_call(t->b, program_fn(t->p, sym(t->cx, "cross")), (Val[]){x, y}, 2, r);
+    t_name(t, r[0], "p");
+    t_name(t, r[1], "q");
+    Fn *g = t_end(t, t_op2(t, Op_mul, r[0], t_op(t, Op_exp, r[1])), NoVal);
+    check_gradient(t, g, 88);
+    check_dot(t, g, 89);
+    t_free(t);
+}
+
+/* ---- integers on the way ---- */
+
+static Val cast_to(T *t, Val x, Type type) { return b_op(t->b, Op_cast, &x, 1, NULL, &type); }
+
+/* What is multiplied with x: from the integer of x, the integer i or y to a float. */
+static Val by_integers(T *t, int way, Val x, Val y, Val i) {
+    Type num = t_type(t, 0), whole = type_of(I64, num.shape);
+    Val n = cast_to(t, x, whole), one = b_int(t->b, whole, 1);
+    switch (way) {
+    case 0: return cast_to(t, n, num);
+    case 1: return cast_to(t, t_op2(t, Op_add, n, one), num);
+    case 2: return cast_to(t, t_op2(t, Op_add, i, n), num);
+    case 3: return cast_to(t, t_op2(t, Op_max, t_op2(t, Op_sub, i, n), i), num);
+    case 4: return cast_to(t, i, num); /* from here on no path of numbers */
+    case 5: return cast_to(t, cast_to(t, y, whole), num);
+    case 6: return cast_to(t, cast_to(t, t_op2(t, Op_gt, n, one), num), num);
+    case 7: return cast_to(t, cast_to(t, y, type_of(F32, num.shape)), num);
+    case 8: return t_where(t, t_op2(t, Op_gt, n, i), y, t_num(t, num, 2));
+    default: return y;
+    }
+}
+
+static void test_integers(void **state) {
+    (void)state;
+    for (int way = 0; way < 10; way++) {
+        T *t = t_new();
+        t_fn(t, "f");
+        Val i = t_param(t, "i", type_of(I64, shape_scalar(t->cx)));
+        Val x = t_param(t, "x", t_type(t, 0)), y = t_param(t, "y", t_type(t, 0));
+        Val k = t_param(t, "k", type_of(I64, shape_scalar(t->cx)));
+        if (way == 9) by_integers(t, 0, x, y, i); /* nothing reads it */
+        Val z = by_integers(t, way, x, y, way % 2 ? k : i);
+        Fn *f = t_end(t, t_op2(t, Op_mul, z, x), NoVal);
+        bool wrong = way < 4;
+        Fn *d = differentiate(t->p, f, sym(t->cx, "d"), (uint32_t[]){1}, 1);
+        assert_int_equal(t->cx->errors, wrong);
+        if (d && !wrong) check_dot_of(t, f, (uint32_t[]){1}, 1, 87);
+        t_free(t);
+    }
+}
+
 /* Without rules a call is what its function is; a rule that is reported as wrong is one error. */
 static Fn *broken_rule(Program *p, RuleKind kind, Sym name, const Ins *site, const Type *args,
                        const Type *results, uint32_t nresults) {
     (void)kind, (void)args, (void)results, (void)nresults;
     if (strcmp(name, "exp") != 0) return NULL;
-    diag_error(p->cx, site->loc, "wrong");
+    diag_error(p->cx, (Loc){site->loc.file, 99, 1, 2}, "wrong");
     return NULL;
 }
 
@@ -288,7 +403,8 @@ int main(void) {
         cmocka_unit_test(test_inactive_region), cmocka_unit_test(test_header),
         cmocka_unit_test(test_broken_inside),   cmocka_unit_test(test_inactive_result),
         cmocka_unit_test(test_absent_tangents), cmocka_unit_test(test_forward_rule_alone),
-        cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_rules),           cmocka_unit_test(test_forward_entries),
+        cmocka_unit_test(test_rule_reads_results), cmocka_unit_test(test_integers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,8 +50,38 @@ static void test_derivatives(void **state) {
     assert_int_equal(count_named(t, "block_fwd"), 1);
     assert_int_equal(count_named(t, "block_vjp"), 1);
     assert_int_equal(count_named(t, "block_tangents"), 1);
+    const Fn *fwd = program_fn(t->p, sym(t->cx, "block_fwd"));
+    for (uint32_t k = 0; k < fwd->results.len; k++) { /* each value once */
+        for (uint32_t i = 0; i < k; i++) {
+            assert_true(fwd->results.data[i] != fwd->results.data[k]);
+        }
+    }
     check_gradient(t, net, 1);
     check_dot(t, net, 2);
+    t_free(t);
+}
+
+/* Calls of which only the first, only the second, and both results are used share a pair: what is
+ * not used has zeros. */
+static void test_results_used(void **state) {
+    (void)state;
+    T *t = t_new();
+    make_block(t);
+    t_fn(t, "net");
+    Val x = t_param(t, "x", t_type(t, 2, 2, 4)), w = t_param(t, "w", t_type(t, 2, 4, 4));
+    Val sum = t_num(t, t_type(t, 0), 0.5), out[2];
+    for (int k = 0; k < 4; k++) {
+        Val half = t_op2(t, Op_mul, x, t_num(t, b_type(t->b, x), 0.2 * (k + 1)));
+        b_call(t->b, program_fn(t->p, sym(t->cx, "block")), (Val[]){half, w, x}, 3, out);
+        if (k != 1) sum = t_op2(t, Op_add, sum, t_sum(t, out[0]));
+        if (k >= 1) sum = t_op2(t, Op_add, sum, out[1]);
+    }
+    Fn *net = t_end(t, sum, NoVal);
+    assert_non_null(differentiate(t->p, net, sym(t->cx, "d"), (uint32_t[]){0, 1}, 2));
+    assert_int_equal(count_named(t, "block_fwd"), 1);
+    assert_int_equal(count_named(t, "block_vjp"), 1);
+    check_gradient(t, net, 6);
+    check_dot(t, net, 7);
     t_free(t);
 }
 
@@ -128,6 +158,7 @@ static void test_once(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_derivatives), cmocka_unit_test(test_second_order),
+        cmocka_unit_test(test_results_used),
         cmocka_unit_test(test_inline), cmocka_unit_test(test_once)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -120,6 +120,43 @@ static void test_operator_inside(void **state) {
     t_free(t);
 }
 
+/* The gradients by two parameters, asked for with the arguments the other way round by the first
+ * function of the program. What holds no operator stays. */
+static void test_arguments(void **state) {
+    (void)state;
+    T *t = t_new();
+    Type v = t_type(t, 1, 3), types[] = {v, v};
+    t_fn(t, "run");
+    Val x = t_param(t, "x", v), y = t_param(t, "y", v), g[2];
+    t_operator(t, Op_grad, "f", "x y", 2, (Val[]){y, x}, types, 2, g);
+    t_name(t, g[0], "of_x");
+    Fn *run = t_end(t, g[0], g[1], NoVal);
+    make_f(t);
+    const Fn *f = program_fn(t->p, sym(t->cx, "f"));
+    differentiate_all(t);
+    assert_ptr_equal(program_fn(t->p, f->name), f);
+    run = program_fn(t->p, run->name);
+    Tensor *args = t_args(t, run, 43), *got = t_run(t, run, args);
+    Tensor turned[] = {args[1], args[0]};
+    for (uint32_t p = 0; p < 2; p++) {
+        for (int e = 0; e < 3; e++) {
+            assert_near(got[p].re[e], t_slope(t, f, turned, p, e), 1e-9);
+        }
+    }
+    assert_string_equal(run->ins.data[run->results.data[0]].name, "of_x");
+    const Fn *d = program_fn(t->p, sym(t->cx, "f_grad"));
+    assert_string_equal(d->rule, "grad[f, wrt=(x, y)]");
+    t_fn(t, "again"); /* the derivative, now the first function, is there */
+    x = t_param(t, "x", v);
+    y = t_param(t, "y", v);
+    t_operator(t, Op_grad, "f", "x y", 2, (Val[]){x, y}, types, 2, g);
+    t_end(t, g[0], g[1], NoVal);
+    uint32_t fns = t->p->fns.len;
+    differentiate_all(t);
+    assert_int_equal(t->p->fns.len, fns);
+    t_free(t);
+}
+
 static void test_user_error(void **state) {
     (void)state;
     T *t = t_new();
@@ -143,7 +180,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nested),          cmocka_unit_test(test_hvp),
         cmocka_unit_test(test_sharing),         cmocka_unit_test(test_operator_inside),
-        cmocka_unit_test(test_user_error),
+        cmocka_unit_test(test_arguments),       cmocka_unit_test(test_user_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

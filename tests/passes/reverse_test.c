@@ -75,7 +75,9 @@ static void test_movement(void **state) {
     Val x = t_param(t, "x", t_type(t, 2, 2, 3)), y = t_param(t, "y", t_type(t, 2, 1, 3));
     Attr axis = attr_int(0);
     Val c = b_op(t->b, Op_concat, (Val[]){x, t_op(t, Op_exp, y), x}, 3, &axis, NULL);
-    Attr cut[] = {attr_ints(t->cx, (int64_t[]){1, 0}, 2), attr_ints(t->cx, (int64_t[]){4, 2}, 2),
+    Attr across = attr_int(1);
+    c = b_op(t->b, Op_concat, (Val[]){t_op(t, Op_tanh, c), c}, 2, &across, NULL);
+    Attr cut[] = {attr_ints(t->cx, (int64_t[]){1, 2}, 2), attr_ints(t->cx, (int64_t[]){4, 4}, 2),
                   {AttrNone, {0}}};
     Val s = b_op(t->b, Op_slice, &c, 1, cut, NULL);
     Val r = t_ints(t, Op_reshape, s, 1, (int64_t[]){6});
@@ -147,6 +149,8 @@ static void test_calls(void **state) {
     check_gradient(t, f, 13);
     check_dot(t, f, 14);
     check_dot(t, g, 15);
+    const Fn *j = tangents_of(t->p, f, sym(t->cx, "j"), (uint32_t[]){0}, 1);
+    assert_int_equal(count_op(j, Op_call), 0);
     Fn *d = differentiate(t->p, g, sym(t->cx, "d"), (uint32_t[]){0}, 1);
     Tensor *got = t_run(t, d, t_args(t, g, 16));
     for (int e = 0; e < 3; e++) assert_true(got[1].re[e] == 3);

@@ -114,7 +114,10 @@ static void test_nothing_hoisted(void **state) {
     Val flat = t_ints(t, Op_reshape, w, 1, (int64_t[]){3});
     Val barred = t_op(t, Op_opt_barrier, flat);
     Val x = t_op2(t, Op_add, t_op2(t, Op_mul, h, flat), t_op2(t, Op_mul, a, t_num(t, v, 0.5)));
-    t_op(t, Op_exp, flat); /* nothing reads it */
+    t_op2(t, Op_mul, h, t_op(t, Op_exp, flat)); /* nothing reads it */
+    Attr three = attr_int(3);
+    Val i = b_op(t->b, Op_iota, NULL, 0, &three, NULL);
+    a = t_op2(t, Op_mul, a, b_op(t->b, Op_cast, &i, 1, NULL, &v));
     t_end(t, t_op2(t, Op_add, x, barred), NoVal);
     t_fn(t, "f");
     Val args[] = {t_param(t, "h", v), t_param(t, "a", t_type(t, 2, 4, 3)),
@@ -128,41 +131,63 @@ static void test_nothing_hoisted(void **state) {
     t_free(t);
 }
 
-/* Two values move, one of them also a result; constants that nothing reads any more go. */
+/* Moves: exp(w), also through a view; tanh(u) * exp(w), which is a result too, and sqrt(u), which is
+ * a result alone. The sequence and the carry that nothing reads stay, the constant goes that only
+ * what moved has read; one that is a result stays. A loop behind it has nothing to move. */
 static void test_hoisted(void **state) {
     (void)state;
     T *t = t_new();
-    Type v = t_type(t, 1, 3);
+    Type v = t_type(t, 1, 3), rows = t_type(t, 2, 4, 3);
     t_fn(t, "body");
-    Val h = t_param(t, "h", v), a = t_param(t, "a", v), u = t_param(t, "u", v);
-    Val w = t_param(t, "w", v), e = t_op(t, Op_exp, w), s = t_op2(t, Op_mul, t_op(t, Op_tanh, u), e);
+    Val h = t_param(t, "h", v), g = t_param(t, "g", v), a = t_param(t, "a", v);
+    t_param(t, "b", v);
+    Val u = t_param(t, "u", v), w = t_param(t, "w", v), c = t_param(t, "c", v);
+    Val e = t_op(t, Op_exp, w), s = t_op2(t, Op_mul, t_op(t, Op_tanh, u), e);
+    Val turned = t_ints(t, Op_reshape, t_op(t, Op_sigmoid, w), 2, (int64_t[]){1, 3});
+    turned = t_ints(t, Op_reshape, turned, 1, (int64_t[]){3});
     Val next = t_op2(t, Op_add, t_op2(t, Op_mul, h, e), t_op2(t, Op_mul, a, s));
-    t_end(t, t_op2(t, Op_mul, next, u), s, NoVal);
+    next = t_op2(t, Op_mul, t_op2(t, Op_mul, next, u), turned);
+    (void)g;
+    t_end(t, next, next, s, t_op(t, Op_sqrt, u), c, NoVal);
+    t_fn(t, "last");
+    h = t_param(t, "h", v);
+    t_end(t, t_op(t, Op_tanh, h), NoVal);
     t_fn(t, "f");
-    Val args[] = {t_param(t, "h", v), t_param(t, "a", t_type(t, 2, 4, 3)), t_param(t, "u", v),
-                  t_param(t, "w", v)};
-    Attr attrs[] = {attr_fn(sym(t->cx, "body")), attr_int(1), attr_int(1), attr_int(0),
+    Val args[] = {t_param(t, "h", v), t_param(t, "g", v), t_param(t, "a", rows),
+                  t_param(t, "b", rows), t_param(t, "u", v), t_param(t, "w", v),
+                  t_param(t, "c", v)};
+    Attr attrs[] = {attr_fn(sym(t->cx, "body")), attr_int(2), attr_int(2), attr_int(0),
                     attr_int(4), attr_bool(false)};
     Ins ins = {.op = Op_scan, .attrs = attrs};
     Region r = region_of(t->p, &ins);
     RegionTypes types = region_types(t->cx, t->cx->arena, &ins, &r);
-    Val out[2];
-    b_multi(t->b, Op_scan, args, 4, attrs, types.results, types.nresults, out);
-    Fn *f = t_end(t, t_op2(t, Op_add, t_sum(t, out[0]), t_sum(t, out[1])), NoVal);
+    Val out[5];
+    b_multi(t->b, Op_scan, args, LEN(args), attrs, types.results, types.nresults, out);
+    Attr again[] = {attr_fn(sym(t->cx, "last")), attr_int(1), attr_int(0), attr_int(0),
+                    attr_int(2), attr_bool(false)};
+    Val sum = t_sum(t, b_op(t->b, Op_scan, &out[0], 1, again, &v));
+    for (int k = 1; k < 5; k++) {
+        sum = t_op2(t, Op_add, sum, t_op2(t, Op_mul, t_sum(t, out[k]), t_num(t, t_type(t, 0), k)));
+    }
+    Fn *f = t_end(t, sum, NoVal);
     f->exported = true;
     Tensor *values = t_args(t, f, 64), *before = t_run(t, f, values);
     hoist(t);
     f = program_fn(t->p, f->name);
     assert_true(t_run(t, f, values)->re[0] == before->re[0]);
+    uint32_t loops = 0;
     for (Val k = 0; k < f->ins.len; k++) {
         const Ins *i = &f->ins.data[k];
-        if (i->op != Op_scan) continue;
+        if (i->op != Op_scan || loops++) continue;
         const Fn *body = program_fn(t->p, i->attrs[0].s);
-        assert_int_equal(body->nparams, 5); /* h, a, u, and what moved; w is gone */
+        assert_int_equal(body->nparams, 4 + 2 + 4); /* u, c; exp, sigmoid, the product, sqrt */
         for (Val n = 0; n < body->ins.len; n++) {
-            assert_true(body->ins.data[n].op != Op_exp && body->ins.data[n].op != Op_tanh);
+            OpClass cls = op_info[body->ins.data[n].op].cls;
+            Op op = (Op)body->ins.data[n].op;
+            assert_true(cls != ClsElem || op == Op_add || op == Op_mul);
         }
     }
+    assert_int_equal(loops, 2);
     check_gradient(t, f, 65);
     check_dot(t, f, 66);
     t_free(t);
@@ -201,11 +226,34 @@ static void test_errors(void **state) {
     }
 }
 
+/* An operator in a body that cannot be derived is one error. */
+static void test_operator_error(void **state) {
+    (void)state;
+    T *t = t_new();
+    Type num = t_type(t, 0);
+    t_fn(t, "inner");
+    Val h = t_param(t, "h", num), d;
+    t_end(t, t_op(t, Op_erf, h), NoVal);
+    t_fn(t, "body");
+    h = t_param(t, "h", num);
+    t_operator(t, Op_grad, "inner", "h", 1, &h, &num, 1, &d);
+    t_end(t, t_op2(t, Op_mul, d, h), NoVal);
+    t_fn(t, "f");
+    h = t_param(t, "h", num);
+    Attr attrs[] = {attr_fn(sym(t->cx, "body")), attr_int(1), attr_int(0), attr_int(0),
+                    attr_int(2), attr_bool(false)};
+    Fn *f = t_end(t, t_op(t, Op_exp, b_op(t->b, Op_scan, &h, 1, attrs, &num)), NoVal);
+    differentiate(t->p, f, sym(t->cx, "d"), (uint32_t[]){0}, 1);
+    assert_int_equal(t->cx->errors, 1);
+    linearize(t->p, f, sym(t->cx, "j"), (uint32_t[]){0}, 1);
+    t_free(t);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_axes),    cmocka_unit_test(test_chain),
         cmocka_unit_test(test_hoisted), cmocka_unit_test(test_nothing_hoisted),
-        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_errors),  cmocka_unit_test(test_operator_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

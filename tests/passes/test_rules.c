@@ -7,7 +7,7 @@ typedef struct R {
     Program *p;
     Builder *b;
     const Ins *site;
-    Val x[4], y, v, dx[4];
+    Val x[4], y, first, v, dx[4]; /* first: of two results */
 } R;
 
 typedef Val (*Line)(R *r);
@@ -132,6 +132,12 @@ static Val flat(R *r) {
 }
 static Val summed(R *r) { return b_sum_to(r->b, r->v, b_type(r->b, r->x[1]).shape); }
 static Val thrice_forward(R *r) { return mul(r, r->dx[0], num(r, r->dx[0], 3)); }
+static Val zero_forward(R *r) { return marked(r, r->dx[0], "zero"); }
+static Val nodiff_forward(R *r) { return marked(r, r->dx[0], "nodiff"); }
+static Val with_results(R *r) {
+    return b_add(r->b, r->v, mul(r, r->dx[0], mul(r, r->y, mul(r, r->first, r->first))));
+}
+static Val second(R *r) { return r->dx[0]; }
 static Val sub_forward(R *r) { return op2(r, Op_sub, r->dx[0], r->dx[1]); }
 
 static const Row rows[] = {
@@ -161,11 +167,15 @@ static const Row rows[] = {
     {"ruled", {thrice}, NULL},
     {"pair", {both}, NULL},
     {"ahead", {NULL}, thrice_forward},
+    {"flatten", {zero}, zero_forward},
+    {"never", {nodiff}, nodiff_forward},
+    {"twin", {with_results}, NULL},
+    {"cross", {same, second}, NULL},
     {"taller", {flat}, NULL},
     {"uneven", {same, summed}, NULL},
     {"keeps", {same, mul_b}, NULL},
     {"turned", {transpose_x}, NULL},
-    {"turned_twice", {same}, NULL},
+    {"turns", {transpose_x}, NULL},
     {"picks", {same, zero}, NULL},
     {"scaled", {scaled_x, scaled_k}, NULL},
     {"wide", {same}, NULL},
@@ -190,6 +200,7 @@ Fn *test_rule(Program *p, RuleKind kind, Sym name, const Ins *site, const Type *
     }
     for (uint32_t k = 0; k < nresults; k++) {
         r.y = b_param(r.b, sym_fmt(p->cx, "y%u", k), results[k]);
+        if (!k) r.first = r.y;
     }
     uint32_t n = kind == RuleBackward ? nresults : site->nargs, in = 0;
     for (uint32_t k = 0; k < n; k++) {
