@@ -87,8 +87,8 @@ static const struct {
      "  let i: i32<3>[5] = [2, 0, 2, 2, 1]; "
      "  let y = gather(x, i, axis=0); let z = scatter_add(w, i, y * y, axis=0);"
      "  scan (k = i) carry (t: f64 = 1.0) { t = t * x[k] + w[k]; }"
-     "  let r = reshape(x * w, [1, 1, 3]); let m = window_argmax(r, [2], [1]);"
-     "  let p = sum(exp(window_pick(r, m, [2], [1])));"
+     "  let r = reshape(x * w, [1, 3, 1]); let m = window_argmax(r, [2, 1], [1, 1]);"
+     "  let p = sum(exp(window_pick(r, m, [2, 1], [1, 1])));"
      "  return sum(z * x) + t + p + sum(gather(z, i, axis=0) * y); }" GIVES_F,
      {NULL}},
 };
