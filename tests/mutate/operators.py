@@ -11,7 +11,8 @@ SAYS = {"b_at", "b_name", "name_adjoint", "diag_error", "diag_note", "diag_warn"
 # So is what a derivative costs: whether a call stays one changes no bit.
 TALKS = {"is_worth_calling", "note_source", "reported", "op_title", "operand_title", "name_adjoint",
          "backward_label", "forward_label", "region_label", "formal_name", "rule_name"}
-NAMES = {"fresh_param", "sym", "sym_fmt", "sym_n", "arena_printf", "program_fresh", "builder_new"}
+NAMES = {"fresh_param", "sym", "sym_fmt", "sym_n", "arena_printf", "program_fresh", "builder_new",
+         "add_fresh"}
 # Calls whose neighbouring operands may change places.
 COMMUTE = {"b_add", "b_mul", "mask_sum", "accumulate", "Op_eq", "Op_ne", "Op_and", "Op_or", "Op_min", "Op_max", "Op_add", "Op_mul"}
 AXES = {"dim", "perm", "lo", "hi", "los", "his", "stride", "interior", "v"}

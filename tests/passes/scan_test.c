@@ -113,11 +113,11 @@ static void test_nothing_hoisted(void **state) {
     Val h = t_param(t, "h", v), a = t_param(t, "a", v), w = t_param(t, "w", t_type(t, 2, 1, 3));
     Val flat = t_ints(t, Op_reshape, w, 1, (int64_t[]){3});
     Val barred = t_op(t, Op_opt_barrier, flat);
+    Attr three = attr_int(3), axis = attr_int(0);
+    Val at[] = {a, b_op(t->b, Op_iota, NULL, 0, &three, NULL)};
+    a = b_op(t->b, Op_gather, at, 2, &axis, NULL);
     Val x = t_op2(t, Op_add, t_op2(t, Op_mul, h, flat), t_op2(t, Op_mul, a, t_num(t, v, 0.5)));
     t_op2(t, Op_mul, h, t_op(t, Op_exp, flat)); /* nothing reads it */
-    Attr three = attr_int(3);
-    Val i = b_op(t->b, Op_iota, NULL, 0, &three, NULL);
-    a = t_op2(t, Op_mul, a, b_op(t->b, Op_cast, &i, 1, NULL, &v));
     t_end(t, t_op2(t, Op_add, x, barred), NoVal);
     t_fn(t, "f");
     Val args[] = {t_param(t, "h", v), t_param(t, "a", t_type(t, 2, 4, 3)),
@@ -143,12 +143,11 @@ static void test_hoisted(void **state) {
     t_param(t, "b", v);
     Val u = t_param(t, "u", v), w = t_param(t, "w", v), c = t_param(t, "c", v);
     Val e = t_op(t, Op_exp, w), s = t_op2(t, Op_mul, t_op(t, Op_tanh, u), e);
-    Val turned = t_ints(t, Op_reshape, t_op(t, Op_sigmoid, w), 2, (int64_t[]){1, 3});
-    turned = t_ints(t, Op_reshape, turned, 1, (int64_t[]){3});
-    Val next = t_op2(t, Op_add, t_op2(t, Op_mul, h, e), t_op2(t, Op_mul, a, s));
-    next = t_op2(t, Op_mul, t_op2(t, Op_mul, next, u), turned);
+    Val wide = t_ints(t, Op_broadcast, t_op(t, Op_exp, t_sum(t, w)), 1, (int64_t[]){3});
+    Val next = t_op2(t, Op_add, t_op2(t, Op_sub, e, h), t_op2(t, Op_mul, a, s));
+    next = t_op2(t, Op_mul, t_op2(t, Op_mul, next, u), wide);
     (void)g;
-    t_end(t, next, next, s, t_op(t, Op_sqrt, u), c, NoVal);
+    t_end(t, next, next, s, c, t_op(t, Op_sqrt, u), NoVal);
     t_fn(t, "last");
     h = t_param(t, "h", v);
     t_end(t, t_op(t, Op_tanh, h), NoVal);
@@ -180,17 +179,50 @@ static void test_hoisted(void **state) {
         const Ins *i = &f->ins.data[k];
         if (i->op != Op_scan || loops++) continue;
         const Fn *body = program_fn(t->p, i->attrs[0].s);
-        assert_int_equal(body->nparams, 4 + 2 + 4); /* u, c; exp, sigmoid, the product, sqrt */
+        assert_int_equal(body->nparams, 4 + 2 + 4); /* u, c; both exp, the product, sqrt */
         for (Val n = 0; n < body->ins.len; n++) {
             OpClass cls = op_info[body->ins.data[n].op].cls;
             Op op = (Op)body->ins.data[n].op;
-            assert_true(cls != ClsElem || op == Op_add || op == Op_mul);
+            assert_true(cls != ClsElem || op == Op_add || op == Op_sub || op == Op_mul);
         }
     }
     assert_int_equal(loops, 2);
     check_gradient(t, f, 65);
     check_dot(t, f, 66);
     t_free(t);
+}
+
+/* The first result moves, or is a constant; a constant is read first in what stays. */
+static void test_hoisted_result(void **state) {
+    (void)state;
+    for (int constant = 0; constant < 2; constant++) {
+        T *t = t_new();
+        Type v = t_type(t, 1, 3), types[] = {v, t_type(t, 2, 4, 3)};
+        t_fn(t, "body");
+        Val h = t_param(t, "h", v), w = t_param(t, "w", v), c = t_param(t, "c", v);
+        Val e = t_op(t, Op_exp, w);
+        t_end(t, constant ? w : e, t_op2(t, Op_sub, c, constant ? t_op2(t, Op_mul, h, e) : h), NoVal);
+        t_fn(t, "f");
+        Val args[] = {t_param(t, "h", v), t_param(t, "w", v), t_param(t, "c", v)}, out[2];
+        Attr attrs[] = {attr_fn(sym(t->cx, "body")), attr_int(1), attr_int(0), attr_int(0),
+                        attr_int(4), attr_bool(false)};
+        b_multi(t->b, Op_scan, args, 3, attrs, types, 2, out);
+        Fn *f = t_end(t, t_op2(t, Op_add, t_sum(t, out[0]), t_sum(t, out[1])), NoVal);
+        f->exported = true;
+        Tensor *values = t_args(t, f, 67), *before = t_run(t, f, values);
+        hoist(t);
+        f = program_fn(t->p, f->name);
+        assert_true(t_run(t, f, values)->re[0] == before->re[0]);
+        for (Val k = 0; k < f->ins.len; k++) {
+            const Ins *i = &f->ins.data[k];
+            if (i->op != Op_scan) continue;
+            const Fn *body = program_fn(t->p, i->attrs[0].s);
+            assert_int_equal(body->nparams, constant ? 4 : 3);
+            for (Val n = 0; n < body->ins.len; n++) assert_true(body->ins.data[n].op != Op_exp);
+        }
+        check_gradient(t, f, 68);
+        t_free(t);
+    }
 }
 
 /* ---- errors ---- */
@@ -253,6 +285,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_axes),    cmocka_unit_test(test_chain),
         cmocka_unit_test(test_hoisted), cmocka_unit_test(test_nothing_hoisted),
+        cmocka_unit_test(test_hoisted_result),
         cmocka_unit_test(test_errors),  cmocka_unit_test(test_operator_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
