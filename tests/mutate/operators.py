@@ -290,6 +290,8 @@ class Mutant:
     def __init__(self, s, scope, operator, start, end, new):
         self.path, self.scope, self.operator = s.path, scope.name, operator
         self.text = s.text[:start] + new + s.text[end:]
+        a, b = s.span(scope.first, scope.last)
+        self.body = self.text[a:b + len(self.text) - len(s.text)]
         first = s.text.rfind("\n", 0, start) + 1
         last = s.text.find("\n", end)
         self.line = s.text.count("\n", 0, start) + 1
