@@ -274,14 +274,19 @@ static void prepare(Proof *q) {
     q->compiled = q->code[0] != NULL;
 }
 
-/* A point where everything is finite. */
+/* A point where everything is finite, the function's own results too: the gradient of log is finite
+ * where log is not. */
 static bool choose_point(Proof *q) {
     Check *c = q->c;
+    const Fn *f = q->h->f;
+    Tensor *y = NEW_ARRAY(c->a, Tensor, f->results.len);
     q->got = NEW_ARRAY(c->a, Tensor, q->d->results.len);
     for (int tries = 0; tries < 2 * DrawCount; tries++) {
         q->args = random_arguments(c, q->d, (Draw)(tries % DrawCount));
         run_function(&q->derived, c->a, q->args, q->got);
-        if (all_finite(q->got, q->d->results.len)) return true;
+        if (!all_finite(q->got, q->d->results.len)) continue;
+        run_function(&q->value, c->a, q->args, y);
+        if (all_finite(y, f->results.len)) return true;
     }
     diag_error(c->p->cx, q->d->loc, "%s is not finite at any point tried", q->d->rule);
     return false;

@@ -262,6 +262,17 @@ static void add_stage(const Program *p, Text *out, const Stage *s) {
     text_add(out, " }\n");
 }
 
+/* Rules belong to the text as long as something is to be differentiated by them. */
+static bool has_operators(const Program *p) {
+    for (uint32_t k = 0; k < p->fns.len; k++) {
+        const Fn *fn = p->fns.data[k];
+        for (Val v = 0; v < fn->ins.len; v++) {
+            if (op_info[fn->ins.data[v].op].cls == ClsOperator) return true;
+        }
+    }
+    return false;
+}
+
 void print_program(const Program *p, Text *out) {
     for (uint32_t k = 0; k < p->hypers.len; k++) add_hyper(out, &p->hypers.data[k]);
     for (uint32_t k = 0; k < p->consts.len; k++) {
@@ -273,10 +284,12 @@ void print_program(const Program *p, Text *out) {
         size_t n = strlen(text);
         text_add(out, "%s%s", text, n && text[n - 1] == '\n' ? "" : "\n");
     }
-    for (uint32_t k = 0; k < p->op_rules.len; k++) text_add(out, "%s", p->op_rules.data[k]);
+    bool rules = has_operators(p);
+    for (uint32_t k = 0; rules && k < p->op_rules.len; k++)
+        text_add(out, "%s", p->op_rules.data[k]);
     for (uint32_t k = 0; k < p->fns.len; k++) {
         print_fn(p, p->fns.data[k], out);
-        print_rules(p, p->fns.data[k], out);
+        if (rules) print_rules(p, p->fns.data[k], out);
     }
     for (uint32_t k = 0; k < p->stages.len; k++) add_stage(p, out, p->stages.data[k]);
 }

@@ -39,6 +39,12 @@ def pair(head, line, right, call):
     run(bpc, "check", source)
 
 
+LOGS = """
+fn f(a: f32[3], b: f32[3, 3]) -> f32 { return sum(log(b)); }
+export fn d(a: f32[3], b: f32[3, 3]) -> (f32[3], f32[3, 3]) { return grad[f, wrt=(a, b)](a, b); }
+"""
+
+
 def example(path):
     r = run(bpc, "check", path)
     errors = [float(m) for m in re.findall(r"^ok .* (\S+)$", r.stdout, re.M)]
@@ -110,6 +116,7 @@ for p in pairs:
 for path in sorted(glob.glob(os.path.join(examples, "*.bp"))):
     t.check("check " + os.path.basename(path), example, path)
     t.check("fixed point " + os.path.basename(path), fixed_point, path)
+t.check("logarithms of what may be negative", example, t.write("logs.bp", LOGS))
 t.check("adjoint lines", adjoint_lines, os.path.join(examples, "two_layer.bp"))
 t.check("a line that does not fit", wrong_shape, os.path.join(examples, "two_layer.bp"))
 t.finish()

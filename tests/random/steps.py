@@ -16,6 +16,11 @@ def ints(values):
     return "[" + ", ".join(map(str, values)) + "]"
 
 
+def held(x):
+    """x where it becomes integers: no derivative leads through them, and to ask for one is an error."""
+    return f"stop_gradient({x.name})" if x.type.float else x.name
+
+
 # ---- elementwise ----
 
 # expression of x, log2 of its size from that of x
@@ -140,7 +145,7 @@ def choice(b):
 def conversion(b):
     x = b.pick()
     to = b.rnd.choice(("f32", "f64", b.dt, "i32", "i64", "bf16", "bool"))
-    y = b.let(f"{to}({x.name})", x.type.of(to), x.mag)
+    y = b.let(f"{to}({held(x) if to in ('i32', 'i64') else x.name})", x.type.of(to), x.mag)
     if y and to == "bf16" and b.chance(0.7):
         b.let(f"{b.dt}({y.name} * {y.name})", x.type.of(b.dt), 2 * x.mag)
 
@@ -306,7 +311,7 @@ def index_for(b, n):
         return b.let(f"iota({n})", Type("i32", (n,), n))
     y = b.pick(lambda t: t.rank == 1 and b.concrete(t) and (t.float or t.dt == "i32") and t.dt != "bf16")
     if how == 1 and y:
-        return b.let(f"i32<{n}>({y.name})", Type("i32", y.type.dims, n))
+        return b.let(f"i32<{n}>({held(y)})", Type("i32", y.type.dims, n))
     m = b.rnd.choice((1, 2, 3, 7))
     return b.let(ints(b.rnd.randrange(n) for _ in range(m)), Type("i32", (m,), n), typed=True)
 
