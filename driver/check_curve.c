@@ -77,7 +77,8 @@ static void taylor_row(Proof *q, const char *which, double slope, int octaves) {
 }
 
 /* A false gradient leaves a term of order one along almost every direction; a right one's quadratic
- * term vanishes along some. So several directions have to agree that it is false. */
+ * term is small along some, where the remainder falls faster. Several directions have to agree that
+ * it is false. */
 static void taylor_along(Proof *q, const NumDiff *nd, bool downhill) {
     enum { Against = 3 };
     Check *c = q->c;
@@ -92,7 +93,7 @@ static void taylor_along(Proof *q, const NumDiff *nd, bool downhill) {
         Remainder m = remainder_along(nd, u, along);
         if (m.n > 1) slope = slope_of(&m, &octaves, &crossed);
         c->compared++;
-        if (octaves < SLOPE_OCTAVES / 2 || fabs(slope - 2) <= SLOPE_GATE) {
+        if (octaves < SLOPE_OCTAVES / 2 || slope >= 2 - SLOPE_GATE) {
             taylor_row(q, which, slope, octaves);
             return;
         }

@@ -45,7 +45,13 @@ static void report_cut(Program *p, const Fn *fn, const Activity *a, Val v) {
 static bool depends(Walk *w, Val v) {
     const Ins *i = &w->fn->ins.data[v];
     const Rule *r = &w->a.rule[v];
-    if (!r->fn || (w->kind == RuleForward && !r->transposed)) return true;
+    if (!r->fn) return true;
+    if (w->kind == RuleForward && !r->transposed) { /* a line for each result */
+        for (uint32_t k = 0; k < r->fn->results.len; k++) {
+            if (r->entry[k] != EntryZero) return true;
+        }
+        return false;
+    }
     for (uint32_t k = 0; k < i->nargs; k++) {
         if (w->a.active[i->args[k]] && r->entry[k] != EntryZero) return true;
     }
