@@ -26,9 +26,10 @@ static Remainder remainder_along(const NumDiff *nd, const Tensor *u, double slop
     return m;
 }
 
-/* Of the smallest steps, by least squares in logarithms; *octaves: how many. */
-static double slope_of(const Remainder *m, int *octaves, bool *crossed) {
-    int from = m->n > SLOPE_OCTAVES + 1 ? m->n - SLOPE_OCTAVES - 1 : 0, n = m->n - from;
+/* Of the smallest steps, at most so many octaves, by least squares in logarithms; *octaves: how
+ * many it were. */
+static double slope_of(const Remainder *m, int most, int *octaves, bool *crossed) {
+    int from = m->n > most + 1 ? m->n - most - 1 : 0, n = m->n - from;
     double sx = 0, sy = 0, sxx = 0, sxy = 0;
     *octaves = n - 1;
     *crossed = false;
@@ -91,7 +92,10 @@ static void taylor_along(Proof *q, const NumDiff *nd, bool downhill) {
         bool crossed = false;
         Tensor *u = taylor_direction(q, share, &along);
         Remainder m = remainder_along(nd, u, along);
-        if (m.n > 1) slope = slope_of(&m, &octaves, &crossed);
+        if (m.n > 1) slope = slope_of(&m, SLOPE_OCTAVES, &octaves, &crossed);
+        /* Terms of higher order bend the line at its large steps. */
+        if (octaves == SLOPE_OCTAVES && slope < 2 - SLOPE_GATE)
+            slope = slope_of(&m, SLOPE_OCTAVES / 2, &octaves, &crossed);
         c->compared++;
         if (octaves < SLOPE_OCTAVES / 2 || slope >= 2 - SLOPE_GATE) {
             taylor_row(q, which, slope, octaves);
