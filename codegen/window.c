@@ -222,16 +222,19 @@ static void place_at(void *data, const Index *cell, unsigned lanes) {
     }
 }
 
-/* The cells of the array; vectors of them along the last axis where each has windows of its own and
- * is whole (of one cell there, they would run along another axis). */
+/* The cells of the array; vectors of them along the last axis where all are whole and each has
+ * windows of its own there (of one cell, they would run along another axis). */
 static const Shape *cells_of(Window *w) {
     int64_t dim[MaxRank];
     copy_bytes(dim, w->whole->dim, w->whole->rank * sizeof *dim);
+    uint32_t last = w->n - 1;
+    int64_t width = dim[w->lead + last];
+    w->across = width > w->stride[last] && w->size[last] <= w->stride[last] &&
+                width / w->stride[last] == k_shape(w->k, w->x)->dim[w->lead + last] &&
+                w->stride[last] <= 2;
     for (uint32_t d = 0; d < w->n; d++) {
         int64_t *n = &dim[w->lead + d];
-        w->across = *n > w->stride[d] && *n % w->stride[d] == 0 && w->size[d] <= w->stride[d] &&
-                    *n / w->stride[d] == k_shape(w->k, w->x)->dim[w->lead + d] &&
-                    w->stride[d] <= 2;
+        w->across &= *n % w->stride[d] == 0;
         *n = (*n + w->stride[d] - 1) / w->stride[d];
     }
     return shape_of(w->k->cg->cx, dim, w->whole->rank);

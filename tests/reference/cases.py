@@ -302,7 +302,8 @@ for name, more, variants, settings in [
         ("pool2d_", "2", ["2, 3, 6, 8", "2, 1, 7, 5", "0, 3, 4, 4"], (2,)), ("pool2d_one", "1", ["1, 1, 1, 1"], (1,)),
         ("pool2d_overlap", "3, stride=[2, 1], pad=1", ["2, 2, 7, 6"], (3, (2, 1), 1)),
         ("pool2d_gaps", "[1, 2], stride=3", ["1, 2, 7, 8"], ((1, 2), 3)),
-        ("pool2d_column", "[3, 1], stride=2", ["1, 1, 8, 2"], ((3, 1), 2)), ("pool2d_narrow", "[2, 1], stride=1", ["1, 1, 13, 1"], ((2, 1), 1)),
+        ("pool2d_column", "[3, 1], stride=2", ["1, 1, 8, 2"], ((3, 1), 2)), ("pool2d_row", "1, stride=2", ["1, 1, 1, 16", "2, 1, 3, 8"], (1, 2)),
+        ("pool2d_narrow", "[2, 1], stride=1", ["1, 1, 13, 1"], ((2, 1), 1)),
         ("pool2d_large", "[4, 5], stride=[4, 3]", ["2, 2, 8, 14"], ((4, 5), (4, 3)))]:
     row("max_" + name, f"max_pool2d(x, {more})", lambda x, s=settings: F.max_pool2d(x, *s), variants=variants)
     row("avg_" + name, f"avg_pool2d(x, {more})", lambda x, s=settings: F.avg_pool2d(x, *s), variants=variants)
