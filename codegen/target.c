@@ -147,12 +147,12 @@ bool target_is_host(const Cg *cg) {
     return same;
 }
 
+#define CLEAN "instcombine<no-verify-fixpoint>,simplifycfg"
 static const char *const pipelines[] = {
     "",
     "function(early-cse,simplifycfg)",
-    "function(sroa,early-cse,instcombine<no-verify-fixpoint>,simplifycfg)",
-    "function(sroa,early-cse,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),gvn,dse,"
-    "instcombine<no-verify-fixpoint>,simplifycfg)",
+    "function(sroa,early-cse," CLEAN ")",
+    "function(sroa,early-cse," CLEAN ",loop-mssa(licm),gvn,dse," CLEAN ")",
 };
 
 Sym target_text(const Cg *cg) {

@@ -10,7 +10,7 @@ import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from bpc import Tests, examples, run  # noqa: E402
+from bpc import Tests, examples, root, run  # noqa: E402
 
 bpc = sys.argv[1]
 t = Tests()
@@ -117,6 +117,11 @@ for name in ("breast_cancer", "necessity", "newton", "pinn", "vae", "maml", "gan
     t.check(name, same_bits_of_model, name, "--steps", "2")
 t.check("chargpt", functools.partial(same_bits_of_model, constants=("-DL=1", "-DD=32")), "chargpt", "--steps", "2",
         "--data", plays)
+images = [os.path.join(root, "..", "shared", "data", f"t10k-{n}-ubyte.gz") for n in ("images-idx3", "labels-idx1")]
+if all(map(os.path.exists, images)):
+    t.check("lenet", same_bits_of_model, "lenet", "--steps", "2", "--data", "x=" + images[0], "--data", "y=" + images[1])
+else:
+    t.skip("lenet: the images are not there")
 t.check("every thread works", every_thread_works, big)
 t.check("-O0 and -O3 emit different code", levels_differ, big)
 t.finish()
