@@ -211,6 +211,10 @@ static inline double rng_f64(uint64_t bits) { return (double)(bits >> 11) * 0x1p
 double now_seconds(void); /* from any fixed moment on */
 int32_t cpu_count(void);  /* that this process may use */
 
+/* ---- file.c: false where it is cut off or fails ---- */
+bool read_all(int fd, void *to, size_t n);
+bool write_all(int fd, const void *from, size_t n);
+
 /* ---- sha256.c ---- */
 typedef struct Sha256 {
     uint32_t h[8];
@@ -220,5 +224,6 @@ typedef struct Sha256 {
 void sha256_init(Sha256 *c);
 void sha256_add(Sha256 *c, const void *data, size_t n);
 void sha256_hex(Sha256 *c, char hex[65]);
+void sha256_of(const void *data, size_t n, char hex[65]);
 
 #endif

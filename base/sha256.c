@@ -71,3 +71,10 @@ void sha256_hex(Sha256 *c, char hex[65]) {
     sha256_add(c, length, sizeof length);
     for (int i = 0; i < 8; i++) snprintf(hex + 8 * i, 9, "%08x", (unsigned)c->h[i]);
 }
+
+void sha256_of(const void *data, size_t n, char hex[65]) {
+    Sha256 c;
+    sha256_init(&c);
+    sha256_add(&c, data, n);
+    sha256_hex(&c, hex);
+}

@@ -102,11 +102,8 @@ Sym sym_n(Cx *cx, const char *s, size_t n) {
 Sym sym(Cx *cx, const char *s) { return sym_n(cx, s, strlen(s)); }
 
 Sym sym_digest(Cx *cx, const void *data, size_t n) {
-    Sha256 c;
     char hex[65];
-    sha256_init(&c);
-    sha256_add(&c, data, n);
-    sha256_hex(&c, hex);
+    sha256_of(data, n, hex);
     return sym(cx, hex);
 }
 

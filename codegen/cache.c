@@ -7,7 +7,6 @@
 #include "codegen/internal.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -40,33 +39,6 @@ Sym cache_key(Cg *cg, LLVMMemoryBufferRef bitcode) {
     return sym_digest(cg->cx, all, strlen(all));
 }
 
-static bool read_all(int fd, char *to, size_t n) {
-    for (size_t done = 0; done < n;) {
-        ssize_t got = read(fd, to + done, n - done);
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) return false;
-        done += (size_t)got;
-    }
-    return true;
-}
-
-static bool write_all(int fd, const char *from, size_t n) {
-    for (size_t done = 0; done < n;) {
-        ssize_t put = write(fd, from + done, n - done);
-        if (put < 0 && errno == EINTR) continue;
-        if (put <= 0) return false;
-        done += (size_t)put;
-    }
-    return true;
-}
-
-static void digest(const char *data, size_t n, char hex[Sha256Hex + 1]) {
-    Sha256 c;
-    sha256_init(&c);
-    sha256_add(&c, data, n);
-    sha256_hex(&c, hex);
-}
-
 static LLVMMemoryBufferRef read_object(int fd) {
     struct stat st;
     if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077) ||
@@ -76,7 +48,7 @@ static LLVMMemoryBufferRef read_object(int fd) {
     char *data = malloc((size_t)st.st_size), hex[Sha256Hex + 1];
     LLVMMemoryBufferRef object = NULL;
     if (data && read_all(fd, data, (size_t)st.st_size)) {
-        digest(data, size, hex);
+        sha256_of(data, size, hex);
         if (!memcmp(hex, data + size, Sha256Hex))
             object = LLVMCreateMemoryBufferWithMemoryRangeCopy(data, size, "bp");
     }
@@ -138,7 +110,7 @@ void cache_put(Arena *a, Sym key, LLVMMemoryBufferRef object) {
     if (folder < 0) return;
     const char *temp = arena_printf(a, "%s.%d", key, (int)getpid());
     char hex[Sha256Hex + 1];
-    digest(data, size, hex);
+    sha256_of(data, size, hex);
     int fd = openat(folder, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     bool ok = fd >= 0 && write_all(fd, data, size) && write_all(fd, hex, Sha256Hex);
     if (fd >= 0) ok &= !close(fd);

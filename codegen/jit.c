@@ -63,11 +63,13 @@ static void define_later(Jit *j) {
         const char *name;
         uintptr_t at;
     } names[] = {{CgLaterCall, (uintptr_t)later_entry}, {CgLaterData, (uintptr_t)j}};
+    const LLVMJITSymbolFlags flags = {
+        LLVMJITSymbolGenericFlagsExported | LLVMJITSymbolGenericFlagsCallable, 0};
     LLVMOrcCSymbolMapPair pairs[LEN(names)];
     for (size_t i = 0; i < LEN(names); i++) {
         pairs[i] = (LLVMOrcCSymbolMapPair){
             LLVMOrcLLJITMangleAndIntern(j->first, names[i].name),
-            {names[i].at, {LLVMJITSymbolGenericFlagsExported | LLVMJITSymbolGenericFlagsCallable, 0}}};
+            {names[i].at, flags}};
     }
     check(j->p->cx, LLVMOrcJITDylibDefine(LLVMOrcLLJITGetMainJITDylib(j->first),
                                           LLVMOrcAbsoluteSymbols(pairs, LEN(pairs))));

@@ -6,10 +6,10 @@
 
 #define POLY(table) {table, LEN(table)}
 
-#define NUMBERS_F64                                                                               \
-    .bits = 64, .mant = 52, .bias = 1023, .sqrt_half = 0x3FE6A09E667F3BCD, .shift = 0x1.8p52,      \
-    .ln2_hi = 0x1.62e42feep-1, .ln2_lo = 0x1.a39ef35793c76p-33, .exp_min = -746, .exp_max = 710,    \
-    .expm1_min = -40, .tanh_max = 20, .erf_max = 6
+#define NUMBERS_F64                                                                            \
+    .bits = 64, .mant = 52, .bias = 1023, .sqrt_half = 0x3FE6A09E667F3BCD, .shift = 0x1.8p52,  \
+    .ln2_hi = 0x1.62e42feep-1, .ln2_lo = 0x1.a39ef35793c76p-33, .exp_min = -746,               \
+    .exp_max = 710, .expm1_min = -40, .tanh_max = 20, .erf_max = 6
 #define CORES(n)                                                                                  \
     .exp_core = POLY(exp_core_##n), .log_core = POLY(log_core_##n),                                \
     .erf_core = POLY(erf_core_##n), .erf_tail = POLY(erf_tail_##n),                                \

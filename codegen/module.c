@@ -210,7 +210,8 @@ static V emit_entry(Cg *cg, const Fn *fn) {
 /* An entry that jit.c compiles when it is called. */
 static V emit_stub(Cg *cg, const Fn *fn) {
     V f = begin_function(cg, fn, true);
-    V data = LLVMGetNamedGlobal(cg->m, CgLaterData), find = LLVMGetNamedFunction(cg->m, CgLaterCall);
+    V data = LLVMGetNamedGlobal(cg->m, CgLaterData);
+    V find = LLVMGetNamedFunction(cg->m, CgLaterCall);
     T takes[] = {cg->ptr, cg->ptr}, type = LLVMFunctionType(cg->ptr, takes, 2, false);
     if (!data) data = LLVMAddGlobal(cg->m, cg->i8, CgLaterData);
     if (!find) find = LLVMAddFunction(cg->m, CgLaterCall, type);

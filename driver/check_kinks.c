@@ -1,5 +1,5 @@
-/* Kinks, ties and bad points, where differences say nothing: the rows of kinks.def in both modes and
- * over each other, in first and second order. */
+/* Kinks, ties and bad points, where differences say nothing: the rows of kinks.def in both modes
+ * and over each other, in first and second order. */
 #include "driver/check_table.h"
 
 #include <math.h>

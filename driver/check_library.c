@@ -134,7 +134,8 @@ static void prove_call(TableRow *r, const Item *fn, size_t variant, int way, con
     cx->errors += errors;
 }
 
-/* One way without settings, two to choose them, three where axes may be with and without the rest. */
+/* One way without settings, two to choose them, three where axes may be with and without the
+ * rest. */
 static int ways_of(Check *c, const Item *fn) {
     int ways = 1;
     for (uint32_t k = 0; k < fn->formals.len; k++) {

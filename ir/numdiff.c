@@ -21,7 +21,11 @@ static bool any(const Program *p, const Fn *fn, bool (*such)(const Ins *ins)) {
 }
 
 static bool continued(const Ins *ins) {
-    return ins->op == Op_pow || ins->op == Op_erf || ins->op == Op_mul_ndtr || ins->op == Op_expm1 || ins->op == Op_log1p;
+    static const Op ops[] = {Op_pow, Op_erf, Op_mul_ndtr, Op_expm1, Op_log1p};
+    for (size_t k = 0; k < LEN(ops); k++) {
+        if (ops[k] == (Op)ins->op) return true;
+    }
+    return false;
 }
 
 /* Differences see these move; derivatives take them, and the rounding to bf16, as they stand. */

@@ -91,7 +91,9 @@ static void find_deaths(Planner *s) {
             Val v = memory_of(s->fn, k->inputs.data[j]);
             s->dies[id][j] = !later[v];
         }
-        for (uint32_t j = 0; j < k->inputs.len; j++) later[memory_of(s->fn, k->inputs.data[j])] = true;
+        for (uint32_t j = 0; j < k->inputs.len; j++) {
+            later[memory_of(s->fn, k->inputs.data[j])] = true;
+        }
     }
 }
 
@@ -105,7 +107,9 @@ static void find_reads(Planner *s) {
     for (Val v = 0; v < n; v++) s->made[v] = s->last[v] = NoVal;
     for (uint32_t id = 0; id < fn->kernels.len; id++) {
         const Kernel *k = fn->kernels.data[id];
-        for (uint32_t j = 0; j < k->inputs.len; j++) s->last[memory_of(s->fn, k->inputs.data[j])] = id;
+        for (uint32_t j = 0; j < k->inputs.len; j++) {
+            s->last[memory_of(s->fn, k->inputs.data[j])] = id;
+        }
         for (uint32_t j = 0; j < k->outputs.len; j++) {
             if (!k->again) s->made[k->outputs.data[j]] = id;
         }

@@ -143,7 +143,8 @@ Type slots_type(Cx *cx, Type carry); /* no shape where it would be too large */
 Val slots_empty(Cx *cx, Builder *b, Type carry);
 Val slots_store(Builder *b, Val slots, Val slot, Val carry); /* the slot is empty */
 Val slots_read(Builder *b, Val slots, Val slot, Type carry);
-Val slots_halved(Cx *cx, Builder *b, Val slots, Val full); /* if full: every second, then empty ones */
+/* If full: every second, then empty ones. */
+Val slots_halved(Cx *cx, Builder *b, Val slots, Val full);
 
 /* ---- while_again.c ---- */
 void save_part(Pulled *q, Val v);

@@ -10,18 +10,6 @@
 
 #define TempPrefix ".tmp."
 
-static bool write_all(int fd, const void *data, size_t n) {
-    const char *p = data;
-    while (n) {
-        ssize_t put = write(fd, p, n);
-        if (put < 0 && errno == EINTR) continue;
-        if (put < 0) return false;
-        p += put;
-        n -= (size_t)put;
-    }
-    return true;
-}
-
 typedef struct Part {
     const void *data;
     size_t bytes;

@@ -87,18 +87,6 @@ static bool bad(StFile *f, const char *fmt, ...) {
     return false;
 }
 
-static bool read_all(int fd, void *to, size_t n) {
-    char *p = to;
-    while (n) {
-        ssize_t got = read(fd, p, n);
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) return false;
-        p += got;
-        n -= (size_t)got;
-    }
-    return true;
-}
-
 static bool read_type(StFile *f, const char *name, const json_t *e, MfType *t) {
     const char *dtype = json_string_value(json_object_get(e, "dtype"));
     int dt = 0;
