@@ -127,6 +127,19 @@ static void test_parts(void **state) {
     Fn *g = t_end(t, all, NoVal);
     check_gradient(t, g, 22);
     check_dot(t, g, 23);
+    t_fn(t, "strided"); /* columns 1 and 3 are no part, though 3 and 4 lie behind them */
+    x = t_param(t, "x", t_type(t, 2, 2, 6));
+    Attr cut[] = {attr_ints(t->cx, (int64_t[]){0, 1}, 2), attr_ints(t->cx, (int64_t[]){2, 4}, 2),
+                  attr_ints(t->cx, (int64_t[]){1, 2}, 2)};
+    a = t_op(t, Op_tanh, b_op(t->b, Op_slice, &x, 1, cut, NULL));
+    b = t_op(t, Op_exp, slice_of(t, x, 0, 2, 3, 5));
+    f = t_end(t, t_sum(t, t_op2(t, Op_mul, a, b)), NoVal);
+    check_gradient(t, f, 24);
+    t_fn(t, "before"); /* zeros behind the parts, not below */
+    x = t_param(t, "x", t_type(t, 2, 2, 6));
+    a = t_op(t, Op_tanh, slice_of(t, x, 0, 2, 0, 2));
+    f = t_end(t, t_sum(t, t_op2(t, Op_mul, a, slice_of(t, x, 0, 2, 2, 4))), NoVal);
+    check_gradient(t, f, 25);
     t_free(t);
 }
 
