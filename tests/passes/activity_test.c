@@ -243,6 +243,16 @@ static void test_forward_entries(void **state) {
     assert_non_null(j);
     assert_int_equal(j->ins.len, j->nparams + 4); /* flatten, erf and two products */
     assert_non_null(transpose_fn(t->p, f, sym(t->cx, "b"), (uint32_t[]){0}, 1, NULL));
+    t_fn(t, "body"); /* erf has no rule, and its operand does not move */
+    Val y = t_param(t, "y", v), k = t_param(t, "k", v);
+    t_end(t, t_op2(t, Op_mul, y, t_op(t, Op_erf, k)), NoVal);
+    t_fn(t, "loop");
+    x = t_param(t, "x", v);
+    Attr loop[] = {attr_fn(sym(t->cx, "body")), attr_int(1), attr_int(0), attr_int(0), attr_int(3),
+                   attr_bool(false)};
+    b_multi(t->b, Op_scan, (Val[]){x, call_of(t, "flatten", x)}, 2, loop, &v, 1, &y);
+    f = t_end(t, y, NoVal);
+    assert_non_null(linearize(t->p, f, sym(t->cx, "jl"), (uint32_t[]){0}, 1));
     t_fn(t, "g"); /* a float without derivative that does not move */
     x = t_param(t, "x", v);
     Val fill = t_param(t, "fill", t_type(t, 0));
@@ -311,19 +321,25 @@ static Val by_integers(T *t, int way, Val x, Val y, Val i) {
     case 6: return cast_to(t, cast_to(t, t_op2(t, Op_gt, n, one), num), num);
     case 7: return cast_to(t, cast_to(t, y, type_of(F32, num.shape)), num);
     case 8: return t_where(t, t_op2(t, Op_gt, n, i), y, t_num(t, num, 2));
+    case 9: return t_where(t, cast_to(t, n, type_of(BOOL, num.shape)), y, t_num(t, num, 2));
+    case 10: { /* x as an index; here 0 or 1 */
+        Attr axis = attr_int(0);
+        Val at[] = {t_num(t, t_type(t, 1, 3), 2), cast_to(t, x, (Type){I32, 3, num.shape})};
+        return b_op(t->b, Op_gather, at, 2, &axis, NULL);
+    }
     default: return y;
     }
 }
 
 static void test_integers(void **state) {
     (void)state;
-    for (int way = 0; way < 10; way++) {
+    for (int way = 0; way < 12; way++) {
         T *t = t_new();
         t_fn(t, "f");
         Val i = t_param(t, "i", type_of(I64, shape_scalar(t->cx)));
         Val x = t_param(t, "x", t_type(t, 0)), y = t_param(t, "y", t_type(t, 0));
         Val k = t_param(t, "k", type_of(I64, shape_scalar(t->cx)));
-        if (way == 9) by_integers(t, 0, x, y, i); /* nothing reads it */
+        if (way == 11) by_integers(t, 0, x, y, i); /* nothing reads it */
         Val z = by_integers(t, way, x, y, way % 2 ? k : i);
         Fn *f = t_end(t, t_op2(t, Op_mul, z, x), NoVal);
         bool wrong = way < 4;
