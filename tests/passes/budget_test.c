@@ -65,6 +65,66 @@ static void test_error(void **state) {
     t_free(t);
 }
 
+/* h * factor */
+static Sym add_branch(Program *p, const char *name, Type type, double factor) {
+    Builder *b = builder_new(p, sym(p->cx, name), false);
+    Val h = b_param(b, sym(p->cx, "h"), type);
+    b_result(b, b_mul(b, h, b_float(b, type, factor)));
+    Fn *fn = builder_done(b);
+    program_add(p, fn);
+    return fn->name;
+}
+
+/* The rule of `chosen`: v * 2 or v * 3, by functions that are added when it is first asked for. */
+static Fn *rule_with_functions(Program *p, RuleKind kind, Sym name, const Ins *site,
+                               const Type *args, const Type *results, uint32_t nresults) {
+    if (strcmp(name, "chosen") != 0) {
+        return test_rule(p, kind, name, site, args, results, nresults);
+    }
+    Attr *branches = p->front;
+    if (branches[0].kind == AttrNone) {
+        branches[0] = attr_fn(add_branch(p, "positive", args[0], 2));
+        branches[1] = attr_fn(add_branch(p, "negative", args[0], 3));
+    }
+    Builder *b = builder_new(p, sym(p->cx, "rule_chosen"), false);
+    b_at(b, site->loc, NULL);
+    Val x = b_param(b, sym(p->cx, "x"), args[0]);
+    b_param(b, sym(p->cx, "y"), results[0]);
+    Val v = b_param(b, sym(p->cx, "v"), results[0]), out;
+    Val above = b_op(b, Op_gt, (Val[]){x, b_float(b, args[0], 0)}, 2, NULL, NULL);
+    b_multi(b, Op_cond, (Val[]){above, v}, 2, branches, results, 1, &out);
+    b_result(b, out);
+    return builder_done(b);
+}
+
+/* The passes start over from the program as it was and the functions of rules. */
+static void test_rules(void **state) {
+    (void)state;
+    T *t = t_new();
+    Attr branches[2] = {{AttrNone, {0}}};
+    t->p->rule = rule_with_functions;
+    t->p->front = branches;
+    Type num = t_type(t, 0);
+    t_fn(t, "chosen");
+    Val x = t_param(t, "x", num), out[2];
+    t_end(t, t_op2(t, Op_mul, x, x), NoVal);
+    t_fn(t, "f");
+    x = t_param(t, "x", num);
+    t_end(t, t_op(t, Op_exp, t_call(t, "chosen", 1, &x)), NoVal);
+    t_fn(t, "run");
+    x = t_param(t, "x", num);
+    t_operator(t, Op_value_and_grad, "f", "x", 1, &x, (Type[]){num, num}, 2, out);
+    t_end(t, out[0], out[1], NoVal)->exported = true;
+    PassOptions o = {.level = 0, .verify_each = true, .limit = -1, .memory = 1};
+    assert_false(passes_run(t->p, &o));
+    assert_non_null(strstr(t->cx->diags.data[0].text, "--memory=1"));
+    const Fn *run = program_fn(t->p, sym(t->cx, "run"));
+    Tensor *args = t_args(t, run, 90), *got = t_run(t, run, args);
+    double a = args[0].re[0];
+    assert_near(got[1].re[0], 2 * exp(a * a), 1e-14);
+    t_free(t);
+}
+
 static void test_random(void **state) {
     (void)state;
     uint32_t again = 0;
@@ -90,6 +150,6 @@ static void test_random(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_deep), cmocka_unit_test(test_error),
-                                       cmocka_unit_test(test_random)};
+                                       cmocka_unit_test(test_rules), cmocka_unit_test(test_random)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
