@@ -300,6 +300,15 @@ static void test_rule_reads_results(void **state) {
     Fn *g = t_end(t, t_op2(t, Op_mul, r[0], t_op(t, Op_exp, r[1])), NoVal);
     check_gradient(t, g, 88);
     check_dot(t, g, 89);
+    t_fn(t, "h"); /* q does not move with x alone, so that erf needs no rule */
+    x = t_param(t, "x", s);
+    y = t_param(t, "y", s);
+    b_call(t->b, program_fn(t->p, sym(t->cx, "cross")), (Val[]){x, y}, 2, r);
+    Fn *h = t_end(t, t_op2(t, Op_mul, r[0], t_op(t, Op_erf, r[1])), NoVal);
+    Fn *j = tangents_of(t->p, h, sym(t->cx, "j"), (uint32_t[]){0}, 1);
+    assert_non_null(j);
+    Tensor *args = t_args(t, j, 90);
+    assert_near(t_run(t, j, args)->re[0], args[2].re[0] * erf(args[1].re[0]), 1e-14);
     t_free(t);
 }
 
