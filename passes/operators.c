@@ -141,8 +141,8 @@ const Fn *expand_operators(Program *p, const Fn *fn) {
 
 void pass_differentiate(Program *p) {
     for (uint32_t i = 0; i < p->fns.len; i++) {
-        const Fn *fn = p->fns.data[i], *expanded = expand_operators(p, fn);
-        if (expanded && expanded != fn) program_add(p, (Fn *)expanded);
+        const Fn *expanded = expand_operators(p, p->fns.data[i]);
+        if (expanded) program_add(p, (Fn *)expanded);
     }
     keep_callees_first(p, NULL);
 }

@@ -312,6 +312,43 @@ static void test_rule_reads_results(void **state) {
     t_free(t);
 }
 
+/* part(x) = (x, x * x), by a rule ahead whose second line is `zero`. */
+static Fn *rule_of_part(Program *p, RuleKind kind, Sym name, const Ins *site, const Type *args,
+                        const Type *results, uint32_t nresults) {
+    if (kind == RuleBackward || strcmp(name, "part") != 0) {
+        return test_rule(p, kind, name, site, args, results, nresults);
+    }
+    Builder *b = builder_new(p, sym(p->cx, "rule_part"), false);
+    b_at(b, site->loc, NULL);
+    b_param(b, sym(p->cx, "x"), args[0]);
+    for (uint32_t k = 0; k < nresults; k++) b_param(b, sym_fmt(p->cx, "y%u", k), results[k]);
+    b_result(b, b_param(b, sym(p->cx, "dx"), args[0]));
+    b_at(b, site->loc, sym(p->cx, "zero"));
+    b_result(b, b_float(b, results[1], 0));
+    return builder_done(b);
+}
+
+/* What has no rule may read the result with `zero`. */
+static void test_zero_line(void **state) {
+    (void)state;
+    T *t = t_new();
+    t->p->rule = rule_of_part;
+    Type s = t_type(t, 0);
+    t_fn(t, "part");
+    Val x = t_param(t, "x", s), r[2];
+    t_end(t, x, t_op2(t, Op_mul, x, x), NoVal);
+    t_fn(t, "f");
+    x = t_param(t, "x", s);
+    b_call(t->b, program_fn(t->p, sym(t->cx, "part")), &x, 1, r);
+    Fn *f = t_end(t, t_op2(t, Op_mul, r[0], t_op(t, Op_erf, r[1])), NoVal);
+    Fn *j = tangents_of(t->p, f, sym(t->cx, "j"), (uint32_t[]){0}, 1);
+    assert_non_null(j);
+    Tensor *args = t_args(t, j, 91);
+    double a = args[0].re[0];
+    assert_near(t_run(t, j, args)->re[0], args[1].re[0] * erf(a * a), 1e-14);
+    t_free(t);
+}
+
 /* ---- integers on the way ---- */
 
 static Val cast_to(T *t, Val x, Type type) { return b_op(t->b, Op_cast, &x, 1, NULL, &type); }
@@ -429,6 +466,7 @@ int main(void) {
         cmocka_unit_test(test_broken_inside),   cmocka_unit_test(test_inactive_result),
         cmocka_unit_test(test_absent_tangents), cmocka_unit_test(test_forward_rule_alone),
         cmocka_unit_test(test_rules),           cmocka_unit_test(test_forward_entries),
+        cmocka_unit_test(test_zero_line),
         cmocka_unit_test(test_rule_reads_results), cmocka_unit_test(test_integers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
