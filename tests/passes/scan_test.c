@@ -225,6 +225,48 @@ static void test_hoisted_result(void **state) {
     }
 }
 
+static uint32_t place_of(const T *t, Sym name) {
+    for (uint32_t k = 0; k < t->p->fns.len; k++) {
+        if (t->p->fns.data[k]->name == name) return k;
+    }
+    fail_msg("no %s", name);
+    return 0;
+}
+
+/* Out of a loop in a loop, whatever stands first; then bodies stand before their loops. */
+static void test_hoisted_twice(void **state) {
+    (void)state;
+    T *t = t_new();
+    Type v = t_type(t, 1, 3);
+    static const char *const names[] = {"inner", "outer", "f"};
+    for (size_t k = 0; k < LEN(names); k++) {
+        t_fn(t, names[k]);
+        Val x[] = {t_param(t, "h", v), t_param(t, "w", v)}, y;
+        Attr attrs[] = {attr_fn(sym(t->cx, names[k ? k - 1 : 0])), attr_int(1), attr_int(0),
+                        attr_int(0), attr_int(3), attr_bool(false)};
+        if (k) b_multi(t->b, Op_scan, x, 2, attrs, &v, 1, &y);
+        else y = t_op2(t, Op_mul, x[0], t_op(t, Op_exp, x[1]));
+        t_end(t, k == 2 ? t_sum(t, y) : y, NoVal)->exported = k == 2;
+    }
+    Fn *inner = t->p->fns.data[0], *f = t->p->fns.data[2];
+    t->p->fns.data[0] = f;
+    t->p->fns.data[2] = inner;
+    Tensor *values = t_args(t, f, 69), *before = t_run(t, f, values);
+    hoist(t);
+    f = program_fn(t->p, f->name);
+    assert_near(t_run(t, f, values)->re[0], before->re[0], 1e-15);
+    const Fn *fn = f;
+    for (uint32_t depth = 2; depth--;) {
+        Val k = 0;
+        while (fn->ins.data[k].op != Op_scan) k++;
+        const Fn *body = program_fn(t->p, fn->ins.data[k].attrs[0].s);
+        assert_true(place_of(t, body->name) < place_of(t, fn->name));
+        for (Val n = 0; n < body->ins.len; n++) assert_true(body->ins.data[n].op != Op_exp);
+        fn = body;
+    }
+    t_free(t);
+}
+
 /* ---- errors ---- */
 
 /* erf has no rule here. In a body it is one error in either mode, whatever uses the result. */
@@ -285,7 +327,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_axes),    cmocka_unit_test(test_chain),
         cmocka_unit_test(test_hoisted), cmocka_unit_test(test_nothing_hoisted),
-        cmocka_unit_test(test_hoisted_result),
+        cmocka_unit_test(test_hoisted_result), cmocka_unit_test(test_hoisted_twice),
         cmocka_unit_test(test_errors),  cmocka_unit_test(test_operator_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
