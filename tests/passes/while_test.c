@@ -1,0 +1,89 @@
+/* Whiles by hand: numbers of steps around those at which what is stored changes; loops that share
+ * their body. Random ones: region_test.c. */
+#include "tests/passes/support.h"
+
+/* The second carry behind while[test, body](n, x, c), numbers. */
+static Val repeated(T *t, const Val *args, const Attr *attrs) {
+    Val out[2];
+    Type types[] = {b_type(t->b, args[0]), b_type(t->b, args[1])};
+    b_multi(t->b, Op_while, args, 3, attrs, types, 2, out);
+    return out[1];
+}
+
+/* n > limit */
+static void add_test(T *t, const char *name, int64_t limit) {
+    Type num = t_type(t, 0), count = type_of(I64, shape_scalar(t->cx));
+    t_fn(t, name);
+    Val n = t_param(t, "n", count);
+    t_param(t, "x", num);
+    t_param(t, "c", num);
+    t_end(t, t_op2(t, Op_lt, b_int(t->b, count, limit), n), NoVal);
+}
+
+/* n - 1, x * c */
+static void add_body(T *t) {
+    Type num = t_type(t, 0), count = type_of(I64, shape_scalar(t->cx));
+    t_fn(t, "body");
+    Val n = t_param(t, "n", count), x = t_param(t, "x", num), c = t_param(t, "c", num);
+    t_end(t, t_op2(t, Op_sub, n, b_int(t->b, count, 1)), t_op2(t, Op_mul, x, c), NoVal);
+}
+
+/* x * c ** n, around the numbers of steps at which slots are shared out again. */
+static void test_long_loops(void **state) {
+    (void)state;
+    static const int64_t trips[] = {0, 1, 2, 3, 7, 31, 32, 33, 63, 64, 65, 127, 128, 129, 1025};
+    T *t = t_new();
+    Type num = t_type(t, 0), count = type_of(I64, shape_scalar(t->cx));
+    add_test(t, "test", 0);
+    add_body(t);
+    t_fn(t, "f");
+    Val x = t_param(t, "x", num), c = t_param(t, "c", num), n = t_param(t, "n", count);
+    Attr attrs[] = {attr_fn(sym(t->cx, "test")), attr_fn(sym(t->cx, "body")), attr_int(2)};
+    Fn *f = t_end(t, repeated(t, (Val[]){n, x, c}, attrs), NoVal);
+    Fn *d = differentiate(t->p, f, sym(t->cx, "d"), (uint32_t[]){0, 1}, 2);
+    for (size_t k = 0; k < LEN(trips); k++) {
+        Tensor *args = t_args(t, f, k);
+        args[1].re[0] = 0.99 + 0.001 * (double)k;
+        args[2].i[0] = trips[k];
+        Tensor *got = t_run(t, d, args);
+        double base = args[1].re[0], power = pow(base, (double)trips[k]);
+        double slope = args[0].re[0] * (double)trips[k] * power / base;
+        assert_true(fabs(got[1].re[0] - power) <= 1e-11 * power);
+        assert_true(fabs(got[2].re[0] - slope) <= 1e-11 * slope);
+    }
+    t_free(t);
+}
+
+/* Two loops with one body and different tests: x * c ** n and that times c ** (n - 3). */
+static void test_one_body(void **state) {
+    (void)state;
+    T *t = t_new();
+    Type num = t_type(t, 0), count = type_of(I64, shape_scalar(t->cx));
+    add_test(t, "all", 0);
+    add_test(t, "fewer", 3);
+    add_body(t);
+    t_fn(t, "f");
+    Val x = t_param(t, "x", num), c = t_param(t, "c", num), n = t_param(t, "n", count);
+    for (int k = 0; k < 2; k++) {
+        Attr attrs[] = {attr_fn(sym(t->cx, k ? "fewer" : "all")), attr_fn(sym(t->cx, "body")),
+                        attr_int(2)};
+        x = repeated(t, (Val[]){n, x, c}, attrs);
+    }
+    Fn *f = t_end(t, x, NoVal);
+    Fn *d = differentiate(t->p, f, sym(t->cx, "d"), (uint32_t[]){0, 1}, 2);
+    for (int64_t trips = 0; trips < 8; trips++) {
+        Tensor *args = t_args(t, f, 7);
+        args[2].i[0] = trips;
+        Tensor *got = t_run(t, d, args);
+        double steps = (double)(trips + (trips > 3 ? trips - 3 : 0)), base = args[1].re[0];
+        assert_near(got[1].re[0], pow(base, steps), 1e-14);
+        assert_near(got[2].re[0], args[0].re[0] * steps * pow(base, steps - 1), 1e-14);
+    }
+    t_free(t);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_long_loops),
+                                       cmocka_unit_test(test_one_body)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
