@@ -4,8 +4,9 @@
 
 enum { Calls = 3 };
 
-/* block(x, w, b) = (tanh-laden f64[2, 4], a scalar), long enough to be worth a function. */
-static void make_block(T *t) {
+/* block(x, w, b) = (tanh-laden f64[2, 4], a scalar), long enough to be worth a function. The first
+ * result is one that the backward part reads, or a sum. */
+static void make_block_of(T *t, bool saved) {
     t_fn(t, "block");
     Val x = t_param(t, "x", t_type(t, 2, 2, 4)), w = t_param(t, "w", t_type(t, 2, 4, 4));
     Val b = t_param(t, "b", t_type(t, 2, 2, 4));
@@ -15,8 +16,10 @@ static void make_block(T *t) {
         h = t_op2(t, Op_mul, h, t_op(t, Op_sigmoid, x));
     }
     Val s = t_name(t, t_sum(t, t_op2(t, Op_mul, h, h)), "s");
-    t_end(t, t_op2(t, Op_add, x, h), s, NoVal);
+    t_end(t, saved ? t_op(t, Op_tanh, h) : t_op2(t, Op_add, x, h), s, NoVal);
 }
+
+static void make_block(T *t) { make_block_of(t, false); }
 
 /* net(x, w, u, b): block three times, the weight of the first and last shared, scalars added up. */
 static Fn *make_net(T *t) {
@@ -50,14 +53,26 @@ static void test_derivatives(void **state) {
     assert_int_equal(count_named(t, "block_fwd"), 1);
     assert_int_equal(count_named(t, "block_vjp"), 1);
     assert_int_equal(count_named(t, "block_tangents"), 1);
+    check_gradient(t, net, 1);
+    check_dot(t, net, 2);
+    t_free(t);
+}
+
+/* What is a result and is saved is given once. */
+static void test_saved_result(void **state) {
+    (void)state;
+    T *t = t_new();
+    make_block_of(t, true);
+    Fn *net = make_net(t);
+    assert_non_null(differentiate(t->p, net, sym(t->cx, "d"), (uint32_t[]){0, 1}, 2));
     const Fn *fwd = program_fn(t->p, sym(t->cx, "block_fwd"));
-    for (uint32_t k = 0; k < fwd->results.len; k++) { /* each value once */
+    for (uint32_t k = 0; k < fwd->results.len; k++) {
         for (uint32_t i = 0; i < k; i++) {
             assert_true(fwd->results.data[i] != fwd->results.data[k]);
         }
     }
-    check_gradient(t, net, 1);
-    check_dot(t, net, 2);
+    check_gradient(t, net, 8);
+    check_dot(t, net, 9);
     t_free(t);
 }
 
@@ -158,7 +173,7 @@ static void test_once(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_derivatives), cmocka_unit_test(test_second_order),
-        cmocka_unit_test(test_results_used),
+        cmocka_unit_test(test_results_used), cmocka_unit_test(test_saved_result),
         cmocka_unit_test(test_inline), cmocka_unit_test(test_once)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,12 +11,12 @@ static Val repeated(T *t, const Val *args, const Attr *attrs) {
 }
 
 /* n > limit */
-static void add_test(T *t, const char *name, int64_t limit) {
+static void add_test(T *t, const char *name, int64_t limit, Type last) {
     Type num = t_type(t, 0), count = type_of(I64, shape_scalar(t->cx));
     t_fn(t, name);
     Val n = t_param(t, "n", count);
     t_param(t, "x", num);
-    t_param(t, "c", num);
+    t_param(t, "c", last);
     t_end(t, t_op2(t, Op_lt, b_int(t->b, count, limit), n), NoVal);
 }
 
@@ -34,7 +34,7 @@ static void test_long_loops(void **state) {
     static const int64_t trips[] = {0, 1, 2, 3, 7, 31, 32, 33, 63, 64, 65, 127, 128, 129, 1025};
     T *t = t_new();
     Type num = t_type(t, 0), count = type_of(I64, shape_scalar(t->cx));
-    add_test(t, "test", 0);
+    add_test(t, "test", 0, num);
     add_body(t);
     t_fn(t, "f");
     Val x = t_param(t, "x", num), c = t_param(t, "c", num), n = t_param(t, "n", count);
@@ -59,8 +59,8 @@ static void test_one_body(void **state) {
     (void)state;
     T *t = t_new();
     Type num = t_type(t, 0), count = type_of(I64, shape_scalar(t->cx));
-    add_test(t, "all", 0);
-    add_test(t, "fewer", 3);
+    add_test(t, "all", 0, num);
+    add_test(t, "fewer", 3, num);
     add_body(t);
     t_fn(t, "f");
     Val x = t_param(t, "x", num), c = t_param(t, "c", num), n = t_param(t, "n", count);
@@ -82,8 +82,52 @@ static void test_one_body(void **state) {
     t_free(t);
 }
 
+/* grad[f, wrt=wrt](x, c, n), of x */
+static Val slope_by_x(T *t, const char *wrt, const Val *args) {
+    Type types[] = {b_type(t->b, args[0]), b_type(t->b, args[1])};
+    Val g[2];
+    t_operator(t, Op_grad, "f", wrt, 3, args, types, strlen(wrt) > 1 ? 2 : 1, g);
+    return g[0];
+}
+
+/* A number and a vector carried side by side. The slopes by the first alone and by both are differentiated
+ * again by the first: backward parts of one loop that take different cotangents. */
+static void test_cotangents(void **state) {
+    (void)state;
+    T *t = t_new();
+    Type num = t_type(t, 0), count = type_of(I64, shape_scalar(t->cx));
+    Type vec = t_type(t, 1, 3), types[] = {count, num, vec};
+    add_test(t, "test", 0, vec);
+    t_fn(t, "body");
+    Val n = t_param(t, "n", count), x = t_param(t, "x", num), c = t_param(t, "c", vec);
+    t_end(t, t_op2(t, Op_sub, n, b_int(t->b, count, 1)), t_op2(t, Op_mul, x, t_op(t, Op_tanh, x)),
+          t_op2(t, Op_mul, c, c), NoVal);
+    t_fn(t, "f");
+    x = t_param(t, "x", num);
+    c = t_param(t, "c", vec);
+    n = t_param(t, "n", count);
+    Attr attrs[] = {attr_fn(sym(t->cx, "test")), attr_fn(sym(t->cx, "body")), attr_int(3)};
+    Val out[3];
+    b_multi(t->b, Op_while, (Val[]){n, x, c}, 3, attrs, types, 3, out);
+    t_end(t, t_op2(t, Op_mul, out[1], t_sum(t, out[2])), NoVal);
+    t_fn(t, "h");
+    Val args[] = {t_param(t, "x", num), t_param(t, "c", vec), t_param(t, "n", count)};
+    Val among = slope_by_x(t, "x c", args), alone = slope_by_x(t, "x", args);
+    Fn *h = t_end(t, t_op2(t, Op_mul, t_op(t, Op_tanh, alone), among), NoVal);
+    PassOptions o = {.level = 1, .verify_each = true, .limit = -1, .stop_after = "differentiate"};
+    assert_true(passes_run(t->p, &o));
+    h = program_fn(t->p, h->name);
+    Fn *d = differentiate(t->p, h, sym(t->cx, "d"), (uint32_t[]){0}, 1);
+    Tensor *values = t_args(t, h, 8);
+    values[2].i[0] = 3;
+    double got = t_run(t, d, values)[1].re[0];
+    assert_near(got, t_slope(t, h, values, 0, 0), 1e-9);
+    t_free(t);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_long_loops),
-                                       cmocka_unit_test(test_one_body)};
+                                       cmocka_unit_test(test_one_body),
+                                       cmocka_unit_test(test_cotangents)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
