@@ -21,7 +21,7 @@ static bool made_again(const Cut *c, Val v) {
 
 static void need(Cut *c, Val v) {
     bool cotangent = v >= c->nparams && v < c->whole->nparams;
-    if (cotangent || c->back[v] || c->crosses[v]) return;
+    if (cotangent) return;
     if (v >= c->boundary || made_again(c, v)) c->back[v] = true;
     else c->crosses[v] = true;
 }
@@ -32,10 +32,6 @@ static void find_cut(Cut *c) {
     for (Val v = fn->ins.len; v-- > 0;) {
         const Ins *i = &fn->ins.data[v];
         for (uint32_t k = 0; c->back[v] && k < i->nargs; k++) need(c, i->args[k]);
-    }
-    for (Val v = 0; v < fn->ins.len; v++) {
-        const Ins *i = &fn->ins.data[v];
-        if (i->op == Op_get && c->back[i->args[0]]) c->back[v] = true;
     }
 }
 

@@ -4,9 +4,8 @@
 
 enum { Calls = 3 };
 
-/* block(x, w, b) = (tanh-laden f64[2, 4], a scalar), long enough to be worth a function. The first
- * result is one that the backward part reads, or a sum. */
-static void make_block_of(T *t, bool saved) {
+/* block(x, w, b) = (tanh-laden f64[2, 4], a scalar), long enough to be worth a function. */
+static void make_block(T *t) {
     t_fn(t, "block");
     Val x = t_param(t, "x", t_type(t, 2, 2, 4)), w = t_param(t, "w", t_type(t, 2, 4, 4));
     Val b = t_param(t, "b", t_type(t, 2, 2, 4));
@@ -16,10 +15,8 @@ static void make_block_of(T *t, bool saved) {
         h = t_op2(t, Op_mul, h, t_op(t, Op_sigmoid, x));
     }
     Val s = t_name(t, t_sum(t, t_op2(t, Op_mul, h, h)), "s");
-    t_end(t, saved ? t_op(t, Op_tanh, h) : t_op2(t, Op_add, x, h), s, NoVal);
+    t_end(t, t_op2(t, Op_add, x, h), s, NoVal);
 }
-
-static void make_block(T *t) { make_block_of(t, false); }
 
 /* net(x, w, u, b): block three times, the weight of the first and last shared, scalars added up. */
 static Fn *make_net(T *t) {
@@ -58,21 +55,91 @@ static void test_derivatives(void **state) {
     t_free(t);
 }
 
-/* What is a result and is saved is given once. */
-static void test_saved_result(void **state) {
+/* Backwards, this one reads its first result, all of its parameters, a constant and a view. */
+static void make_reading_block(T *t) {
+    t_fn(t, "block");
+    Val x = t_param(t, "x", t_type(t, 2, 2, 4)), w = t_param(t, "w", t_type(t, 2, 4, 4));
+    Val b = t_param(t, "b", t_type(t, 2, 2, 4)), h = x;
+    Val turned = t_ints(t, Op_transpose, w, 2, (int64_t[]){1, 0});
+    Num numbers[8] = {{.f = 0.5}, {.f = 0.25}, {.f = 1}};
+    Val weight = b_const(t->b, b_type(t->b, x), numbers, LEN(numbers));
+    Attr cut[] = {attr_ints(t->cx, (int64_t[]){0, 0}, 2), attr_ints(t->cx, (int64_t[]){1, 4}, 2),
+                  attr_ints(t->cx, (int64_t[]){1, 1}, 2)};
+    Val row = b_op(t->b, Op_slice, &b, 1, cut, NULL);
+    Val rows = t_ints(t, Op_broadcast, row, 2, (int64_t[]){2, 4});
+    for (int k = 0; k < 4; k++) {
+        h = t_op(t, Op_tanh, t_op2(t, Op_mul, t_op2(t, Op_matmul, h, turned), b));
+        h = t_op2(t, Op_mul, t_op2(t, Op_mul, h, t_op(t, Op_sigmoid, h)), weight);
+        h = t_op2(t, Op_mul, t_op(t, Op_tanh, h), rows);
+    }
+    Val y = t_op(t, Op_tanh, h);
+    t_end(t, y, t_sum(t, t_op2(t, Op_mul, h, h)), NoVal);
+}
+
+/* Each value is saved once, if it is no result anyway; no parameter, constant or view is, since the
+ * backward part gets or makes them. It gets the parameters that it reads. */
+static void test_saved(void **state) {
+    (void)state;
+    for (int reads = 0; reads < 2; reads++) {
+        T *t = t_new();
+        if (reads) make_reading_block(t);
+        else make_block(t);
+        Fn *net = make_net(t);
+        assert_non_null(differentiate(t->p, net, sym(t->cx, "d"), (uint32_t[]){0, 1}, 2));
+        const Fn *fwd = program_fn(t->p, sym(t->cx, "block_fwd"));
+        for (uint32_t k = 0; k < fwd->results.len; k++) {
+            Val v = fwd->results.data[k];
+            const Ins *i = &fwd->ins.data[v];
+            assert_true(v >= fwd->nparams && i->op != Op_const);
+            assert_true(k < 2 || op_info[i->op].cls != ClsView);
+            for (uint32_t j = 0; j < k; j++) assert_true(fwd->results.data[j] != v);
+        }
+        check_all_read(program_fn(t->p, sym(t->cx, "block_vjp")));
+        check_gradient(t, net, 8);
+        check_dot(t, net, 9);
+        t_free(t);
+    }
+}
+
+static void drop_fn(T *t, const char *name) {
+    uint32_t n = 0;
+    for (uint32_t k = 0; k < t->p->fns.len; k++) {
+        if (strcmp(t->p->fns.data[k]->name, name) != 0) t->p->fns.data[n++] = t->p->fns.data[k];
+    }
+    assert_int_equal(n + 1, t->p->fns.len);
+    t->p->fns.len = n;
+}
+
+/* If one of a pair is no longer in the program, the pair is made again. */
+static void test_dropped(void **state) {
+    (void)state;
+    static const char *const gone[] = {"block_fwd", "block_vjp"};
+    for (size_t k = 0; k < LEN(gone); k++) {
+        T *t = t_new();
+        make_block(t);
+        Fn *net = make_net(t);
+        uint32_t wrt[] = {0, 1, 2, 3};
+        assert_non_null(differentiate(t->p, net, sym(t->cx, "d"), wrt, LEN(wrt)));
+        drop_fn(t, gone[k]);
+        check_gradient(t, net, 10);
+        t_free(t);
+    }
+}
+
+/* A block with erf, which has no rule here, and what uses its result: errors, and no derivative. */
+static void test_error(void **state) {
     (void)state;
     T *t = t_new();
-    make_block_of(t, true);
-    Fn *net = make_net(t);
-    assert_non_null(differentiate(t->p, net, sym(t->cx, "d"), (uint32_t[]){0, 1}, 2));
-    const Fn *fwd = program_fn(t->p, sym(t->cx, "block_fwd"));
-    for (uint32_t k = 0; k < fwd->results.len; k++) {
-        for (uint32_t i = 0; i < k; i++) {
-            assert_true(fwd->results.data[i] != fwd->results.data[k]);
-        }
-    }
-    check_gradient(t, net, 8);
-    check_dot(t, net, 9);
+    t_fn(t, "block");
+    Val x = t_param(t, "x", t_type(t, 2, 2, 4)), w = t_param(t, "w", t_type(t, 2, 4, 4)), h = x;
+    for (int k = 0; k < 8; k++) h = t_op(t, Op_tanh, t_op2(t, Op_matmul, h, w));
+    t_end(t, t_op(t, Op_erf, h), NoVal);
+    t_fn(t, "net");
+    Val args[] = {t_param(t, "x", t_type(t, 2, 2, 4)), t_param(t, "w", t_type(t, 2, 4, 4))};
+    for (int k = 0; k < 2; k++) args[0] = t_op(t, Op_exp, t_call(t, "block", 2, args));
+    Fn *net = t_end(t, t_sum(t, args[0]), NoVal);
+    assert_null(differentiate(t->p, net, sym(t->cx, "d"), (uint32_t[]){0, 1}, 2));
+    assert_int_equal(t->cx->errors, 1);
     t_free(t);
 }
 
@@ -173,7 +240,8 @@ static void test_once(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_derivatives), cmocka_unit_test(test_second_order),
-        cmocka_unit_test(test_results_used), cmocka_unit_test(test_saved_result),
+        cmocka_unit_test(test_results_used), cmocka_unit_test(test_saved),
+        cmocka_unit_test(test_dropped), cmocka_unit_test(test_error),
         cmocka_unit_test(test_inline), cmocka_unit_test(test_once)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

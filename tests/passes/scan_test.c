@@ -11,6 +11,8 @@ static Fn *loop(T *t, Fn *(*end)(T *, Val *), uint32_t n, const Val *args, const
     return end(t, out);
 }
 
+static Fn *end_sum(T *t, Val *out) { return t_end(t, t_sum(t, out[0]), NoVal); }
+
 /* ---- any axis ---- */
 
 enum { Rows = 2, Cols = 3, Steps = 5 };
@@ -95,9 +97,24 @@ static void test_chain(void **state) {
     }
 }
 
-/* ---- hoisting ---- */
+/* What the backward loop is given it reads: here the carry, saved, and the constant. */
+static void test_given(void **state) {
+    (void)state;
+    T *t = t_new();
+    Type v = t_type(t, 1, 3);
+    t_fn(t, "body");
+    Val h = t_param(t, "h", v), w = t_param(t, "w", v);
+    t_end(t, t_op2(t, Op_mul, t_op2(t, Op_mul, h, h), w), NoVal);
+    t_fn(t, "f");
+    Attr attrs[] = {attr_fn(sym(t->cx, "body")), attr_int(1), attr_int(0), attr_int(0),
+                    attr_int(3), attr_bool(false)};
+    Fn *f = loop(t, end_sum, 2, (Val[]){t_param(t, "h", v), t_param(t, "w", v)}, attrs);
+    assert_non_null(differentiate(t->p, f, sym(t->cx, "d"), (uint32_t[]){0, 1}, 2));
+    check_all_read(program_fn(t->p, sym(t->cx, "body_back")));
+    t_free(t);
+}
 
-static Fn *end_sum(T *t, Val *out) { return t_end(t, t_sum(t, out[0]), NoVal); }
+/* ---- hoisting ---- */
 
 static void hoist(T *t) {
     PassOptions o = {.level = 1, .verify_each = true, .limit = -1, .stop_after = "hoist"};
@@ -326,6 +343,7 @@ static void test_operator_error(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_axes),    cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_given),
         cmocka_unit_test(test_hoisted), cmocka_unit_test(test_nothing_hoisted),
         cmocka_unit_test(test_hoisted_result), cmocka_unit_test(test_hoisted_twice),
         cmocka_unit_test(test_errors),  cmocka_unit_test(test_operator_error),

@@ -183,6 +183,17 @@ void assert_near(double got, double want, double gate) {
     if (fabs(got - want) > gate * (1 + fabs(want))) fail_msg("%.17g, expected %.17g", got, want);
 }
 
+void check_all_read(const Fn *fn) {
+    for (Val v = 0; v < fn->nparams; v++) {
+        bool read = false;
+        for (Val u = fn->nparams; u < fn->ins.len; u++) {
+            const Ins *i = &fn->ins.data[u];
+            for (uint32_t k = 0; k < i->nargs; k++) read |= i->args[k] == v;
+        }
+        if (!read) fail_msg("%s: nothing reads %s", fn->name, fn->ins.data[v].name);
+    }
+}
+
 void check_origins(const Fn *d) {
     for (Val v = 0; v < d->ins.len; v++) {
         const Ins *i = &d->ins.data[v];

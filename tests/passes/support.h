@@ -63,6 +63,8 @@ void check_dot(T *t, const Fn *fn, uint64_t seed);
 /* The same of the parameters wrt alone. */
 void check_dot_of(T *t, const Fn *fn, const uint32_t *wrt, uint32_t n, uint64_t seed);
 void assert_near(double got, double want, double gate); /* relative to 1 + |want| */
+/* Each parameter of fn is an operand in it. */
+void check_all_read(const Fn *fn);
 /* Position and rule on each line that d has and fn has not. */
 void check_origins(const Fn *d);
 
