@@ -102,6 +102,7 @@ static void visit(Walk *w, Val v) {
     const RegionActivity *region = i->op == Op_get ? a->region[i->args[0]] : NULL;
     if (op_info[i->op].cls == ClsRegion || is_plain_call(w, i)) {
         a->region[v] = region_activity(w->p, w->kind, w->fn, v, a->active);
+        a->errors += !a->region[v];
         a->active[v] = a->region[v] && a->region[v]->any;
     } else if (i->op == Op_get) {
         a->active[v] = region ? region->result[i->attrs[0].i] : dtype_is_float(i->type.dt);

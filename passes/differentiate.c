@@ -123,6 +123,7 @@ static bool start(Reverse *r, Program *p, const Fn *fn, Sym name, const uint32_t
     fn = inline_calls(p, fn, KeepBackward);
     if (!fn) return false;
     *r = (Reverse){.p = p, .fn = fn, .a = activity_find(p, RuleBackward, fn, wrt, n, want)};
+    r->errors = r->a.errors;
     r->b = copy_begin(p, fn, name, &r->map);
     b_fn(r->b)->exported = false;
     b_fn(r->b)->donated = NULL;

@@ -199,6 +199,7 @@ static Fn *linearized(Program *p, const Fn *fn, Sym name, const uint32_t *wrt, u
     fn = inline_calls(p, fn, KeepForward);
     if (!fn) return NULL;
     Forward f = {.p = p, .fn = fn, .a = activity_find(p, RuleForward, fn, wrt, n, NULL)};
+    f.errors = f.a.errors;
     f.b = copy_begin(p, fn, name, &f.map);
     b_fn(f.b)->exported = false;
     b_fn(f.b)->donated = NULL;

@@ -147,8 +147,8 @@ Val mask_sum(Builder *b, Val x, Val y);
 /* ---- region.c: which formals and results of a region take part in a derivative ---- */
 typedef struct RegionActivity {
     Region r;
-    bool *wrt;    /* formals of the body; a carry stays active once it is */
-    bool *result; /* results of the region; those of a carry are active if the formal is */
+    bool *wrt;    /* formals of the body, floats; a carry stays active once it is */
+    bool *result; /* results of the region, floats; those of a carry are active if the formal is */
     bool any;     /* result is */
 } RegionActivity;
 /* NULL after a user error. active: values of fn. */
@@ -197,6 +197,7 @@ typedef struct Activity {
     uint32_t *source; /* a parameter that an active value depends on */
     Rule *rule;       /* of instructions with an active operand and a float result */
     RegionActivity **region; /* of regions with an active operand */
+    uint32_t errors;         /* of the user's, in regions */
 } Activity;
 /* want: the results that are differentiated. */
 Activity activity_find(Program *p, RuleKind kind, const Fn *fn, const uint32_t *wrt, uint32_t n,

@@ -38,11 +38,7 @@ static bool follow(Program *p, RuleKind kind, const Fn *body, const bool *wrt, b
     for (uint32_t k = 0; k < body->results.len; k++) {
         result[k] |= a.active[body->results.data[k]];
     }
-    return true;
-}
-
-static bool is_float_param(const Fn *fn, uint32_t k) {
-    return dtype_is_float(fn->ins.data[k].type.dt);
+    return !a.errors;
 }
 
 RegionActivity *region_activity(Program *p, RuleKind kind, const Fn *fn, Val v,
@@ -55,7 +51,7 @@ RegionActivity *region_activity(Program *p, RuleKind kind, const Fn *fn, Val v,
     a->wrt = NEW_ARRAY(p->cx->scratch, bool, body->nparams);
     a->result = NEW_ARRAY(p->cx->scratch, bool, body->results.len);
     for (uint32_t k = 0; k < body->nparams; k++) {
-        a->wrt[k] = active[i->args[a->r.first + k]] && is_float_param(body, k);
+        a->wrt[k] = active[i->args[a->r.first + k]];
     }
     bool more = true;
     while (more) {
@@ -63,7 +59,7 @@ RegionActivity *region_activity(Program *p, RuleKind kind, const Fn *fn, Val v,
         if (!follow(p, kind, body, a->wrt, a->result)) return NULL;
         if (i->op == Op_cond && !follow(p, kind, a->r.other, a->wrt, a->result)) return NULL;
         for (uint32_t k = 0; k < a->r.carry; k++) {
-            bool joins = a->result[k] && !a->wrt[k] && is_float_param(body, k);
+            bool joins = a->result[k] && !a->wrt[k];
             a->wrt[k] |= joins;
             more |= joins;
         }

@@ -13,7 +13,8 @@ typedef struct Paired {
     uint32_t nwrt;
 } Paired;
 
-/* fn with tangents. Only if `paired`, tangents stand beside its results. NULL after an error. */
+/* fn with tangents. Only if `paired`, tangents stand beside its results, which otherwise are no
+ * floats. NULL of NULL and after an error. */
 static Fn *with_tangents(const Paired *q, const Fn *fn, bool paired) {
     Program *p = q->p;
     Arena *s = p->cx->scratch;
@@ -35,7 +36,7 @@ static Fn *with_tangents(const Paired *q, const Fn *fn, bool paired) {
     uint32_t at = fn->results.len; /* lin gives a tangent for each float result */
     for (uint32_t k = 0; k < fn->results.len; k++) {
         b_result(b, out[k]);
-        bool has = paired && dtype_is_float(fn->ins.data[fn->results.data[k]].type.dt);
+        bool has = dtype_is_float(fn->ins.data[fn->results.data[k]].type.dt);
         if (has && q->a->result[k]) b_result(b, out[at]);
         at += has;
     }
@@ -43,13 +44,12 @@ static Fn *with_tangents(const Paired *q, const Fn *fn, bool paired) {
     return b_fn(b);
 }
 
-/* Once for all calls with the same active parameters and results. */
+/* Once for all calls with the same active parameters, and so the same active results. */
 static const Fn *called_tangents(const Paired *q, const Fn *fn) {
     Program *p = q->p;
     Text t = {0};
     text_add(&t, "%s", fn->name);
     for (uint32_t k = 0; k < q->nwrt; k++) text_add(&t, " %u", q->wrt[k]);
-    for (uint32_t k = 0; k < fn->results.len; k++) text_add(&t, q->a->result[k] ? "y" : "n");
     Sym key = sym(p->cx, text_done(&t, p->cx->scratch));
     for (uint32_t k = 0; k < p->tangents.len; k++) {
         const Fn *made = p->tangents.data[k].fn;
@@ -76,8 +76,7 @@ bool region_tangents(Program *p, Builder *b, const Ins *ins, const RegionActivit
     Paired q = {.p = p, .a = a};
     q.wrt = marked_params(p, a->wrt, body->nparams, &q.nwrt);
     const Fn *main = ins->op == Op_call ? called_tangents(&q, body) : with_tangents(&q, body, true);
-    const Fn *other = NULL;
-    if (main && g->other) other = with_tangents(&q, g->other, ins->op == Op_cond);
+    const Fn *other = main ? with_tangents(&q, g->other, ins->op == Op_cond) : NULL;
     if (!main || (g->other && !other)) return false;
     Vals operands = {0};
     for (uint32_t k = 0; k < ins->nargs; k++) {
@@ -100,9 +99,7 @@ bool region_tangents(Program *p, Builder *b, const Ins *ins, const RegionActivit
     b_multi(b, (Op)ins->op, operands.data, operands.len, attrs, t.results, t.nresults, results);
     for (uint32_t k = 0, n = 0; k < body->results.len; k++) {
         values[k] = results[n++];
-        bool active = a->result[k] &&
-                      dtype_is_float(body->ins.data[body->results.data[k]].type.dt);
-        moved[k] = active ? results[n++] : NoVal;
+        moved[k] = a->result[k] ? results[n++] : NoVal;
     }
     return true;
 }

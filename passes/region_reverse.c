@@ -10,10 +10,7 @@ static Pulled pulled(Reverse *r, Val v) {
     const Fn *body = q.a->r.body;
     q.wrt = marked_params(r->p, q.a->wrt, body->nparams, &q.nwrt);
     q.want = NEW_ARRAY(r->p->cx->scratch, bool, body->results.len);
-    for (uint32_t k = 0; k < body->results.len; k++) {
-        Type t = body->ins.data[body->results.data[k]].type;
-        q.want[k] = q.a->result[k] && dtype_is_float(t.dt);
-    }
+    copy_bytes(q.want, q.a->result, body->results.len * sizeof *q.want);
     return q;
 }
 

@@ -312,23 +312,24 @@ static void test_rule_reads_results(void **state) {
     t_free(t);
 }
 
-/* part(x) = (x, x * x), by a rule ahead whose second line is `zero`. */
+/* part(x) = (x, x * x) and still(x) = x * x, by rules ahead whose last line is `zero`. */
 static Fn *rule_of_part(Program *p, RuleKind kind, Sym name, const Ins *site, const Type *args,
                         const Type *results, uint32_t nresults) {
-    if (kind == RuleBackward || strcmp(name, "part") != 0) {
+    if (kind == RuleBackward || (strcmp(name, "part") != 0 && strcmp(name, "still") != 0)) {
         return test_rule(p, kind, name, site, args, results, nresults);
     }
-    Builder *b = builder_new(p, sym(p->cx, "rule_part"), false);
+    Builder *b = builder_new(p, sym_fmt(p->cx, "rule_%s", name), false);
     b_at(b, site->loc, NULL);
     b_param(b, sym(p->cx, "x"), args[0]);
     for (uint32_t k = 0; k < nresults; k++) b_param(b, sym_fmt(p->cx, "y%u", k), results[k]);
-    b_result(b, b_param(b, sym(p->cx, "dx"), args[0]));
+    Val dx = b_param(b, sym(p->cx, "dx"), args[0]);
+    if (nresults > 1) b_result(b, dx);
     b_at(b, site->loc, sym(p->cx, "zero"));
-    b_result(b, b_float(b, results[1], 0));
+    b_result(b, b_float(b, results[nresults - 1], 0));
     return builder_done(b);
 }
 
-/* What has no rule may read the result with `zero`. */
+/* What has no rule may read the result with `zero`, from a loop as well. */
 static void test_zero_line(void **state) {
     (void)state;
     T *t = t_new();
@@ -346,6 +347,22 @@ static void test_zero_line(void **state) {
     Tensor *args = t_args(t, j, 91);
     double a = args[0].re[0];
     assert_near(t_run(t, j, args)->re[0], args[1].re[0] * erf(a * a), 1e-14);
+    t_fn(t, "still");
+    x = t_param(t, "x", s);
+    t_end(t, t_op2(t, Op_mul, x, x), NoVal);
+    t_fn(t, "body");
+    x = t_param(t, "x", s);
+    t_end(t, t_call(t, "still", 1, &x), NoVal);
+    t_fn(t, "loop");
+    x = t_param(t, "x", s);
+    Attr attrs[] = {attr_fn(sym(t->cx, "body")), attr_int(0), attr_int(0), attr_int(0),
+                    attr_int(3), attr_bool(false)};
+    Type rows = t_type(t, 1, 3);
+    b_multi(t->b, Op_scan, &x, 1, attrs, &rows, 1, r);
+    f = t_end(t, t_op2(t, Op_mul, x, t_sum(t, t_op(t, Op_erf, r[0]))), NoVal);
+    j = tangents_of(t->p, f, sym(t->cx, "jl"), (uint32_t[]){0}, 1);
+    assert_non_null(j);
+    assert_near(t_run(t, j, args)->re[0], 3 * args[1].re[0] * erf(a * a), 1e-14);
     t_free(t);
 }
 

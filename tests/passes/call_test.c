@@ -110,18 +110,20 @@ static void drop_fn(T *t, const char *name) {
     t->p->fns.len = n;
 }
 
-/* If one of a pair is no longer in the program, the pair is made again. */
+/* What is no longer in the program is made again: one of a pair, or the tangents. */
 static void test_dropped(void **state) {
     (void)state;
-    static const char *const gone[] = {"block_fwd", "block_vjp"};
+    static const char *const gone[] = {"block_fwd", "block_vjp", "block_tangents"};
     for (size_t k = 0; k < LEN(gone); k++) {
         T *t = t_new();
         make_block(t);
         Fn *net = make_net(t);
         uint32_t wrt[] = {0, 1, 2, 3};
         assert_non_null(differentiate(t->p, net, sym(t->cx, "d"), wrt, LEN(wrt)));
+        assert_non_null(linearize(t->p, net, sym(t->cx, "j"), wrt, LEN(wrt)));
         drop_fn(t, gone[k]);
-        check_gradient(t, net, 10);
+        if (k == 2) check_dot(t, net, 11);
+        else check_gradient(t, net, 10);
         t_free(t);
     }
 }

@@ -317,26 +317,54 @@ static void test_errors(void **state) {
     }
 }
 
-/* An operator in a body that cannot be derived is one error. */
+/* An operator in a body that cannot be derived is one error, for a carry and what is emitted. */
 static void test_operator_error(void **state) {
+    (void)state;
+    for (int carry = 0; carry < 2; carry++) {
+        T *t = t_new();
+        Type num = t_type(t, 0);
+        t_fn(t, "inner");
+        Val h = t_param(t, "h", num), d;
+        t_end(t, t_op(t, Op_erf, h), NoVal);
+        t_fn(t, "body");
+        h = t_param(t, "h", num);
+        t_operator(t, Op_grad, "inner", "h", 1, &h, &num, 1, &d);
+        t_end(t, t_op2(t, Op_mul, d, h), NoVal);
+        t_fn(t, "f");
+        h = t_param(t, "h", num);
+        Attr attrs[] = {attr_fn(sym(t->cx, "body")), attr_int(carry), attr_int(0), attr_int(0),
+                        attr_int(2), attr_bool(false)};
+        Fn *f = loop(t, end_sum, 1, &h, attrs);
+        assert_null(differentiate(t->p, f, sym(t->cx, "d"), (uint32_t[]){0}, 1));
+        assert_int_equal(t->cx->errors, 1);
+        assert_null(linearize(t->p, f, sym(t->cx, "j"), (uint32_t[]){0}, 1));
+        t_free(t);
+    }
+}
+
+/* The slope of what is linear is the same everywhere: it has no derivative, in a body either. */
+static void test_operator_constant(void **state) {
     (void)state;
     T *t = t_new();
     Type num = t_type(t, 0);
-    t_fn(t, "inner");
+    t_fn(t, "linear");
     Val h = t_param(t, "h", num), d;
-    t_end(t, t_op(t, Op_erf, h), NoVal);
+    t_end(t, t_op2(t, Op_mul, h, t_num(t, num, 0.5)), NoVal);
     t_fn(t, "body");
     h = t_param(t, "h", num);
-    t_operator(t, Op_grad, "inner", "h", 1, &h, &num, 1, &d);
-    t_end(t, t_op2(t, Op_mul, d, h), NoVal);
+    t_operator(t, Op_grad, "linear", "h", 1, &h, &num, 1, &d);
+    t_end(t, d, NoVal);
     t_fn(t, "f");
     h = t_param(t, "h", num);
-    Attr attrs[] = {attr_fn(sym(t->cx, "body")), attr_int(1), attr_int(0), attr_int(0),
+    Attr attrs[] = {attr_fn(sym(t->cx, "body")), attr_int(0), attr_int(0), attr_int(0),
                     attr_int(2), attr_bool(false)};
-    Fn *f = t_end(t, t_op(t, Op_exp, b_op(t->b, Op_scan, &h, 1, attrs, &num)), NoVal);
-    differentiate(t->p, f, sym(t->cx, "d"), (uint32_t[]){0}, 1);
-    assert_int_equal(t->cx->errors, 1);
-    linearize(t->p, f, sym(t->cx, "j"), (uint32_t[]){0}, 1);
+    Type rows = t_type(t, 1, 2);
+    Val slopes;
+    b_multi(t->b, Op_scan, &h, 1, attrs, &rows, 1, &slopes);
+    Fn *f = t_end(t, t_op2(t, Op_mul, h, t_sum(t, t_op(t, Op_erf, slopes))), NoVal);
+    Fn *b = differentiate(t->p, f, sym(t->cx, "d"), (uint32_t[]){0}, 1);
+    Fn *j = tangents_of(t->p, f, sym(t->cx, "j"), (uint32_t[]){0}, 1);
+    assert_true(b && j);
     t_free(t);
 }
 
@@ -347,6 +375,7 @@ int main(void) {
         cmocka_unit_test(test_hoisted), cmocka_unit_test(test_nothing_hoisted),
         cmocka_unit_test(test_hoisted_result), cmocka_unit_test(test_hoisted_twice),
         cmocka_unit_test(test_errors),  cmocka_unit_test(test_operator_error),
+        cmocka_unit_test(test_operator_constant),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -127,9 +127,33 @@ static void test_cotangents(void **state) {
     t_free(t);
 }
 
+/* The first carry is the one that is differentiated: x ** (2 ** 3), 2 * n in n. */
+static void test_first_carry(void **state) {
+    (void)state;
+    T *t = t_new();
+    Type num = t_type(t, 0), count = type_of(I64, shape_scalar(t->cx)), types[] = {num, count};
+    t_fn(t, "test");
+    t_param(t, "x", num);
+    Val n = t_param(t, "n", count), out[2];
+    t_end(t, t_op2(t, Op_lt, n, b_int(t->b, count, 8)), NoVal);
+    t_fn(t, "body");
+    Val x = t_param(t, "x", num);
+    n = t_param(t, "n", count);
+    t_end(t, t_op2(t, Op_mul, x, x), t_op2(t, Op_add, n, n), NoVal);
+    t_fn(t, "f");
+    x = t_param(t, "x", num);
+    Attr attrs[] = {attr_fn(sym(t->cx, "test")), attr_fn(sym(t->cx, "body")), attr_int(2)};
+    b_multi(t->b, Op_while, (Val[]){x, b_int(t->b, count, 1)}, 2, attrs, types, 2, out);
+    Fn *f = t_end(t, out[0], NoVal);
+    check_gradient(t, f, 12);
+    check_dot(t, f, 13);
+    t_free(t);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_long_loops),
                                        cmocka_unit_test(test_one_body),
-                                       cmocka_unit_test(test_cotangents)};
+                                       cmocka_unit_test(test_cotangents),
+                                       cmocka_unit_test(test_first_carry)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
