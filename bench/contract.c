@@ -1,5 +1,5 @@
 /* Speed of generated contractions on one thread, in GF/s and as a share of the fused multiply-add
- * peak that is measured first. Arguments: M N K [nn|tn|nt], else a list of shapes. */
+ * peak. Arguments: M N K [nn|tn|nt], else a list of shapes. */
 #include "bench/bench.h"
 #include "tests/codegen/contraction.h"
 
@@ -18,7 +18,7 @@ static void *array(int64_t n, DType dt) {
     return p;
 }
 
-static void measure(Contraction c, double top, const char *cpu) {
+static void measure(Contraction c, const char *cpu) {
     Cx *cx = cx_new();
     Program *p = program_new(cx);
     p->name = p->path = sym(cx, "bench");
@@ -31,11 +31,11 @@ static void measure(Contraction c, double top, const char *cpu) {
     double built = bench_seconds() - start, flops = 2.0 * (double)c.m * (double)c.n * (double)c.k;
     void *args[] = {array(c.m * c.k, c.dt), array(c.k * c.n, c.dt), array(c.n, c.dt),
                     array(c.m * c.n, c.dt)};
-    double t = bench_time(f, args, NULL, flops);
+    BenchTime t = bench_time(f, args, NULL, flops);
     printf("%s %c%c %5d %5d %5d  %8.2f us %7.1f GF/s %4.0f %%  (built in %3.0f ms)\n",
            dtype_name(c.dt), c.a_flipped ? 'T' : 'N', c.b_flipped ? 'T' : 'N', (int)c.m, (int)c.n,
-           (int)c.k, t * 1e6, flops / t * 1e-9,
-           flops / t * 1e-7 / (c.dt == F64 ? top / 2 : top), built * 1e3);
+           (int)c.k, t.seconds * 1e6,
+           flops / t.seconds * 1e-9, t.share * (c.dt == F64 ? 200 : 100), built * 1e3);
     fflush(stdout);
     for (size_t i = 0; i < LEN(args); i++) free(args[i]);
     jit_free(jit);
@@ -59,21 +59,20 @@ static const struct Row {
 };
 
 int main(int argc, char **argv) {
-    double top = bench_peak();
     const char *cpu = getenv("BENCH_CPU");
-    printf("peak %.1f GF/s (f32)\n", top);
+    printf("peak %.1f GF/s (f32)\n", bench_peak());
     if (argc >= 4) {
         Contraction c = {.m = atoi(argv[1]), .n = atoi(argv[2]), .k = atoi(argv[3])};
         c.a_flipped = argc > 4 && argv[4][0] == 't';
         c.b_flipped = argc > 4 && argv[4][1] == 't';
         c.dt = argc > 5 ? F64 : F32;
-        measure(c, top, cpu);
+        measure(c, cpu);
         return 0;
     }
     for (size_t i = 0; i < LEN(rows); i++)
         measure((Contraction){F32, 0, rows[i].m, rows[i].n, rows[i].k, rows[i].a, rows[i].b, false},
-                top, cpu);
-    measure((Contraction){F64, 0, 128, 512, 512, false, false, false}, top, cpu);
-    measure((Contraction){F64, 0, 128, 512, 512, false, true, false}, top, cpu);
+                cpu);
+    measure((Contraction){F64, 0, 128, 512, 512, false, false, false}, cpu);
+    measure((Contraction){F64, 0, 128, 512, 512, false, true, false}, cpu);
     return 0;
 }

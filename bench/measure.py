@@ -30,9 +30,11 @@ def run(command, env=None):
 
 
 def steps_for(command, seconds):
-    """A number of steps that takes about so long, found by doubling the difference to no steps."""
+    """A number of steps that takes about so long, and no less than start-up takes, whose noise is
+    as large as its length; found by growing the difference to no steps."""
     n = 8
     base, _ = run(command(1))
+    seconds = max(seconds, base)
     while True:
         took, _ = run(command(1 + n))
         if took - base > seconds / 4 or n >= 1 << 20:

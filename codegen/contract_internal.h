@@ -31,8 +31,10 @@ typedef struct Tile {
     unsigned lanes;     /* of a vector along N */
     int64_t rows, vecs; /* of accumulators */
     int64_t mblock;     /* rows of an item: a multiple of `rows`, or at least M */
+    int64_t panels;     /* of `vecs` vectors of columns that an item does */
     int64_t kblock;     /* K, or a divisor of SumBlock: how far a tile goes at a time */
     bool pack;          /* B's columns of a tile are copied, so that its rows follow each other */
+    bool pack_rows;     /* an item's rows of A are copied, as they are stored by columns */
 } Tile;
 
 typedef V ContractElement(void *data, const Matrix *m, V i, V j);
@@ -63,9 +65,14 @@ int64_t dot_items(const Contract *c);
 void dot_item(const Contract *c, V item);
 
 /* ---- contract_pack.c ---- */
-/* panel[k - k0][0 .. vecs * lanes) = y[k][j ..] for k in [k0, k1); the first `valid` columns
- * exist, the others become 0. */
-void contract_pack(const Contract *c, V panel, V k0, V k1, V j, int64_t vecs, int64_t valid);
+/* Panels [first, to) of B: number n begins at panels + (n - first) * kblock * width and is
+ * [k - k0][0 .. width) = y[k][n * width ..] for k in [k0, k1); its first `valid` columns exist, the
+ * others become 0. */
+void contract_pack(const Contract *c, V panels, V k0, V k1, V first, V to, int64_t valid);
+/* block[(k - k0) * contract_block_column + i - i0] = x[i][k] for rows [i0, end) of A and k in
+ * [k0, k1); in the type of A. */
+void contract_pack_rows(const Contract *c, V block, V k0, V k1, V i0, V end);
+int64_t contract_block_column(const Contract *c);
 
 /* rows: lanes x lanes, in registers. */
 void contract_transpose(Cg *cg, V *rows, unsigned lanes);
@@ -89,6 +96,8 @@ V contract_first(const Contract *c, unsigned count, V a, V b);
 V contract_fma(const Contract *c, V x, V y, V z);
 /* Room for n scalars, 64-byte aligned, in the frame of the function. */
 V contract_scratch(const Contract *c, int64_t n);
+/* Element `at` of scratch memory. */
+V contract_address(const Contract *c, V scratch, V at);
 /* Vector i of scratch memory. */
 V contract_get(const Contract *c, V scratch, V i, unsigned lanes);
 void contract_put(const Contract *c, V scratch, V i, V value);

@@ -79,9 +79,12 @@ static unsigned alignment(const Contract *c, unsigned lanes) {
     return lanes * (unsigned)dtype_size(acc_type(c));
 }
 
-static V slot(const Contract *c, V scratch, V i, unsigned lanes) {
-    V at = cg_mul_imm(c->cg, i, lanes);
+V contract_address(const Contract *c, V scratch, V at) {
     return LLVMBuildInBoundsGEP2(c->cg->b, acc_vec(c, 1), scratch, &at, 1, "");
+}
+
+static V slot(const Contract *c, V scratch, V i, unsigned lanes) {
+    return contract_address(c, scratch, cg_mul_imm(c->cg, i, lanes));
 }
 
 V contract_get(const Contract *c, V scratch, V i, unsigned lanes) {

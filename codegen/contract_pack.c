@@ -1,5 +1,5 @@
-/* Copies columns of B to a panel [k][vecs * lanes], from any strides. Where B is stored by columns,
- * lanes x lanes blocks are transposed in registers. */
+/* Copies columns of B to a panel [k][vecs * lanes], from any strides, and rows of A to a block
+ * [k][rows]. Where B is stored by columns, lanes x lanes blocks are transposed in registers. */
 #include "codegen/contract_internal.h"
 
 typedef struct Packing {
@@ -7,6 +7,15 @@ typedef struct Packing {
     V panel, k0, j;
     int64_t vecs, valid;
 } Packing;
+
+/* Goes on at the n-th panel. */
+static void panel_at(Packing *p, V first, V number, V base) {
+    Cg *cg = p->c->cg;
+    int64_t width = p->c->tile.vecs * p->c->tile.lanes;
+    V n = LLVMBuildSub(cg->b, number, first, "");
+    p->panel = contract_address(p->c, base, cg_mul_imm(cg, n, p->c->tile.kblock * width));
+    p->j = cg_mul_imm(cg, number, width);
+}
 
 static unsigned valid_lanes(const Packing *p, int64_t vec) {
     int64_t lanes = p->c->tile.lanes, left = p->valid - vec * lanes;
@@ -23,16 +32,11 @@ static V column(const Packing *p, int64_t vec) {
     return cg_add_imm(p->c->cg, p->j, vec * p->c->tile.lanes);
 }
 
-/* Rows k in [from, to), each by loads along N. */
-static void by_rows(const Packing *p, V from, V to) {
-    Cg *cg = p->c->cg;
-    Loop l;
-    V k = loop_open(cg, &l, from, to, 1, NULL, 0);
+static void pack_row(const Packing *p, V k) {
     for (int64_t v = 0; v < p->vecs; v++) {
         put_row(p, k, v, contract_vector(p->c, &p->c->y, k, column(p, v), 1, p->c->tile.lanes,
                                          valid_lanes(p, v)));
     }
-    loop_close(cg, &l, NULL);
 }
 
 /* Exchanges, in rows a and b, the off-diagonal blocks of size d. */
@@ -105,13 +109,28 @@ static void by_elements(const Packing *p, V from, V to) {
     loop_close(cg, &rows, NULL);
 }
 
-void contract_pack(const Contract *c, V panel, V k0, V k1, V j, int64_t vecs, int64_t valid) {
+/* Row by row through all panels, as it is stored. */
+static void by_rows(Packing p, V k1, V first, V to) {
+    Cg *cg = p.c->cg;
+    Loop rows, panels;
+    V base = p.panel, k = loop_open(cg, &rows, p.k0, k1, 1, NULL, 0);
+    V number = loop_open(cg, &panels, first, to, 1, NULL, 0);
+    panel_at(&p, first, number, base);
+    pack_row(&p, k);
+    loop_close(cg, &panels, NULL);
+    loop_close(cg, &rows, NULL);
+}
+
+void contract_pack(const Contract *c, V panels, V k0, V k1, V first, V to, int64_t valid) {
     Cg *cg = c->cg;
-    Packing p = {c, panel, k0, j, vecs, valid};
+    int64_t vecs = (valid + c->tile.lanes - 1) / c->tile.lanes;
+    Packing p = {.c = c, .panel = panels, .k0 = k0, .vecs = vecs, .valid = valid};
     if (c->y.base && c->y.col == 1) {
-        by_rows(&p, k0, k1);
+        by_rows(p, k1, first, to);
         return;
     }
+    Loop l;
+    panel_at(&p, first, loop_open(cg, &l, first, to, 1, NULL, 0), panels);
     if (c->y.base && c->y.row == 1) {
         V length = LLVMBuildSub(cg->b, k1, k0, "");
         V rest = LLVMBuildURem(cg->b, length, cg_i64(cg, c->tile.lanes), "");
@@ -120,4 +139,26 @@ void contract_pack(const Contract *c, V panel, V k0, V k1, V j, int64_t vecs, in
         k0 = whole;
     }
     by_elements(&p, k0, k1);
+    loop_close(cg, &l, NULL);
+}
+
+/* ---- rows of A ---- */
+
+void contract_pack_rows(const Contract *c, V block, V k0, V k1, V i0, V end) {
+    Cg *cg = c->cg;
+    unsigned lanes = cg_lanes(cg, c->dt);
+    V length = LLVMBuildSub(cg->b, end, i0, "");
+    V rest = LLVMBuildURem(cg->b, length, cg_i64(cg, lanes), "");
+    V whole = LLVMBuildSub(cg->b, end, rest, "");
+    Loop columns, vectors, elements;
+    V k = loop_open(cg, &columns, k0, k1, 1, NULL, 0);
+    V column = cg_mul_imm(cg, LLVMBuildSub(cg->b, k, k0, ""), contract_block_column(c));
+    V at = LLVMBuildSub(cg->b, column, i0, "");
+    V i = loop_open(cg, &vectors, i0, whole, lanes, NULL, 0);
+    cg_store(cg, c->dt, contract_vector(c, &c->x, i, k, 0, lanes, lanes), block, cg_add(cg, at, i));
+    loop_close(cg, &vectors, NULL);
+    i = loop_open(cg, &elements, whole, end, 1, NULL, 0);
+    cg_store(cg, c->dt, contract_element(c, &c->x, i, k), block, cg_add(cg, at, i));
+    loop_close(cg, &elements, NULL);
+    loop_close(cg, &columns, NULL);
 }

@@ -5,34 +5,45 @@
 enum {
     ItemFlops = 1 << 18, /* an item of less work is not worth a thread's while */
     Items = 16,          /* wanted at least, so that threads have something to share */
+    NearBytes = 24 << 10, /* of a panel that stays in the first cache beside rows of A */
     PanelBytes = 288 << 10,
     ManyRows = 256,      /* of an item, where sums wait in scratch memory */
+    LongK = 256,
+    KBlock = 128,           /* of items that copy A */
+    BlockBytes = 96 << 10,  /* of A */
+    BlockItems = 4,         /* of them, at least */
+    Panels = 32,            /* at most */
 };
 
-/* Steps of k of one tile: arithmetic is bound by its latency where there are few accumulators, and
- * loads are partly hidden behind it. */
-static double tile_time(int64_t rows, int64_t vecs) {
-    int64_t sums = rows * vecs;
-    return (double)(sums < 8 ? 8 : sums) + 0.3 * (double)(rows + vecs);
+/* Rows of A at a distance that is a large power of two fall on each other in the first cache. */
+static bool rows_clash(const Contract *c) {
+    int64_t bytes = c->x.row * (int64_t)dtype_size(c->dt);
+    return c->x.row > c->x.col && bytes >= 2048 && bytes % 512 == 0;
+}
+
+/* A step of k of one tile: arithmetic is bound by its latency where there are few accumulators, and
+ * loads are partly hidden behind it, less where they miss the first cache. */
+static double tile_time(const Contract *c, int64_t rows, int64_t vecs) {
+    int64_t sums = rows * vecs, size = c->dt == F64 ? 8 : 4;
+    double far = c->k * vecs * c->tile.lanes * size > NearBytes ? 0.8 : 0.3;
+    double row = rows_clash(c) ? 0.6 : 0.3;
+    return (double)(sums < 8 ? 8 : sums) + row * (double)rows + far * (double)vecs;
 }
 
 static double time_of(const Contract *c, int64_t rows, int64_t vecs) {
     int64_t nv = (c->n + c->tile.lanes - 1) / c->tile.lanes;
     int64_t m_rest = c->m % rows, n_rest = nv % vecs;
     double whole_m = (double)(c->m / rows), whole_n = (double)(nv / vecs);
-    double t = whole_m * whole_n * tile_time(rows, vecs);
-    if (m_rest) t += whole_n * tile_time(m_rest, vecs);
-    if (n_rest) t += whole_m * tile_time(rows, n_rest);
-    if (m_rest && n_rest) t += tile_time(m_rest, n_rest);
+    double t = whole_m * whole_n * tile_time(c, rows, vecs);
+    if (m_rest) t += whole_n * tile_time(c, m_rest, vecs);
+    if (n_rest) t += whole_m * tile_time(c, rows, n_rest);
+    if (m_rest && n_rest) t += tile_time(c, m_rest, n_rest);
     /* Each shape of tile is code to generate. */
     return t * (1 + 0.005 * ((m_rest != 0) + (n_rest != 0)));
 }
 
-/* Rows of A at a distance that is a large power of two fall on each other in the first cache. */
 static int64_t most_rows(const Contract *c) {
-    int64_t bytes = c->x.row * (int64_t)dtype_size(c->dt);
-    bool clash = c->x.row > c->x.col && bytes >= 2048 && bytes % 512 == 0;
-    int64_t most = clash ? 8 : MaxTileRows;
+    int64_t most = rows_clash(c) ? 8 : MaxTileRows;
     return most < c->m ? most : c->m;
 }
 
@@ -134,11 +145,31 @@ uint32_t contract_candidates(Cg *cg, const Tiling *t, Tiling *out, uint32_t most
     return got;
 }
 
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* Where a tile would read a line of A for every step of a long k, an item copies its block of A
+ * first, and goes through several panels of B with it. */
+static bool takes_block(Contract *c) {
+    Tile *t = &c->tile;
+    int64_t size = c->dt == F64 ? 8 : 4, width = t->vecs * t->lanes, panels = ceil_div(c->n, width);
+    if (!c->x.base || c->x.row != 1 || c->x.col == 1 || c->k < LongK) return false;
+    if (c->m < 2 * t->rows || panels < 2) return false;
+    t->kblock = KBlock;
+    t->mblock = least(BlockBytes / (KBlock * size), c->m + t->rows - 1) / t->rows * t->rows;
+    int64_t groups = ceil_div(BlockItems, ceil_div(c->m, t->mblock));
+    t->panels = least(ceil_div(panels, groups), Panels);
+    t->pack = t->pack_rows = true;
+    return true;
+}
+
 void contract_plan(Contract *c) {
     Tile *t = &c->tile;
     choose_lanes(c);
     choose_tile(c);
+    if (takes_block(c)) return;
     int64_t row_bytes = t->vecs * t->lanes * (int64_t)(c->dt == F64 ? 8 : 4);
+    t->panels = 1;
     t->kblock = c->k <= SumBlock ? c->k : SumBlock;
     if (t->pack && t->kblock * row_bytes > PanelBytes) {
         t->kblock = SumBlock;

@@ -6,13 +6,28 @@
 typedef struct Panel {
     V j;
     int64_t vecs, valid;
-    V packed;         /* or NULL */
+    V packed, rows;   /* scratch for copies of B's columns and A's rows, or NULL */
     V acc, total;     /* scratch [mblock][vecs] where K takes several blocks, else NULL */
     V i0;             /* the item's first row */
     V k0, k1;         /* of the block */
 } Panel;
 
-static bool one_block(const Contract *c) { return c->tile.kblock >= c->k; }
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+static int64_t rows_of_item(const Contract *c) {
+    return c->tile.mblock < c->m ? c->tile.mblock : c->m;
+}
+
+/* An odd number of cache lines, so that columns do not fall on each other in a cache. */
+int64_t contract_block_column(const Contract *c) {
+    int64_t line = 64 / (int64_t)dtype_size(c->dt);
+    return (ceil_div(rows_of_item(c), line) | 1) * line;
+}
+
+/* Items along N. */
+static int64_t groups(const Contract *c) {
+    return ceil_div(ceil_div(c->n, c->tile.vecs * c->tile.lanes), c->tile.panels);
+}
 
 static unsigned valid_lanes(const Contract *c, const Panel *p, int64_t vec) {
     int64_t lanes = c->tile.lanes, left = p->valid - vec * lanes;
@@ -32,6 +47,28 @@ static V row_of_b(const Contract *c, const Panel *p, V k, int64_t vec) {
     return contract_get(c, p->packed, i, lanes);
 }
 
+/* Where the item's whole tiles end. */
+static V end_of(const Contract *c, const Panel *p) {
+    Cg *cg = c->cg;
+    V end = cg_i64(cg, c->m - c->m % c->tile.rows), next = cg_add_imm(cg, p->i0, c->tile.mblock);
+    if (c->tile.mblock >= c->m) return end;
+    return LLVMBuildSelect(cg->b, index_less(c, next, end), next, end, "");
+}
+
+/* For the item that has the rows left over. */
+static Bb rest_open(const Contract *c, const Panel *p, int64_t whole) {
+    V next = cg_add_imm(c->cg, p->i0, c->tile.mblock);
+    if (c->tile.mblock >= c->m) return NULL;
+    return when_open(c, index_less(c, cg_i64(c->cg, whole), next));
+}
+
+static V element_of_a(const Contract *c, const Panel *p, V i, V k) {
+    if (!p->rows) return contract_element(c, &c->x, i, k);
+    Matrix block = {.base = p->rows, .row = 1, .col = contract_block_column(c)};
+    return contract_element(c, &block, LLVMBuildSub(c->cg->b, i, p->i0, ""),
+                            LLVMBuildSub(c->cg->b, k, p->k0, ""));
+}
+
 /* acc[r][v] += x[i + r][k] * y[k][j + v] for k in [k0, k1) */
 static void accumulate(const Contract *c, const Panel *p, V i, int64_t rows, V *acc) {
     Cg *cg = c->cg;
@@ -40,8 +77,7 @@ static void accumulate(const Contract *c, const Panel *p, V i, int64_t rows, V *
     V k = loop_open(cg, &l, p->k0, p->k1, 1, acc, n), b[MaxTileVecs];
     for (int64_t v = 0; v < p->vecs; v++) b[v] = row_of_b(c, p, k, v);
     for (int64_t r = 0; r < rows; r++) {
-        V a = contract_element(c, &c->x, cg_add_imm(cg, i, r), k);
-        a = cg_splat(cg, a, c->tile.lanes);
+        V a = cg_splat(cg, element_of_a(c, p, cg_add_imm(cg, i, r), k), c->tile.lanes);
         for (int64_t v = 0; v < p->vecs; v++) {
             unsigned at = (unsigned)(r * p->vecs + v);
             acc[at] = contract_fma(c, a, b[v], l.phi[at]);
@@ -65,6 +101,19 @@ static V slot(const Contract *c, const Panel *p, V i, unsigned at) {
     return cg_add_imm(c->cg, cg_mul_imm(c->cg, row, p->vecs), at);
 }
 
+/* Where a chunk of SumBlock ends, adds its sums to the totals, which become the sums. */
+static void add_chunk(const Contract *c, const Panel *p, V i, unsigned n, V *acc) {
+    Cg *cg = c->cg;
+    unsigned lanes = c->tile.lanes;
+    V first = index_less(c, p->k0, cg_i64(cg, SumBlock)), zero = contract_zero(c, lanes);
+    for (unsigned a = 0; a < n; a++) {
+        V old = contract_get(c, p->total, slot(c, p, i, a), lanes);
+        old = LLVMBuildSelect(cg->b, first, zero, old, "");
+        acc[a] = LLVMBuildFAdd(cg->b, old, acc[a], "");
+        contract_put(c, p->total, slot(c, p, i, a), acc[a]);
+    }
+}
+
 /* One block of K of a tile that takes several: sums wait in scratch memory. Chunks of SumBlock are
  * added only where there are several, as x + 0 is not x for -0. */
 static void tile_block(const Contract *c, const Panel *p, V i, int64_t rows) {
@@ -79,24 +128,21 @@ static void tile_block(const Contract *c, const Panel *p, V i, int64_t rows) {
     }
     accumulate(c, p, i, rows, acc);
     for (unsigned a = 0; a < n; a++) contract_put(c, p->acc, slot(c, p, i, a), acc[a]);
-    V full = LLVMBuildICmp(cg->b, LLVMIntEQ, LLVMBuildURem(cg->b, p->k1, chunk, ""), none, "");
-    V last = LLVMBuildICmp(cg->b, LLVMIntEQ, p->k1, end, "");
-    V first = index_less(c, p->k0, chunk);
-    Bb after = when_open(c, LLVMBuildOr(cg->b, full, last, ""));
-    for (unsigned a = 0; a < n; a++) {
-        V old = contract_get(c, p->total, slot(c, p, i, a), lanes);
-        old = LLVMBuildSelect(cg->b, first, zero, old, "");
-        if (c->k > SumBlock) acc[a] = LLVMBuildFAdd(cg->b, old, acc[a], "");
-        contract_put(c, p->total, slot(c, p, i, a), acc[a]);
+    V last = LLVMBuildICmp(cg->b, LLVMIntEQ, p->k1, end, ""), full = last;
+    if (p->total) {
+        V left = LLVMBuildURem(cg->b, p->k1, chunk, "");
+        full = LLVMBuildOr(cg->b, LLVMBuildICmp(cg->b, LLVMIntEQ, left, none, ""), last, "");
     }
-    Bb done = when_open(c, last);
+    Bb after = when_open(c, full);
+    if (p->total) add_chunk(c, p, i, n, acc);
+    Bb done = p->total ? when_open(c, last) : NULL;
     store(c, p, i, rows, acc);
-    when_close(c, done);
+    if (done) when_close(c, done);
     when_close(c, after);
 }
 
 static void tile(const Contract *c, const Panel *p, V i, int64_t rows) {
-    if (!one_block(c)) {
+    if (p->acc) {
         tile_block(c, p, i, rows);
         return;
     }
@@ -110,43 +156,71 @@ static void tile(const Contract *c, const Panel *p, V i, int64_t rows) {
 static void tiles(const Contract *c, const Panel *p) {
     Cg *cg = c->cg;
     int64_t rows = c->tile.rows, rest = c->m % rows, whole = c->m - rest;
-    V next = cg_add_imm(cg, p->i0, c->tile.mblock), to = cg_i64(cg, whole);
-    bool all = c->tile.mblock >= c->m;
-    if (!all) to = LLVMBuildSelect(cg->b, index_less(c, next, to), next, to, "");
     if (whole) {
         Loop l;
-        V i = loop_open(cg, &l, p->i0, to, rows, NULL, 0);
+        V i = loop_open(cg, &l, p->i0, end_of(c, p), rows, NULL, 0);
         tile(c, p, i, rows);
         loop_close(cg, &l, NULL);
     }
     if (!rest) return;
-    Bb after = all ? NULL : when_open(c, index_less(c, cg_i64(cg, whole), next));
+    Bb after = rest_open(c, p, whole);
     tile(c, p, cg_i64(cg, whole), rest);
     if (after) when_close(c, after);
 }
 
-static void panel(const Contract *c, V i0, V j, int64_t vecs, int64_t valid) {
+/* ---- items ---- */
+
+static void pack_rows(const Contract *c, const Panel *p) {
+    V m = cg_i64(c->cg, c->m), end = cg_add_imm(c->cg, p->i0, c->tile.mblock);
+    if (c->m % c->tile.mblock)
+        end = LLVMBuildSelect(c->cg->b, index_less(c, end, m), end, m, "");
+    contract_pack_rows(c, p->rows, p->k0, p->k1, p->i0, end);
+}
+
+/* Panels [first, to) of the item that begins with `base`, each of `valid` columns. */
+static void some_panels(const Contract *c, Panel p, V base, V first, V to, int64_t valid) {
     Cg *cg = c->cg;
-    int64_t lanes = c->tile.lanes, mblock = c->tile.mblock < c->m ? c->tile.mblock : c->m;
-    Panel p = {.j = j, .vecs = vecs, .valid = valid, .i0 = i0};
-    p.k0 = cg_i64(cg, 0);
-    p.k1 = cg_i64(cg, c->k);
-    if (c->tile.pack) p.packed = contract_scratch(c, c->tile.kblock * vecs * lanes);
-    if (one_block(c)) {
-        if (p.packed) contract_pack(c, p.packed, p.k0, p.k1, j, vecs, valid);
-        tiles(c, &p);
-        return;
+    int64_t lanes = c->tile.lanes, width = c->tile.vecs * lanes;
+    V packed = NULL, acc = p.acc, total = p.total;
+    p.valid = valid;
+    p.vecs = (valid + lanes - 1) / lanes;
+    if (p.packed) {
+        V n = LLVMBuildSub(cg->b, first, base, "");
+        packed = contract_address(c, p.packed, cg_mul_imm(cg, n, c->tile.kblock * width));
+        contract_pack(c, packed, p.k0, p.k1, first, to, valid);
     }
-    p.acc = contract_scratch(c, mblock * vecs * lanes);
-    p.total = contract_scratch(c, mblock * vecs * lanes);
     Loop l;
-    V end = p.k1;
-    p.k0 = loop_open(cg, &l, p.k0, end, c->tile.kblock, NULL, 0);
-    V next = cg_add_imm(cg, p.k0, c->tile.kblock);
-    p.k1 = LLVMBuildSelect(cg->b, index_less(c, next, end), next, end, "");
-    if (p.packed) contract_pack(c, p.packed, p.k0, p.k1, j, vecs, valid);
+    V number = loop_open(cg, &l, first, to, 1, NULL, 0);
+    p.j = cg_mul_imm(cg, number, width);
+    if (packed) {
+        V n = LLVMBuildSub(cg->b, number, first, "");
+        p.packed = contract_address(c, packed, cg_mul_imm(cg, n, c->tile.kblock * width));
+    }
+    if (acc) {
+        V n = LLVMBuildSub(cg->b, number, base, "");
+        V at = cg_mul_imm(cg, n, rows_of_item(c) * width);
+        p.acc = contract_address(c, acc, at);
+        if (total) p.total = contract_address(c, total, at);
+    }
     tiles(c, &p);
     loop_close(cg, &l, NULL);
+}
+
+/* The item's panels from `first` on, for its rows and the block of K from p->k0 on. */
+static void panels(const Contract *c, const Panel *p, V first) {
+    Cg *cg = c->cg;
+    int64_t width = c->tile.vecs * c->tile.lanes, whole = c->n / width, rest = c->n % width;
+    V last = cg_i64(cg, whole), next = cg_add_imm(cg, first, c->tile.panels);
+    if (p->rows) pack_rows(c, p);
+    bool all = c->tile.panels >= whole + (rest != 0);
+    if (whole) {
+        V to = all ? last : LLVMBuildSelect(cg->b, index_less(c, next, last), next, last, "");
+        some_panels(c, *p, first, first, to, width);
+    }
+    if (!rest) return;
+    Bb after = all ? NULL : when_open(c, index_less(c, last, next));
+    some_panels(c, *p, first, last, cg_add_imm(cg, last, 1), rest);
+    if (after) when_close(c, after);
 }
 
 static bool is_dot(const Contract *c) { return c->m == 1 || c->n == 1; }
@@ -154,8 +228,7 @@ static bool is_dot(const Contract *c) { return c->m == 1 || c->n == 1; }
 int64_t contract_items(const Contract *c) {
     if (c->m == 0 || c->n == 0) return 0;
     if (is_dot(c)) return dot_items(c);
-    int64_t width = c->tile.vecs * c->tile.lanes;
-    return (c->m + c->tile.mblock - 1) / c->tile.mblock * ((c->n + width - 1) / width);
+    return ceil_div(c->m, c->tile.mblock) * groups(c);
 }
 
 void contract_item(const Contract *c, V item) {
@@ -164,20 +237,26 @@ void contract_item(const Contract *c, V item) {
         dot_item(c, item);
         return;
     }
-    int64_t lanes = c->tile.lanes, width = c->tile.vecs * lanes;
-    int64_t whole = c->n / width, rest = c->n % width, panels = whole + (rest != 0);
-    V i0 = LLVMBuildUDiv(cg->b, item, cg_i64(cg, panels), "");
-    V number = LLVMBuildURem(cg->b, item, cg_i64(cg, panels), "");
-    i0 = cg_mul_imm(cg, i0, c->tile.mblock);
-    V j = cg_mul_imm(cg, number, width);
-    Bb after = NULL;
-    if (whole) {
-        if (rest) after = when_open(c, index_less(c, number, cg_i64(cg, whole)));
-        panel(c, i0, j, c->tile.vecs, width);
-        if (rest) when_close(c, after);
+    const Tile *t = &c->tile;
+    int64_t width = t->vecs * t->lanes, sums = rows_of_item(c) * t->panels * width;
+    V n = cg_i64(cg, groups(c));
+    V first = cg_mul_imm(cg, LLVMBuildURem(cg->b, item, n, ""), t->panels);
+    Panel p = {.i0 = cg_mul_imm(cg, LLVMBuildUDiv(cg->b, item, n, ""), t->mblock)};
+    p.k0 = cg_i64(cg, 0);
+    p.k1 = cg_i64(cg, c->k);
+    if (t->pack) p.packed = contract_scratch(c, t->kblock * width * t->panels);
+    if (t->pack_rows) p.rows = contract_scratch(c, t->kblock * contract_block_column(c));
+    if (t->kblock >= c->k) {
+        panels(c, &p, first);
+        return;
     }
-    if (!rest) return;
-    if (whole) after = when_open(c, LLVMBuildICmp(cg->b, LLVMIntEQ, number, cg_i64(cg, whole), ""));
-    panel(c, i0, cg_i64(cg, whole * width), (rest + lanes - 1) / lanes, rest);
-    if (whole) when_close(c, after);
+    p.acc = contract_scratch(c, sums);
+    if (c->k > SumBlock) p.total = contract_scratch(c, sums);
+    Loop l;
+    V end = p.k1;
+    p.k0 = loop_open(cg, &l, p.k0, end, t->kblock, NULL, 0);
+    V next = cg_add_imm(cg, p.k0, t->kblock);
+    p.k1 = LLVMBuildSelect(cg->b, index_less(c, next, end), next, end, "");
+    panels(c, &p, first);
+    loop_close(cg, &l, NULL);
 }
