@@ -64,13 +64,8 @@ V contract_fma(const Contract *c, V x, V y, V z) {
 }
 
 V contract_scratch(const Contract *c, int64_t n) {
-    LLVMBuilderRef b = c->cg->b;
-    Bb here = LLVMGetInsertBlock(b), entry = LLVMGetEntryBasicBlock(LLVMGetBasicBlockParent(here));
-    V first = LLVMGetFirstInstruction(entry);
-    if (first) LLVMPositionBuilderBefore(b, first);
-    V p = LLVMBuildAlloca(b, LLVMArrayType2(acc_vec(c, 1), (uint64_t)n), "");
+    V p = cg_stack(c->cg, LLVMArrayType2(acc_vec(c, 1), (uint64_t)n), "");
     LLVMSetAlignment(p, 64);
-    LLVMPositionBuilderAtEnd(b, here);
     return p;
 }
 

@@ -136,15 +136,84 @@ V cg_mul_imm(Cg *cg, V a, int64_t n) {
     return n ? LLVMBuildMul(cg->b, a, cg_i64(cg, n), "") : cg_i64(cg, 0);
 }
 
-V cg_table(Cg *cg, uint32_t n) {
+/* ---- memory ---- */
+
+V cg_stack(Cg *cg, T type, const char *name) {
     Bb here = LLVMGetInsertBlock(cg->b), entry = LLVMGetEntryBasicBlock(cg->fn);
     V first = LLVMGetFirstInstruction(entry);
     if (first) LLVMPositionBuilderBefore(cg->b, first);
     else LLVMPositionBuilderAtEnd(cg->b, entry);
-    V table = LLVMBuildAlloca(cg->b, LLVMArrayType2(cg->ptr, n ? n : 1), "table");
+    V at = LLVMBuildAlloca(cg->b, type, name);
     LLVMPositionBuilderAtEnd(cg->b, here);
-    return table;
+    return at;
 }
+
+V cg_number(Cg *cg) { return cg_stack(cg, cg->i64, "number"); }
+
+V cg_table(Cg *cg, uint32_t n) {
+    return cg_stack(cg, LLVMArrayType2(cg->ptr, n ? n : 1), "table");
+}
+
+static V slot(Cg *cg, V table, int64_t i) {
+    V at = cg_i64(cg, i);
+    return LLVMBuildInBoundsGEP2(cg->b, cg->ptr, table, &at, 1, "");
+}
+
+V cg_get(Cg *cg, V table, int64_t i) {
+    return LLVMBuildLoad2(cg->b, cg->ptr, slot(cg, table, i), "");
+}
+
+void cg_put(Cg *cg, V table, int64_t i, V address) {
+    LLVMBuildStore(cg->b, address, slot(cg, table, i));
+}
+
+V cg_bytes(Cg *cg, V base, V offset) {
+    return LLVMBuildInBoundsGEP2(cg->b, cg->i8, base, &offset, 1, "");
+}
+
+static V number_constant(Cg *cg, DType dt, Num n) {
+    T t = cg_mem_type(cg, dt);
+    switch (dt) {
+    case F32:
+    case F64:
+        return LLVMConstReal(t, n.f);
+    case BF16: {
+        float f = (float)n.f;
+        uint32_t bits;
+        memcpy(&bits, &f, sizeof bits);
+        return cg_int(t, (int64_t)(bits >> 16));
+    }
+    case I32:
+    case I64:
+    case BOOL:
+    case DTypeCount:
+        break;
+    }
+    return cg_int(t, n.i);
+}
+
+V cg_data(Cg *cg, const Ins *ins) {
+    for (uint32_t i = 0; i < cg->constants.len; i++) {
+        const struct Constant *c = &cg->constants.data[i];
+        if (c->data == ins->data && type_equal(c->type, ins->type)) return c->value;
+    }
+    uint64_t n = (uint64_t)ins->type.shape->size;
+    V *nums = NEW_ARRAY(cg->cx->scratch, V, n);
+    for (uint64_t i = 0; i < n; i++) {
+        nums[i] = number_constant(cg, ins->type.dt, ins->data[ins->ndata == 1 ? 0 : i]);
+    }
+    T t = cg_mem_type(cg, ins->type.dt);
+    V data = LLVMConstArray2(t, nums, n);
+    V global = LLVMAddGlobal(cg->m, LLVMTypeOf(data), "const");
+    LLVMSetInitializer(global, data);
+    LLVMSetLinkage(global, LLVMPrivateLinkage);
+    LLVMSetGlobalConstant(global, true);
+    LLVMSetAlignment(global, 64);
+    vec_push(cg->cx->arena, &cg->constants, ((struct Constant){ins->data, ins->type, global}));
+    return global;
+}
+
+/* ---- loops ---- */
 
 Bb cg_block(Cg *cg, const char *name) { return LLVMAppendBasicBlockInContext(cg->c, cg->fn, name); }
 void cg_at(Cg *cg, Bb bb) { LLVMPositionBuilderAtEnd(cg->b, bb); }

@@ -52,6 +52,7 @@ struct Cg {
     VEC(KernelCode) kernels;
     VEC(Tiling) contractions; /* planned, each once */
     VEC(struct Emitted { const Fn *fn; V value; }) functions; /* of regions */
+    VEC(struct Constant { const Num *data; Type type; V value; }) constants; /* in memory */
     bool optimised;
 };
 
@@ -89,8 +90,13 @@ void cg_store(Cg *cg, DType dt, V value, V base, V offset);
 V cg_add(Cg *cg, V a, V b);
 V cg_mul_imm(Cg *cg, V a, int64_t n);
 V cg_add_imm(Cg *cg, V a, int64_t n);
-/* A table of n pointers in the first block of the function. */
-V cg_table(Cg *cg, uint32_t n);
+V cg_stack(Cg *cg, T type, const char *name); /* memory of the function that is being emitted */
+V cg_number(Cg *cg);                /* room for one element of any type */
+V cg_table(Cg *cg, uint32_t n);     /* room for n pointers */
+V cg_get(Cg *cg, V table, int64_t i);
+void cg_put(Cg *cg, V table, int64_t i, V address);
+V cg_bytes(Cg *cg, V base, V offset);
+V cg_data(Cg *cg, const Ins *ins);  /* a constant as private data */
 Bb cg_block(Cg *cg, const char *name);
 void cg_at(Cg *cg, Bb bb);
 /* for (i = from; i < to; i += step) { ... }: open gives i; values may be carried. */
@@ -128,7 +134,7 @@ typedef struct KernelCtx {
     Cg *cg;
     const Fn *fn;
     const Kernel *k;
-    V frame, chunk;
+    V chunk;
     V *base; /* per Val: pointer to its buffer, or NULL */
     bool *member;
     VEC(Memo) memo; /* of the current block of code */
@@ -174,13 +180,22 @@ void cg_window(KernelCtx *k);
 /* ---- kernel.c ---- */
 /* The function of kernel k of fn, and in how many chunks it is to be called. */
 V cg_kernel(Cg *cg, const Fn *fn, const Kernel *k, uint32_t *chunks);
+/* Whether the code of k is little more than a call of it, and its work too. */
+bool kernel_is_short(const Fn *fn, const Kernel *k);
+/* The code of a short kernel, in the function whose frame is given. */
+void cg_kernel_here(Cg *cg, const Fn *fn, const Kernel *k, V frame);
+
+/* ---- function.c ---- */
+/* void bp_NAME(ptr args, ptr arena, ptr env), at its beginning. args: a table of pointers to its
+ * arguments, then its results. */
+V cg_begin_function(Cg *cg, const Fn *fn, bool external);
+void cg_entry_kernels(Cg *cg, const Fn *fn, V f); /* all of them, in the function f */
+/* Runs fn for a region: calls it, or is it. */
+void cg_run_function(Cg *cg, const Fn *fn, V args, V arena, V env);
 
 /* ---- module.c ---- */
 Cg *cg_open(Program *p, const CgOptions *o); /* an empty module; NULL as cg_build */
 V cg_new_function(Cg *cg, const char *name, T *params, unsigned n, bool external);
-/* Calls fn, which is emitted when it is first called. args: a table of pointers to its arguments,
- * then its results. */
-void cg_call_function(Cg *cg, const Fn *fn, V args, V arena, V env);
 
 /* What the stubs of entries call: void *(*)(data, name), the address of the entry. */
 #define CgLaterCall "bp_later"
@@ -198,6 +213,8 @@ uint32_t units_compile(Cg *cg, LLVMMemoryBufferRef *objects);
 Sym cache_key(Cg *cg, LLVMMemoryBufferRef bitcode);
 LLVMMemoryBufferRef cache_get(Sym key); /* NULL: not there */
 void cache_put(Arena *a, Sym key, LLVMMemoryBufferRef object);
+
+static inline bool is_number(Type t) { return t.shape && t.shape->size == 1; }
 
 /* ---- region.c ---- */
 /* The code of a region, in the function whose frame, arena and env are given. */

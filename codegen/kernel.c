@@ -4,6 +4,11 @@
 
 #include <stdlib.h>
 
+enum { /* of a kernel that is not called */
+    ShortRange = 64,  /* elements */
+    ShortKernel = 16, /* instructions of the IR */
+};
+
 /* ---- equal kernels ---- */
 
 typedef struct Describe {
@@ -71,47 +76,71 @@ static Sym description(Cg *cg, const Fn *fn, const Kernel *k) {
 
 /* ---- code ---- */
 
-static void load_base(KernelCtx *k, Val v, uint32_t slot) {
-    Cg *cg = k->cg;
-    V index = cg_i64(cg, slot);
-    V at = LLVMBuildInBoundsGEP2(cg->b, cg->ptr, k->frame, &index, 1, "");
-    k->base[v] = LLVMBuildLoad2(cg->b, cg->ptr, at, "");
-}
-
-static V emit_kernel(Cg *cg, const Fn *fn, const Kernel *kernel, uint32_t *chunks) {
-    static void (*const emit[])(KernelCtx *) = {[KernMap] = cg_map,
-                                                [KernReduce] = cg_reduce,
-                                                [KernContract] = cg_contract,
-                                                [KernMove] = cg_move};
-    const char *name = arena_printf(cg->cx->scratch, "%s.k%u", fn->name, kernel->id);
-    T params[] = {cg->ptr, cg->i64};
-    V outer = cg->fn, f = cg->fn = cg_new_function(cg, name, params, 2, false);
-    Bb resume = LLVMGetInsertBlock(cg->b);
+static KernelCtx context(Cg *cg, const Fn *fn, const Kernel *kernel, V chunk) {
     Arena *a = cg->cx->scratch;
     KernelCtx k = {.cg = cg,
                    .fn = fn,
                    .k = kernel,
-                   .frame = LLVMGetParam(f, 0),
-                   .chunk = LLVMGetParam(f, 1),
+                   .chunk = chunk,
                    .base = NEW_ARRAY(a, V, fn->ins.len),
                    .member = NEW_ARRAY(a, bool, fn->ins.len),
                    .chunks = 1};
     for (uint32_t i = 0; i < kernel->members.len; i++) k.member[kernel->members.data[i]] = true;
+    return k;
+}
+
+static void emit_body(KernelCtx *k) {
+    static void (*const emit[])(KernelCtx *) = {[KernMap] = cg_map,
+                                                [KernReduce] = cg_reduce,
+                                                [KernContract] = cg_contract,
+                                                [KernMove] = cg_move};
+    emit[k->k->kind](k);
+}
+
+static V emit_kernel(Cg *cg, const Fn *fn, const Kernel *kernel, uint32_t *chunks) {
+    const char *name = arena_printf(cg->cx->scratch, "%s.k%u", fn->name, kernel->id);
+    T params[] = {cg->ptr, cg->i64};
+    V outer = cg->fn, f = cg->fn = cg_new_function(cg, name, params, 2, false);
+    Bb resume = LLVMGetInsertBlock(cg->b);
+    KernelCtx k = context(cg, fn, kernel, LLVMGetParam(f, 1));
     cg_at(cg, cg_block(cg, "entry"));
+    V table = LLVMGetParam(f, 0);
     uint32_t n = kernel->inputs.len;
-    for (uint32_t i = 0; i < n; i++) load_base(&k, kernel->inputs.data[i], i);
+    for (uint32_t i = 0; i < n; i++) k.base[kernel->inputs.data[i]] = cg_get(cg, table, i);
     for (uint32_t i = 0; i < kernel->outputs.len; i++) {
-        load_base(&k, kernel->outputs.data[i], n + i);
+        k.base[kernel->outputs.data[i]] = cg_get(cg, table, n + i);
     }
     Bb body = cg_block(cg, "start");
     LLVMBuildBr(cg->b, body);
     cg_at(cg, body);
-    emit[kernel->kind](&k);
+    emit_body(&k);
     LLVMBuildRetVoid(cg->b);
     *chunks = k.chunks;
     cg->fn = outer;
     cg_at(cg, resume);
     return f;
+}
+
+bool kernel_is_short(const Fn *fn, const Kernel *k) {
+    const Ins *root = k->root == NoVal ? NULL : &fn->ins.data[k->root];
+    bool pick = root && (root->op == Op_gather || root->op == Op_scatter_add);
+    const Shape *work = pick && root->op == Op_scatter_add
+                            ? fn->ins.data[root->args[2]].type.shape : k->space;
+    if (k->kind != KernMap && !pick) return false;
+    return work->size <= ShortRange && k->members.len <= ShortKernel;
+}
+
+void cg_kernel_here(Cg *cg, const Fn *fn, const Kernel *kernel, V frame) {
+    KernelCtx k = context(cg, fn, kernel, cg_i64(cg, 0));
+    for (uint32_t i = 0; i < kernel->inputs.len; i++) {
+        Val v = kernel->inputs.data[i];
+        k.base[v] = cg_get(cg, frame, v);
+    }
+    for (uint32_t i = 0; i < kernel->outputs.len; i++) {
+        Val v = kernel->outputs.data[i];
+        k.base[v] = cg_get(cg, frame, v);
+    }
+    emit_body(&k);
 }
 
 V cg_kernel(Cg *cg, const Fn *fn, const Kernel *k, uint32_t *chunks) {

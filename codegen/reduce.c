@@ -177,15 +177,7 @@ static V read_array(void *data, V i, unsigned lanes) {
 /* An array of block sums on the stack, made in the function's first block. */
 static V stack_array(const Reduce *r, int64_t n) {
     Cg *cg = r->k->cg;
-    Bb here = LLVMGetInsertBlock(cg->b), entry = LLVMGetEntryBasicBlock(cg->fn);
-    V first = LLVMGetFirstInstruction(entry);
-    if (first)
-        LLVMPositionBuilderBefore(cg->b, first);
-    else
-        cg_at(cg, entry);
-    V a = LLVMBuildAlloca(cg->b, LLVMArrayType2(cg_reg_type(cg, r->acc), (uint64_t)n), "sums");
-    cg_at(cg, here);
-    return a;
+    return cg_stack(cg, LLVMArrayType2(cg_reg_type(cg, r->acc), (uint64_t)n), "sums");
 }
 
 /* Any number of elements: blocks, then the same rule on their sums. */

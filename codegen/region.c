@@ -1,8 +1,8 @@
 /* Regions: loops and branches around functions of their own, in the code of the entry. A function
- * is called as an entry is, with a table of its arguments and results; what changes from step to
- * step are pointers. Two buffers per carry take turns, so that nothing is copied, or the body
- * writes over what it reads; a scan, whose number of steps is known, ends in the result's
- * buffer. */
+ * runs as an entry does, with a table of its arguments and results; what changes from step to step
+ * are pointers. Two buffers per carry take turns, so that nothing is copied, or the body writes
+ * over what it reads; a scan, whose number of steps is known, ends in the result's buffer. Carried
+ * numbers have places on the stack, which become registers. */
 #include "codegen/internal.h"
 
 typedef struct Site {
@@ -18,17 +18,8 @@ typedef struct Site {
     V arena;          /* for the functions */
 } Site;
 
-static V slot(Cg *cg, V table, int64_t i) {
-    V at = cg_i64(cg, i);
-    return LLVMBuildInBoundsGEP2(cg->b, cg->ptr, table, &at, 1, "");
-}
-
-static V bytes_at(Cg *cg, V base, V offset) {
-    return LLVMBuildInBoundsGEP2(cg->b, cg->i8, base, &offset, 1, "");
-}
-
 static V address_of(Site *l, Val v) {
-    return LLVMBuildLoad2(l->cg->b, l->cg->ptr, slot(l->cg, l->frame, v), "");
+    return cg_get(l->cg, l->frame, v);
 }
 
 static int64_t type_bytes(Type t) { return t.shape->size * (int64_t)dtype_size(t.dt); }
@@ -39,147 +30,177 @@ static Type result_type(const Site *l, uint32_t k) {
     return l->r.body->ins.data[l->r.body->results.data[k]].type;
 }
 
-static void put(Site *l, V table, uint32_t i, V address) {
-    LLVMBuildStore(l->cg->b, address, slot(l->cg, table, i));
-}
-
 static void copy(Site *l, V to, V from, Type t) {
-    if (type_bytes(t)) {
-        LLVMBuildMemCpy(l->cg->b, to, 1, from, 1, cg_i64(l->cg, type_bytes(t)));
+    LLVMBuilderRef b = l->cg->b;
+    if (is_number(t)) {
+        T type = LLVMIntTypeInContext(l->cg->c, 8 * (unsigned)dtype_size(t.dt));
+        LLVMBuildStore(b, LLVMBuildLoad2(b, type, from, ""), to);
+    } else if (type_bytes(t)) {
+        LLVMBuildMemCpy(b, to, 1, from, 1, cg_i64(l->cg, type_bytes(t)));
     }
 }
 
-/* The carries that are kept in place, to where they stay; they may be there. */
-static void begin_in_place(Site *l) {
+/* Unless they are the same place. */
+static void move(Site *l, V to, V from, Type t) {
     Cg *cg = l->cg;
+    if (!type_bytes(t)) return;
+    Bb go = cg_block(cg, "move"), there = cg_block(cg, "there");
+    LLVMBuildCondBr(cg->b, LLVMBuildICmp(cg->b, LLVMIntEQ, to, from, ""), there, go);
+    cg_at(cg, go);
+    copy(l, to, from, t);
+    LLVMBuildBr(cg->b, there);
+    cg_at(cg, there);
+}
+
+/* ---- carries ---- */
+
+/* Where the carries are. A number has one place for what is read and one for what is written,
+ * others take turns in the two buffers. */
+typedef struct Carries {
+    V *now, *next, *other; /* at the head of the loop */
+    Bb from;
+} Carries;
+
+static bool stays(const Site *l, uint32_t k) {
+    return is_number(formal_type(l, k)) || region_in_place(&l->r, k);
+}
+
+/* Before the loop; odd: the first step writes to the buffer of the result. */
+static Carries carries_begin(Site *l, bool odd) {
+    Cg *cg = l->cg;
+    Arena *a = cg->cx->scratch;
+    uint32_t n = l->r.carry;
+    Carries c = {NEW_ARRAY(a, V, n), NEW_ARRAY(a, V, n), NEW_ARRAY(a, V, n), NULL};
+    for (uint32_t k = 0; k < n; k++) {
+        bool number = is_number(formal_type(l, k)), in_place = region_in_place(&l->r, k);
+        c.now[k] = number ? cg_number(cg) : in_place ? l->result[k] : l->arg[k];
+        c.next[k] = in_place ? c.now[k] : number ? cg_number(cg)
+                             : odd ? l->result[k] : l->spare[k];
+        c.other[k] = odd ? l->spare[k] : l->result[k];
+        if (number) copy(l, c.now[k], l->arg[k], formal_type(l, k));
+        else if (in_place) move(l, c.now[k], l->arg[k], formal_type(l, k));
+    }
+    c.from = LLVMGetInsertBlock(cg->b);
+    return c;
+}
+
+static V turning(Cg *cg, V first, Bb from) {
+    V phi = LLVMBuildPhi(cg->b, cg->ptr, "");
+    LLVMAddIncoming(phi, &first, &from, 1);
+    return phi;
+}
+
+/* At the head of the loop. */
+static void carries_head(Site *l, Carries *c) {
     for (uint32_t k = 0; k < l->r.carry; k++) {
-        if (!region_in_place(&l->r, k) || !type_bytes(formal_type(l, k))) continue;
-        Bb move = cg_block(cg, "move"), there = cg_block(cg, "there");
-        V same = LLVMBuildICmp(cg->b, LLVMIntEQ, l->result[k], l->arg[k], "");
-        LLVMBuildCondBr(cg->b, same, there, move);
-        cg_at(cg, move);
-        copy(l, l->result[k], l->arg[k], formal_type(l, k));
-        LLVMBuildBr(cg->b, there);
-        cg_at(cg, there);
+        if (stays(l, k)) continue;
+        c->now[k] = turning(l->cg, c->now[k], c->from);
+        c->next[k] = turning(l->cg, c->next[k], c->from);
+        c->other[k] = turning(l->cg, c->other[k], c->from);
+    }
+}
+
+static void put_carries(Site *l, const Carries *c, V table) {
+    for (uint32_t k = 0; k < l->r.carry; k++) {
+        cg_put(l->cg, table, k, c->now[k]);
+        cg_put(l->cg, table, l->r.body->nparams + k, c->next[k]);
+    }
+}
+
+/* At the end of the body, which goes back to the head: numbers are moved, buffers take turns. */
+static void carries_step(Site *l, const Carries *c) {
+    Bb last = LLVMGetInsertBlock(l->cg->b);
+    for (uint32_t k = 0; k < l->r.carry; k++) {
+        Type t = formal_type(l, k);
+        if (is_number(t) && c->now[k] != c->next[k]) copy(l, c->now[k], c->next[k], t);
+        if (stays(l, k)) continue;
+        LLVMAddIncoming(c->now[k], &c->next[k], &last, 1);
+        LLVMAddIncoming(c->next[k], &c->other[k], &last, 1);
+        LLVMAddIncoming(c->other[k], &c->next[k], &last, 1);
+    }
+}
+
+/* Behind the loop. */
+static void carries_end(Site *l, const Carries *c) {
+    for (uint32_t k = 0; k < l->r.carry; k++) {
+        if (is_number(formal_type(l, k))) copy(l, l->result[k], c->now[k], formal_type(l, k));
+        else if (!region_in_place(&l->r, k)) move(l, l->result[k], c->now[k], formal_type(l, k));
     }
 }
 
 /* ---- scan ---- */
 
-/* Step n writes to the result's buffer if an even number of steps follow. */
-static V carry_target(Site *l, uint32_t k, V left) {
-    Cg *cg = l->cg;
-    if (region_in_place(&l->r, k)) return l->result[k];
-    V odd = LLVMBuildTrunc(cg->b, left, cg->i1, "");
-    return LLVMBuildSelect(cg->b, odd, l->spare[k], l->result[k], "");
-}
-
 static V slice_at(Site *l, V stack, Type slice, V step) {
-    return bytes_at(l->cg, stack, cg_mul_imm(l->cg, step, type_bytes(slice)));
+    return cg_bytes(l->cg, stack, cg_mul_imm(l->cg, step, type_bytes(slice)));
 }
 
 static void emit_scan(Site *l) {
     Cg *cg = l->cg;
     const Region *r = &l->r;
     uint32_t nparams = r->body->nparams, nresults = r->body->results.len;
-    if (!r->length) {
-        for (uint32_t k = 0; k < r->carry; k++) {
-            copy(l, l->result[k], l->arg[k], formal_type(l, k));
-        }
-        return;
-    }
     V table = cg_table(cg, nparams + nresults);
-    begin_in_place(l);
-    for (uint32_t k = r->carry + r->seq; k < nparams; k++) put(l, table, k, l->arg[k]);
+    Carries c = carries_begin(l, r->length % 2);
+    for (uint32_t k = r->carry + r->seq; k < nparams; k++) cg_put(cg, table, k, l->arg[k]);
     Loop loop;
     V n = loop_open(cg, &loop, cg_i64(cg, 0), cg_i64(cg, r->length), 1, NULL, 0);
-    V left = LLVMBuildSub(cg->b, cg_i64(cg, r->length - 1), n, "");
-    V step = r->reverse ? left : n, begins = LLVMBuildIsNull(cg->b, n, "");
-    V before = cg_add_imm(cg, left, 1);
-    for (uint32_t k = 0; k < r->carry; k++) {
-        V from = carry_target(l, k, before);
-        if (!region_in_place(r, k)) from = LLVMBuildSelect(cg->b, begins, l->arg[k], from, "");
-        put(l, table, k, from);
-        put(l, table, nparams + k, carry_target(l, k, left));
-    }
+    LLVMPositionBuilderBefore(cg->b, LLVMGetNextInstruction(n));
+    carries_head(l, &c);
+    cg_at(cg, loop.body);
+    V last = cg_i64(cg, r->length - 1);
+    V step = r->reverse ? LLVMBuildSub(cg->b, last, n, "") : n;
+    put_carries(l, &c, table);
     for (uint32_t k = r->carry; k < r->carry + r->seq; k++) {
-        put(l, table, k, slice_at(l, l->arg[k], formal_type(l, k), step));
+        cg_put(cg, table, k, slice_at(l, l->arg[k], formal_type(l, k), step));
     }
     for (uint32_t k = r->carry; k < nresults; k++) {
-        put(l, table, nparams + k, slice_at(l, l->result[k], result_type(l, k), step));
+        cg_put(cg, table, nparams + k, slice_at(l, l->result[k], result_type(l, k), step));
     }
-    cg_call_function(cg, r->body, table, l->arena, l->env);
+    cg_run_function(cg, r->body, table, l->arena, l->env);
+    carries_step(l, &c);
     loop_close(cg, &loop, NULL);
+    carries_end(l, &c);
 }
 
 /* ---- while ---- */
-
-/* Where the carry stands before step n. */
-static V carry_source(Site *l, uint32_t k, V n) {
-    Cg *cg = l->cg;
-    if (region_in_place(&l->r, k)) return l->result[k];
-    V odd = LLVMBuildTrunc(cg->b, n, cg->i1, "");
-    V written = LLVMBuildSelect(cg->b, odd, l->result[k], l->spare[k], "");
-    return LLVMBuildSelect(cg->b, LLVMBuildIsNull(cg->b, n, ""), l->arg[k], written, "");
-}
 
 static void emit_while(Site *l) {
     Cg *cg = l->cg;
     const Region *r = &l->r;
     uint32_t nparams = r->body->nparams;
     V table = cg_table(cg, nparams + r->carry), test = cg_table(cg, nparams + 1);
-    V answer = cg_table(cg, 1);
-    begin_in_place(l);
+    V answer = cg_number(cg);
     for (uint32_t k = r->carry; k < nparams; k++) {
-        put(l, table, k, l->arg[k]);
-        put(l, test, k, l->arg[k]);
+        cg_put(cg, table, k, l->arg[k]);
+        cg_put(cg, test, k, l->arg[k]);
     }
-    put(l, test, nparams, answer);
-    Bb from = LLVMGetInsertBlock(cg->b), head = cg_block(cg, "while"), body = cg_block(cg, "do"),
-       done = cg_block(cg, "done");
+    cg_put(cg, test, nparams, answer);
+    Carries c = carries_begin(l, true);
+    Bb head = cg_block(cg, "while"), body = cg_block(cg, "do"), done = cg_block(cg, "done");
     LLVMBuildBr(cg->b, head);
     cg_at(cg, head);
-    V n = LLVMBuildPhi(cg->b, cg->i64, "n");
-    for (uint32_t k = 0; k < r->carry; k++) {
-        V at = carry_source(l, k, n);
-        put(l, table, k, at);
-        put(l, test, k, at);
-    }
-    cg_call_function(cg, r->other, test, l->arena, l->env);
+    carries_head(l, &c);
+    for (uint32_t k = 0; k < r->carry; k++) cg_put(cg, test, k, c.now[k]);
+    cg_run_function(cg, r->other, test, l->arena, l->env);
     V yes = LLVMBuildLoad2(cg->b, cg->i8, answer, "");
     LLVMBuildCondBr(cg->b, LLVMBuildIsNotNull(cg->b, yes, ""), body, done);
     cg_at(cg, body);
-    V next = cg_add_imm(cg, n, 1);
-    for (uint32_t k = 0; k < r->carry; k++) {
-        V odd = LLVMBuildTrunc(cg->b, next, cg->i1, ""), to = l->result[k];
-        if (!region_in_place(r, k)) to = LLVMBuildSelect(cg->b, odd, to, l->spare[k], "");
-        put(l, table, nparams + k, to);
-    }
-    cg_call_function(cg, r->body, table, l->arena, l->env);
-    Bb last = LLVMGetInsertBlock(cg->b);
+    put_carries(l, &c, table);
+    cg_run_function(cg, r->body, table, l->arena, l->env);
+    carries_step(l, &c);
     LLVMBuildBr(cg->b, head);
-    LLVMAddIncoming(n, (V[]){cg_i64(cg, 0), next}, (Bb[]){from, last}, 2);
     cg_at(cg, done);
-    V odd = LLVMBuildTrunc(cg->b, n, cg->i1, "");
-    Bb move = cg_block(cg, "move"), end = cg_block(cg, "end");
-    LLVMBuildCondBr(cg->b, odd, end, move); /* after an odd number of steps all is in place */
-    cg_at(cg, move);
-    for (uint32_t k = 0; k < r->carry; k++) {
-        if (region_in_place(r, k)) continue;
-        copy(l, l->result[k], carry_source(l, k, n), formal_type(l, k));
-    }
-    LLVMBuildBr(cg->b, end);
-    cg_at(cg, end);
+    carries_end(l, &c);
 }
 
 /* ---- cond, checkpoint, call ---- */
 
 static V plain_table(Site *l) {
+    Cg *cg = l->cg;
     uint32_t nparams = l->r.body->nparams;
-    V table = cg_table(l->cg, nparams + l->r.body->results.len);
-    for (uint32_t k = 0; k < nparams; k++) put(l, table, k, l->arg[l->r.first + k]);
+    V table = cg_table(cg, nparams + l->r.body->results.len);
+    for (uint32_t k = 0; k < nparams; k++) cg_put(cg, table, k, l->arg[l->r.first + k]);
     for (uint32_t k = 0; k < l->r.body->results.len; k++) {
-        put(l, table, nparams + k, l->result[k]);
+        cg_put(cg, table, nparams + k, l->result[k]);
     }
     return table;
 }
@@ -191,16 +212,16 @@ static void emit_cond(Site *l) {
        end = cg_block(cg, "end");
     LLVMBuildCondBr(cg->b, LLVMBuildIsNotNull(cg->b, c, ""), then, otherwise);
     cg_at(cg, then);
-    cg_call_function(cg, l->r.body, table, l->arena, l->env);
+    cg_run_function(cg, l->r.body, table, l->arena, l->env);
     LLVMBuildBr(cg->b, end);
     cg_at(cg, otherwise);
-    cg_call_function(cg, l->r.other, table, l->arena, l->env);
+    cg_run_function(cg, l->r.other, table, l->arena, l->env);
     LLVMBuildBr(cg->b, end);
     cg_at(cg, end);
 }
 
 static void emit_call(Site *l) {
-    cg_call_function(l->cg, l->r.body, plain_table(l), l->arena, l->env);
+    cg_run_function(l->cg, l->r.body, plain_table(l), l->arena, l->env);
 }
 
 static void find_addresses(Site *l, V arena) {
@@ -208,8 +229,8 @@ static void find_addresses(Site *l, V arena) {
     Arena *a = cg->cx->scratch;
     uint64_t at, *carry = NEW_ARRAY(a, uint64_t, l->r.carry);
     region_scratch(cg->cx, l->ins, &l->r, carry, &at);
-    V base = bytes_at(cg, arena, cg_i64(cg, (int64_t)l->k->scratch.offset));
-    l->arena = bytes_at(cg, base, cg_i64(cg, (int64_t)at));
+    V base = cg_bytes(cg, arena, cg_i64(cg, (int64_t)l->k->scratch.offset));
+    l->arena = cg_bytes(cg, base, cg_i64(cg, (int64_t)at));
     l->arg = NEW_ARRAY(a, V, l->ins->nargs);
     l->result = NEW_ARRAY(a, V, l->t.nresults);
     l->spare = NEW_ARRAY(a, V, l->r.carry);
@@ -217,7 +238,7 @@ static void find_addresses(Site *l, V arena) {
     Val first = l->ins->type.shape ? l->k->root : l->k->root + 1;
     for (uint32_t k = 0; k < l->t.nresults; k++) l->result[k] = address_of(l, first + k);
     for (uint32_t k = 0; k < l->r.carry; k++) {
-        l->spare[k] = bytes_at(cg, base, cg_i64(cg, (int64_t)carry[k]));
+        l->spare[k] = cg_bytes(cg, base, cg_i64(cg, (int64_t)carry[k]));
     }
 }
 
