@@ -92,9 +92,20 @@ static V emit_mul(const Elem *e) {
                        : LLVMBuildMul(e->b, e->a[0], e->a[1], "");
 }
 
+/* The quotient and remainder by 2^n, a constant; NULL: y is something else. */
+static V power_parts(const Elem *e, V *rest) {
+    V x = e->a[0], y = e->a[1];
+    int64_t n = LLVMIsAConstantInt(y) ? LLVMConstIntGetSExtValue(y) : 0;
+    if (n <= 0 || n & (n - 1)) return NULL;
+    *rest = LLVMBuildAnd(e->b, x, cg_int(LLVMTypeOf(x), n - 1), "");
+    return LLVMBuildAShr(e->b, x, cg_int(LLVMTypeOf(x), __builtin_ctzll((uint64_t)n)), "");
+}
+
 /* Rounded-down quotient and remainder, defined for all operands: x / 0 = 0, min / -1 wraps. */
 static V floor_parts(const Elem *e, V *rest) {
     LLVMBuilderRef b = e->b;
+    V power = power_parts(e, rest);
+    if (power) return power;
     V x = e->a[0], y = e->a[1], zero = number(e, 0, 0), one = number(e, 0, 1),
       minus = number(e, 0, -1);
     V by_zero = LLVMBuildICmp(b, LLVMIntEQ, y, zero, ""),

@@ -11,7 +11,7 @@ typedef struct Walk {
     int64_t chunk;                 /* steps of `outer` in a chunk; 0: all of them */
 } Walk;
 
-enum { NoDim = MaxRank };
+enum { NoDim = MaxRank, FewMembers = 8, Unrolled = 4 };
 
 static V lesser(Cg *cg, V a, V b) {
     return LLVMBuildSelect(cg->b, LLVMBuildICmp(cg->b, LLVMIntSLT, a, b, ""), a, b, "");
@@ -54,20 +54,41 @@ static void remainder_of(Walk *w, int64_t from, int64_t n) {
     }
 }
 
+static bool is_plain(const Ins *i) {
+    OpClass c = op_info[i->op].cls;
+    if (i->op == Op_div && !dtype_is_float(i->type.dt)) return false;
+    return op_info[i->op].exact || c == ClsView || c == ClsMove || i->op == Op_const ||
+           i->op == Op_opt_barrier;
+}
+
+/* Vectors of a row that are done in one turn: several where each is little more than loads and
+ * stores. */
+static int64_t vectors_at_once(const Walk *w, bool cut) {
+    const Kernel *k = w->n->k->k;
+    bool plain = !cut && (k->kind == KernMap || k->kind == KernMove);
+    plain &= k->members.len <= FewMembers;
+    for (uint32_t i = 0; plain && i < k->members.len; i++) {
+        plain = is_plain(k_ins(w->n->k, k->members.data[i]));
+    }
+    return plain ? Unrolled : 1;
+}
+
 static void row(Walk *w) {
     KernelCtx *k = w->n->k;
     Cg *cg = k->cg;
-    int64_t n = w->n->space->dim[w->inner], whole = n - n % w->n->lanes;
+    int64_t n = w->n->space->dim[w->inner], lanes = w->n->lanes, whole = n - n % lanes, from = 0;
     bool cut = w->inner == w->outer && w->chunk;
-    if (whole == (int64_t)w->n->lanes && !cut) {
-        piece(w, cg_i64(cg, 0), w->n->lanes);
-    } else if (whole) {
+    int64_t turn = lanes * vectors_at_once(w, cut);
+    if (whole > turn || (cut && whole)) {
         Loop l;
         V lo, hi;
-        bounds(w, w->inner, whole, &lo, &hi);
-        piece(w, loop_open(cg, &l, lo, hi, w->n->lanes, NULL, 0), w->n->lanes);
+        from = whole - whole % turn;
+        bounds(w, w->inner, from, &lo, &hi);
+        V at = loop_open(cg, &l, lo, hi, turn, NULL, 0);
+        for (int64_t i = 0; i < turn; i += lanes) piece(w, cg_add_imm(cg, at, i), w->n->lanes);
         loop_close(cg, &l, NULL);
     }
+    for (; from < whole; from += lanes) piece(w, cg_i64(cg, from), w->n->lanes);
     if (whole == n) return;
     if (!cut) {
         remainder_of(w, whole, n);

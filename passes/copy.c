@@ -3,7 +3,7 @@
  * each result. */
 #include "passes/passes.h"
 
-static void copy_header(Fn *to, const Fn *from) {
+void copy_header(Fn *to, const Fn *from) {
     to->loc = from->loc;
     to->rule = from->rule;
     to->doc = from->doc;

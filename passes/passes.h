@@ -45,6 +45,7 @@ Fn *linearize(Program *p, const Fn *fn, Sym name, const uint32_t *wrt, uint32_t 
 Fn *tangents_of(Program *p, const Fn *fn, Sym name, const uint32_t *wrt, uint32_t n);
 
 /* ---- copy.c: what passes rebuild functions with; scratch memory ---- */
+void copy_header(Fn *to, const Fn *from); /* all but name, parameters and what is made of them */
 /* A new function with the header and the parameters of fn. *map has an entry for each value of fn,
  * NoVal but for the parameters. */
 Builder *copy_begin(Program *p, const Fn *fn, Sym name, Val **map);

@@ -299,17 +299,18 @@ static void place_arguments(Planner *s) {
     }
 }
 
-/* What a donated result adds to has the same place, if it dies there. */
+/* What a result adds to, or begins as in a loop, has the same place, if it dies there. */
 static void place_sums(Planner *s) {
     const Fn *fn = s->fn;
-    for (uint32_t r = 0; fn->donated && r < fn->results.len; r++) {
-        Val v = fn->results.data[r], param = (Val)fn->donated[r];
-        while (fn->donated[r] >= 0 && s->made[v] != NoVal) {
-            uint32_t by = s->made[v];
-            Val x = added_to(s, fn->kernels.data[by]);
-            bool own = x != NoVal && s->made[x] != NoVal && s->last[x] == by;
+    for (uint32_t r = 0; r < fn->results.len; r++) {
+        bool donated = fn->donated && fn->donated[r] >= 0;
+        Val v = fn->results.data[r];
+        while (s->made[v] != NoVal && (donated || !s->p->memory.apart)) {
+            const Kernel *k = fn->kernels.data[s->made[v]];
+            Val x = k->kind == KernRegion ? begins_as(s, k, v) : added_to(s, k);
+            bool own = x != NoVal && s->made[x] != NoVal && s->last[x] == k->id;
             if (!own || s->plan->bufs[x].kind != BufNone) break;
-            if (!may_overwrite(s, param, x)) break;
+            if (donated && !may_overwrite(s, (Val)fn->donated[r], x)) break;
             s->plan->bufs[x] = s->plan->bufs[v];
             v = x;
         }

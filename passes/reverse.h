@@ -125,7 +125,7 @@ CallPair *pair_of(const Pulled *q); /* made if there is none yet; NULL after a u
 void save_call(Pulled *q, Val v);
 void pull_call(Pulled *q, const struct Saved *saved);
 
-/* ---- region_while.c ---- */
+/* ---- region_while.c, while_back.c ---- */
 /* A while as functions of its operands. */
 typedef struct WhileFns {
     const Fn *whole;   /* -> its results: one instruction */
@@ -142,7 +142,10 @@ enum { Slots = 32 };
 Type slots_type(Cx *cx, Type carry); /* no shape where it would be too large */
 Val slots_empty(Cx *cx, Builder *b, Type carry);
 Val slots_store(Builder *b, Val slots, Val slot, Val carry); /* the slot is empty */
+/* From slots as they are stored in, or as they are kept. */
 Val slots_read(Builder *b, Val slots, Val slot, Type carry);
+Type kept_type(Cx *cx, Type carry);
+Val slots_kept(Cx *cx, Builder *b, Val slots, Type carry); /* of the dtype and range of the carry */
 /* If full: every second, then empty ones. */
 Val slots_halved(Cx *cx, Builder *b, Val slots, Val full);
 

@@ -10,6 +10,10 @@ Type slots_type(Cx *cx, Type carry) {
     return (Type){carry.dt == BOOL ? I32 : carry.dt, 0, s};
 }
 
+Type kept_type(Cx *cx, Type carry) {
+    return (Type){carry.dt, carry.range, slots_type(cx, carry).shape};
+}
+
 Val slots_empty(Cx *cx, Builder *b, Type carry) { return b_float(b, slots_type(cx, carry), -0.0); }
 
 Val slots_store(Builder *b, Val slots, Val slot, Val carry) {
@@ -28,6 +32,11 @@ Val slots_read(Builder *b, Val slots, Val slot, Type carry) {
     Val x = b_op(b, Op_gather, (Val[]){slots, slot}, 2, &axis, NULL);
     x = b_reshape(b, x, carry.shape);
     return type_equal(b_type(b, x), carry) ? x : b_op(b, Op_cast, &x, 1, NULL, &carry);
+}
+
+Val slots_kept(Cx *cx, Builder *b, Val slots, Type carry) {
+    Type type = kept_type(cx, carry);
+    return type_equal(b_type(b, slots), type) ? slots : b_op(b, Op_cast, &slots, 1, NULL, &type);
 }
 
 Val slots_halved(Cx *cx, Builder *b, Val slots, Val full) {
