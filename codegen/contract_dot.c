@@ -13,7 +13,7 @@ typedef struct Dot {
     bool along_outputs;  /* vectors hold neighbouring outputs, else neighbouring k */
     unsigned lanes, sum_lanes;
     unsigned n;          /* values (scalars, or vectors of outputs) at a time */
-    unsigned group;      /* along outputs: lanes of the sum at a time */
+    unsigned group;      /* along outputs: lanes of the sum at a time, as far apart as can be */
     unsigned valid;      /* outputs of the last value */
 } Dot;
 
@@ -29,7 +29,7 @@ static Dot dot_of(const Contract *c) {
     d.along_outputs = d.outputs > 1 && m->base && by_output == 1 && by_k != 1;
     if (d.along_outputs) {
         while (d.lanes > 1 && (int64_t)d.lanes / 2 >= d.outputs) d.lanes /= 2;
-        d.group = c->k * d.outputs >= NearElements ? 1 : many ? 8 : 2;
+        d.group = c->k * d.outputs >= NearElements ? 1 : many ? 8 : 4;
         d.n = least(most / d.group, (d.outputs + d.lanes - 1) / d.lanes);
     } else {
         unsigned per = d.sum_lanes / d.lanes;
@@ -98,14 +98,16 @@ static void block_along_k(const Dot *d, V o, V from, int64_t n, V *result) {
 
 static unsigned valid_of(const Dot *d, unsigned i) { return i + 1 < d->n ? d->lanes : d->valid; }
 
-/* Elements k, k + 1, ... of the reduction, one per lane of the group; from `left` on nothing is
+static unsigned apart(const Dot *d) { return d->sum_lanes / d->group; }
+
+/* Elements k, k + apart, ... of the reduction, one per lane of the group; from `left` on nothing is
  * added. */
 static void step_along_outputs(const Dot *d, V o, V k, V left, V *acc) {
     Cg *cg = d->c->cg;
     for (unsigned q = 0; q < d->group; q++) {
-        V at = cg_add_imm(cg, k, q), there = NULL;
+        V at = cg_add_imm(cg, k, q * apart(d)), there = NULL;
         if (left) {
-            there = index_less(d->c, cg_i64(cg, q), left);
+            there = index_less(d->c, cg_i64(cg, q * apart(d)), left);
             at = LLVMBuildSelect(cg->b, there, at, cg_i64(cg, 0), "");
         }
         V y = cg_splat(cg, vector_at(d, at, 1, 1), d->lanes);
@@ -125,32 +127,31 @@ static V fold(const Dot *d, V *sums, unsigned n) {
     return sums[0];
 }
 
-/* result[i] = the fold of lanes[i][0 .. sum_lanes) */
-static void fold_scratch(const Dot *d, V lanes, unsigned width, V *result) {
+/* result[i] = the fold of parts[i][0 .. n), values of `width` lanes */
+static void fold_scratch(const Dot *d, V parts, unsigned n, unsigned width, V *result) {
     Cg *cg = d->c->cg;
     V sums[MaxSums];
     Loop l;
     V i = loop_open(cg, &l, cg_i64(cg, 0), cg_i64(cg, d->n), 1, NULL, 0);
-    V first = cg_mul_imm(cg, i, d->sum_lanes);
-    for (unsigned q = 0; q < d->sum_lanes; q++)
-        sums[q] = contract_get(d->c, lanes, cg_add_imm(cg, first, q), width);
-    contract_put(d->c, lanes, first, fold(d, sums, d->sum_lanes));
+    V first = cg_mul_imm(cg, i, n);
+    for (unsigned q = 0; q < n; q++)
+        sums[q] = contract_get(d->c, parts, cg_add_imm(cg, first, q), width);
+    contract_put(d->c, parts, first, fold(d, sums, n));
     loop_close(cg, &l, NULL);
     for (unsigned k = 0; k < d->n; k++)
-        result[k] = contract_get(d->c, lanes, cg_i64(cg, (int64_t)k * d->sum_lanes), width);
+        result[k] = contract_get(d->c, parts, cg_i64(cg, (int64_t)k * n), width);
 }
 
-/* A group of neighbouring lanes of the sum is one turn of a loop, so that it fits in registers. */
-static void block_along_outputs(const Dot *d, V o, V from, int64_t n, V *result) {
+/* All elements [from, from + n) of the group that begins with lane g. */
+static void group_sums(const Dot *d, V o, V from, int64_t n, V g, V *acc) {
     Cg *cg = d->c->cg;
     unsigned all = d->n * d->group;
     int64_t whole = n - n % d->sum_lanes;
-    V acc[MaxSums], lanes = contract_scratch(d->c, (int64_t)d->n * d->sum_lanes * d->lanes);
-    Loop groups;
-    V g = loop_open(cg, &groups, cg_i64(cg, 0), cg_i64(cg, d->sum_lanes), d->group, NULL, 0);
-    for (unsigned i = 0; i < all; i++) acc[i] = contract_zero(d->c, d->lanes);
     V first = cg_add(cg, from, g);
-    if (whole) {
+    for (unsigned i = 0; i < all; i++) acc[i] = contract_zero(d->c, d->lanes);
+    if (whole == d->sum_lanes) {
+        step_along_outputs(d, o, first, NULL, acc);
+    } else if (whole) {
         Loop l;
         V end = cg_add_imm(cg, from, whole);
         V k = loop_open(cg, &l, first, end, d->sum_lanes, acc, all);
@@ -159,15 +160,25 @@ static void block_along_outputs(const Dot *d, V o, V from, int64_t n, V *result)
         loop_close(cg, &l, acc);
         copy_bytes(acc, l.phi, all * sizeof *acc);
     }
-    if (n > whole) {
-        V left = LLVMBuildSub(cg->b, cg_i64(cg, n - whole), g, "");
-        step_along_outputs(d, o, cg_add_imm(cg, first, whole), left, acc);
+    if (n == whole) return;
+    V left = LLVMBuildSub(cg->b, cg_i64(cg, n - whole), g, "");
+    step_along_outputs(d, o, cg_add_imm(cg, first, whole), left, acc);
+}
+
+/* A group is one turn of a loop, so that its lanes fit in registers. They fold onto the first of
+ * them. */
+static void block_along_outputs(const Dot *d, V o, V from, int64_t n, V *result) {
+    Cg *cg = d->c->cg;
+    V acc[MaxSums], parts = contract_scratch(d->c, (int64_t)d->n * apart(d) * d->lanes);
+    Loop groups;
+    V g = loop_open(cg, &groups, cg_i64(cg, 0), cg_i64(cg, apart(d)), 1, NULL, 0);
+    group_sums(d, o, from, n, g, acc);
+    for (unsigned i = 0; i < d->n; i++) {
+        V sum = fold(d, acc + i * d->group, d->group);
+        contract_put(d->c, parts, cg_add_imm(cg, g, i * apart(d)), sum);
     }
-    for (unsigned i = 0; i < all; i++)
-        contract_put(d->c, lanes,
-                     cg_add_imm(cg, g, i / d->group * d->sum_lanes + i % d->group), acc[i]);
     loop_close(cg, &groups, NULL);
-    fold_scratch(d, lanes, d->lanes, result);
+    fold_scratch(d, parts, apart(d), d->lanes, result);
 }
 
 /* ---- blocks of blocks ---- */
@@ -206,7 +217,7 @@ static void sum(const Dot *d, V o, V from, int64_t n, V *result) {
     loop_close(cg, &l, NULL);
     int64_t rest = n % unit;
     if (rest) sum_to_lane(d, o, cg_add_imm(cg, from, n - rest), rest, lanes, cg_i64(cg, n / unit));
-    fold_scratch(d, lanes, value_lanes(d), result);
+    fold_scratch(d, lanes, d->sum_lanes, value_lanes(d), result);
 }
 
 /* ---- items ---- */

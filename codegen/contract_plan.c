@@ -75,7 +75,7 @@ static uint32_t ranked(const Contract *c, Tile *out, uint32_t most) {
 }
 
 /* Copied columns of B are read once per tile of rows: it pays from so many rows on, and where B is
- * larger than so many bytes. Few registers make low tiles, which read B often. */
+ * larger than so many bytes, but for a single row of B. Few registers make low tiles, which read B often. */
 static const struct Packs {
     unsigned registers;
     int64_t rows, bytes;
@@ -88,7 +88,7 @@ static bool wants_pack(const Contract *c) {
     if (!has_rows(c)) return c->m > 1;
     int64_t bytes = c->k * c->y.row * (int64_t)dtype_size(c->dt);
     const struct Packs *p = &packs[c->cg->target.registers > packs[0].registers];
-    return c->m >= p->rows && bytes > p->bytes;
+    return c->k > 1 && c->m >= p->rows && bytes > p->bytes;
 }
 
 static void choose_lanes(Contract *c) {

@@ -69,21 +69,32 @@ static V element_of_a(const Contract *c, const Panel *p, V i, V k) {
                             LLVMBuildSub(c->cg->b, k, p->k0, ""));
 }
 
-/* acc[r][v] += x[i + r][k] * y[k][j + v] for k in [k0, k1) */
-static void accumulate(const Contract *c, const Panel *p, V i, int64_t rows, V *acc) {
+/* acc[r][v] += x[i + r][k] * y[k][j + v] */
+static void step(const Contract *c, const Panel *p, V i, V k, int64_t rows, V *acc) {
     Cg *cg = c->cg;
-    unsigned n = (unsigned)(rows * p->vecs);
-    Loop l;
-    V k = loop_open(cg, &l, p->k0, p->k1, 1, acc, n), b[MaxTileVecs];
+    V b[MaxTileVecs];
     for (int64_t v = 0; v < p->vecs; v++) b[v] = row_of_b(c, p, k, v);
     for (int64_t r = 0; r < rows; r++) {
         V a = cg_splat(cg, element_of_a(c, p, cg_add_imm(cg, i, r), k), c->tile.lanes);
         for (int64_t v = 0; v < p->vecs; v++) {
-            unsigned at = (unsigned)(r * p->vecs + v);
-            acc[at] = contract_fma(c, a, b[v], l.phi[at]);
+            V *at = &acc[r * p->vecs + v];
+            *at = contract_fma(c, a, b[v], *at);
         }
     }
-    loop_close(cg, &l, acc);
+}
+
+/* The same for k in [k0, k1). */
+static void accumulate(const Contract *c, const Panel *p, V i, int64_t rows, V *acc) {
+    unsigned n = (unsigned)(rows * p->vecs);
+    if (c->k == 1) {
+        step(c, p, i, p->k0, rows, acc);
+        return;
+    }
+    Loop l;
+    V k = loop_open(c->cg, &l, p->k0, p->k1, 1, acc, n);
+    copy_bytes(acc, l.phi, n * sizeof *acc);
+    step(c, p, i, k, rows, acc);
+    loop_close(c->cg, &l, acc);
     copy_bytes(acc, l.phi, n * sizeof *acc);
 }
 
