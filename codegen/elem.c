@@ -92,13 +92,24 @@ static V emit_mul(const Elem *e) {
                        : LLVMBuildMul(e->b, e->a[0], e->a[1], "");
 }
 
+/* The number that all lanes of y are, or 0 where that is not known. */
+static int64_t constant_of(V y) {
+    if (LLVMIsAConstantInt(y)) return LLVMConstIntGetSExtValue(y);
+    if (!LLVMIsAConstantDataVector(y)) return 0;
+    V first = LLVMGetAggregateElement(y, 0);
+    for (unsigned l = 1; l < cg_lanes_of(y); l++) {
+        if (LLVMGetAggregateElement(y, l) != first) return 0;
+    }
+    return LLVMConstIntGetSExtValue(first);
+}
+
 /* The quotient and remainder by 2^n, a constant; NULL: y is something else. */
 static V power_parts(const Elem *e, V *rest) {
-    V x = e->a[0], y = e->a[1];
-    int64_t n = LLVMIsAConstantInt(y) ? LLVMConstIntGetSExtValue(y) : 0;
+    int64_t n = constant_of(e->a[1]);
     if (n <= 0 || n & (n - 1)) return NULL;
-    *rest = LLVMBuildAnd(e->b, x, cg_int(LLVMTypeOf(x), n - 1), "");
-    return LLVMBuildAShr(e->b, x, cg_int(LLVMTypeOf(x), __builtin_ctzll((uint64_t)n)), "");
+    *rest = LLVMBuildAnd(e->b, e->a[0], number(e, 0, n - 1), "");
+    V by = number(e, 0, __builtin_ctzll((uint64_t)n));
+    return LLVMBuildAShr(e->b, e->a[0], by, "");
 }
 
 /* Rounded-down quotient and remainder, defined for all operands: x / 0 = 0, min / -1 wraps. */

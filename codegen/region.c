@@ -33,8 +33,7 @@ static Type result_type(const Site *l, uint32_t k) {
 static void copy(Site *l, V to, V from, Type t) {
     LLVMBuilderRef b = l->cg->b;
     if (is_number(t)) {
-        T type = LLVMIntTypeInContext(l->cg->c, 8 * (unsigned)dtype_size(t.dt));
-        LLVMBuildStore(b, LLVMBuildLoad2(b, type, from, ""), to);
+        LLVMBuildStore(b, LLVMBuildLoad2(b, cg_mem_type(l->cg, t.dt), from, ""), to);
     } else if (type_bytes(t)) {
         LLVMBuildMemCpy(b, to, 1, from, 1, cg_i64(l->cg, type_bytes(t)));
     }

@@ -105,8 +105,29 @@ static void sizes(void **state) {
     compare(write_sizes);
 }
 
+/* Rounded-down division by constants, powers of two among them. */
+static void write_divisors(Program *p) {
+    static const int64_t divisors[] = {1, 2, 32, 1 << 30, INT64_C(1) << 62, 3, -1, -2, -32, 0};
+    for (size_t k = 0; k < LEN(divisors); k++) {
+        for (int dt = I32; dt <= I64; dt++) {
+            if (dt == I32 && divisors[k] > INT32_MAX) continue;
+            Type t = dims(p, (DType)dt, 1, 257);
+            for (int mod = 0; mod < 2; mod++) {
+                Builder *b = fn_open(p, "%s_%d_%d", mod ? "mod" : "div", dt, (int)k);
+                Val x = arg(p, b, "s", t);
+                fn_done(p, b, op2(b, mod ? Op_mod : Op_div, x, b_int(b, t, divisors[k])));
+            }
+        }
+    }
+}
+
+static void divisors(void **state) {
+    (void)state;
+    compare(write_divisors);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(table), cmocka_unit_test(casts),
-                                       cmocka_unit_test(sizes)};
+                                       cmocka_unit_test(sizes), cmocka_unit_test(divisors)};
     return cmocka_run_group_tests_name("codegen, elementwise", tests, NULL, NULL);
 }

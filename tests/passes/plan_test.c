@@ -147,6 +147,33 @@ static void test_exchange(void **state) {
     t_free(t);
 }
 
+/* What a loop adds to in place begins in the place of the result, so that nothing is moved. */
+static void test_begins_in_result(void **state) {
+    (void)state;
+    T *t = t_new();
+    Type sums = t_type(t, 1, 6), index = {I32, 6, shape_scalar(t->cx)};
+    Type list = {I32, 6, t_type(t, 1, 9).shape};
+    Attr axis = attr_int(0);
+    t_fn(t, "body");
+    Val s = t_param(t, "s", sums), i = t_param(t, "i", index), u = t_param(t, "u", t_type(t, 0));
+    t_end(t, b_op(t->b, Op_scatter_add, (Val[]){s, i, u}, 3, &axis, NULL), NoVal);
+    t_fn(t, "f");
+    Val args[] = {NoVal, t_param(t, "i", list), t_param(t, "u", t_type(t, 0))};
+    args[0] = t_num(t, sums, 0);
+    Attr attrs[] = {attr_fn(sym(t->cx, "body")), attr_int(1), attr_int(1), attr_int(0),
+                    attr_int(9), attr_bool(false)};
+    Val y = b_op(t->b, Op_scan, args, 3, attrs, &sums);
+    b_fn(t->b)->exported = true;
+    t_end(t, y, NoVal);
+    const Fn *fn = planned(t);
+    const Kernel *loop = fn->kernels.data[1];
+    Val begin = fn->ins.data[loop->root].args[0];
+    assert_int_equal(loop->kind, KernRegion);
+    assert_int_equal(fn->plan->bufs[begin].kind, BufResult);
+    assert_int_equal(fn->plan->bufs[begin].index, 0);
+    t_free(t);
+}
+
 static void test_classes(void **state) {
     (void)state;
     T *t = t_new();
@@ -184,7 +211,8 @@ int main(void) {
         cmocka_unit_test(test_random),       cmocka_unit_test(test_reuse),
         cmocka_unit_test(test_over_dying),   cmocka_unit_test(test_donated),
         cmocka_unit_test(test_not_in_place), cmocka_unit_test(test_order),
-        cmocka_unit_test(test_exchange),     cmocka_unit_test(test_classes),
+        cmocka_unit_test(test_exchange),     cmocka_unit_test(test_begins_in_result),
+        cmocka_unit_test(test_classes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

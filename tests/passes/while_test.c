@@ -1,6 +1,7 @@
 /* Whiles by hand: numbers of steps around those at which what is stored changes; loops that share
  * their body. Random ones: region_test.c. */
 #include "tests/passes/support.h"
+#include "passes/reverse.h"
 
 /* The second carry behind while[test, body](n, x, c), numbers. */
 static Val repeated(T *t, const Val *args, const Attr *attrs) {
@@ -28,18 +29,24 @@ static void add_body(T *t) {
     t_end(t, t_op2(t, Op_sub, n, b_int(t->b, count, 1)), t_op2(t, Op_mul, x, c), NoVal);
 }
 
-/* x * c ** n, around the numbers of steps at which slots are shared out again. */
-static void test_long_loops(void **state) {
-    (void)state;
-    static const int64_t trips[] = {0, 1, 2, 3, 7, 31, 32, 33, 63, 64, 65, 127, 128, 129, 1025};
-    T *t = t_new();
+/* x * c ** n */
+static Fn *power(T *t) {
     Type num = t_type(t, 0), count = type_of(I64, shape_scalar(t->cx));
     add_test(t, "test", 0, num);
     add_body(t);
     t_fn(t, "f");
     Val x = t_param(t, "x", num), c = t_param(t, "c", num), n = t_param(t, "n", count);
     Attr attrs[] = {attr_fn(sym(t->cx, "test")), attr_fn(sym(t->cx, "body")), attr_int(2)};
-    Fn *f = t_end(t, repeated(t, (Val[]){n, x, c}, attrs), NoVal);
+    return t_end(t, repeated(t, (Val[]){n, x, c}, attrs), NoVal);
+}
+
+/* Around the numbers of steps at which slots are shared out again. */
+static void test_long_loops(void **state) {
+    (void)state;
+    static const int64_t trips[] = {0,  1,  2,   3,   7,   31,   32,   33,   63,   64,
+                                    65, 97, 127, 128, 129, 1023, 1024, 1025, 2100, 5000};
+    T *t = t_new();
+    Fn *f = power(t);
     Fn *d = differentiate(t->p, f, sym(t->cx, "d"), (uint32_t[]){0, 1}, 2);
     for (size_t k = 0; k < LEN(trips); k++) {
         Tensor *args = t_args(t, f, k);
@@ -51,6 +58,46 @@ static void test_long_loops(void **state) {
         assert_true(fabs(got[1].re[0] - power) <= 1e-11 * power);
         assert_true(fabs(got[2].re[0] - slope) <= 1e-11 * slope);
     }
+    t_free(t);
+}
+
+/* Where every step is stored, none runs again: the first loop of the backward part goes all the way
+ * then. What the derivative does not read, here how many steps are left, is not stored. */
+static void test_stored_steps(void **state) {
+    (void)state;
+    T *t = t_new();
+    Fn *f = power(t), *d = differentiate(t->p, f, sym(t->cx, "d"), (uint32_t[]){0, 1}, 2);
+    const Fn *back = NULL;
+    for (uint32_t k = 0; k < t->p->fns.len; k++) {
+        if (strstr(t->p->fns.data[k]->name, "_vjp")) back = t->p->fns.data[k];
+    }
+    assert_non_null(back);
+    Vals ends = {0};
+    for (Val v = 0; v < back->ins.len; v++) {
+        const Ins *i = &back->ins.data[v];
+        if (i->op == Op_while) vec_push(t->cx->arena, &ends, i->args[i->attrs[2].i]);
+    }
+    assert_int_equal(ends.len, 2);
+    const Ins *first = &back->ins.data[ends.data[0]], *second = &back->ins.data[ends.data[1]];
+    assert_int_equal(first->op, Op_where);
+    assert_int_equal(back->ins.data[first->args[0]].op, Op_eq);
+    assert_int_equal(back->ins.data[first->args[1]].data[0].i, 0);
+    assert_int_equal(second->data[0].i, 0);
+    d->exported = true;
+    program_add(t->p, d);
+    PassOptions o = {.level = 1, .verify_each = true, .limit = -1, .stop_after = "dce"};
+    assert_true(passes_run(t->p, &o));
+    uint32_t stored = 0;
+    for (uint32_t k = 0; k < t->p->fns.len; k++) {
+        const Fn *fn = t->p->fns.data[k];
+        for (Val v = 0; v < fn->ins.len; v++) {
+            const Shape *s = fn->ins.data[v].type.shape;
+            bool slots = s && s->rank == 1 && s->dim[0] == Slots;
+            stored += slots && dtype_is_float(fn->ins.data[v].type.dt);
+            assert_false(slots && fn->ins.data[v].type.dt == I64);
+        }
+    }
+    assert_true(stored > 0);
     t_free(t);
 }
 
@@ -152,6 +199,7 @@ static void test_first_carry(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_long_loops),
+                                       cmocka_unit_test(test_stored_steps),
                                        cmocka_unit_test(test_one_body),
                                        cmocka_unit_test(test_cotangents),
                                        cmocka_unit_test(test_first_carry)};
