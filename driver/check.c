@@ -52,6 +52,10 @@ static bool parse_header(Check *c, const Fn *d, Header *h) {
 
 /* How much was compared, and how much not because of kinks. */
 static void report_skipped(Check *c) {
+    if (c->ties) {
+        printf("skipped: %u of %u comparisons lie where equal values are chosen from\n", c->ties,
+               c->compared);
+    }
     if (!c->skipped) return;
     double share = 100.0 * c->skipped / fmax(c->compared, 1);
     bool ok = c->skipped * 100 <= c->compared;

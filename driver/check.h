@@ -19,7 +19,9 @@ typedef struct Check {
     Arena *a; /* of tensors */
     uint64_t key;
     bool quiet;                           /* only false rows are printed */
-    uint32_t failures, compared, skipped; /* rows; comparisons; those left out at kinks */
+    uint32_t failures, compared; /* rows; comparisons */
+    uint32_t skipped, ties;      /* comparisons left out: every step meets a kink; equal values
+                                  * are chosen from at the point itself, whichever it is */
     VEC(Sym) surrogates; /* operations and functions with a rule that is no derivative */
     VEC(Sym) done;       /* functions whose rules were checked */
     VEC(const char *) rows; /* of --rules, whether wanted or not */
@@ -50,6 +52,18 @@ bool all_finite(const Tensor *t, uint32_t n);
 double gated_error(double analytic, double numeric, double scale, double err, double gate);
 /* A row of the report: "ok   B[tanh, x]   3.1e-16". */
 void report_row(Check *c, bool ok, const char *what, double error);
+
+/* ---- check_slope.c ---- */
+double gate_of(const NumDiff *nd);
+typedef struct Compared {
+    double error;
+    bool ok, kink; /* kink: not ok, but every step reached another smooth piece */
+} Compared;
+/* The slope along a direction per parameter against what it should be; noise: how far rounding may
+ * move that. Slopes at ties are left out and counted. */
+Compared compare_slope(Check *c, const NumDiff *nd, const Tensor *along, double analytic,
+                       double scale, double noise);
+bool compared_or_skipped(Check *c, Compared *r); /* a kink is left out and counted */
 
 /* ---- check_watch.c ---- */
 /* fn with one result more, an i64 that tells the smooth pieces of fn apart; the bodies of its
@@ -87,6 +101,8 @@ typedef struct Proof {
 } Proof;
 void check_derivative(Check *c, const Fn *d, const Header *h);
 /* A row of the report about d. */
+/* How far rounding may move <u, result r of d>. */
+double proof_noise(const Proof *q, uint32_t r, const Tensor *u);
 void proof_row(Proof *q, const char *what, double error, bool ok);
 /* How far rounding moves each result of fn at args, by runs of the interpreter that round at
  * random. */

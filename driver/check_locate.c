@@ -199,10 +199,9 @@ static bool tail_wrong(Check *c, const Tail *t, const Tensor *w) {
         size += tensor_norm(&bars[j]) * tensor_norm(&bars[j]);
     }
     NumDiff nd = numdiff_at(p, t->fn, code ? &by : NULL, c->a, t->args, w);
-    NumSlope s = numdiff_along(&nd, along);
+    Compared r = compare_slope(c, &nd, along, sum, sqrt(size), 0);
     code_free(code);
-    double gate = nd.complex_step ? GATE_COMPLEX : GATE_POINTS;
-    return gated_error(sum, s.value, fmax(sqrt(size), fabs(s.value)), s.error, gate) > gate;
+    return !r.ok && !r.kink;
 }
 
 /* The last instruction whose tail is wrong, while all behind it is right. */

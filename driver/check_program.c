@@ -49,8 +49,7 @@ Tensor *rounding_spread(Check *c, const Fn *fn, const Tensor *args, const Tensor
     return spread;
 }
 
-/* How far rounding may move <u, result r of d>. */
-static double proof_noise(const Proof *q, uint32_t r, const Tensor *u) {
+double proof_noise(const Proof *q, uint32_t r, const Tensor *u) {
     double sum = 0;
     for (int64_t i = 0; q->spread && i < u->type.shape->size; i++) {
         sum += fabs(q->spread[r].re[i] * u->re[i]);
@@ -64,26 +63,18 @@ static double proof_noise(const Proof *q, uint32_t r, const Tensor *u) {
 static double compare_along(Proof *q, const NumDiff *nd, uint32_t i, const Tensor *g, Tensor u,
                             double floor) {
     Check *c = q->c;
-    double gate = nd->complex_step ? GATE_COMPLEX : GATE_POINTS, error = 0;
     for (int draws = 0; draws < MaxDraws; draws++) {
         Tensor *along = NEW_ARRAY(c->a, Tensor, q->h->f->nparams);
         along[q->h->wrt[i]] = u;
-        NumSlope s = numdiff_along(nd, along);
-        double scale = tensor_norm(g) * tensor_norm(&u) / sqrt((double)u.type.shape->size + 1);
-        scale = fmax(fmax(scale, floor * tensor_norm(&u) / sqrt((double)u.type.shape->size + 1)),
-                     fabs(s.value));
-        double unsure = s.error + proof_noise(q, q->first + i, &u);
-        error = gated_error(tensor_dot(g, &u), s.value, scale, unsure, gate);
-        c->compared++;
-        if (error <= gate || !s.crossed) return error;
+        double scale = fmax(tensor_norm(g), floor) * tensor_norm(&u) /
+                       sqrt((double)u.type.shape->size + 1);
+        Compared r = compare_slope(c, nd, along, tensor_dot(g, &u), scale,
+                                   proof_noise(q, q->first + i, &u));
+        if (!r.kink) return r.error;
         u = random_direction(c, u.type);
     }
     c->skipped++;
     return 0;
-}
-
-static double gate_of(const NumDiff *nd) {
-    return nd->complex_step ? GATE_COMPLEX : GATE_POINTS;
 }
 
 /* Every entry of a small gradient, random directions of a large one. */
@@ -117,12 +108,8 @@ static void compare_together(Proof *q, const NumDiff *nd) {
             sum += tensor_dot(g, &u);
             scale += tensor_norm(g) * tensor_norm(g);
         }
-        NumSlope s = numdiff_along(nd, along);
-        c->compared++;
-        double error =
-            gated_error(sum, s.value, fmax(sqrt(scale), fabs(s.value)), s.error, GATE_POINTS);
-        if (error > GATE_POINTS && s.crossed) c->skipped++;
-        else worst = fmax(worst, error);
+        Compared r = compare_slope(c, nd, along, sum, sqrt(scale), 0);
+        if (compared_or_skipped(c, &r)) worst = fmax(worst, r.error);
     }
     proof_row(q, "all together", worst, worst <= GATE_POINTS);
 }
@@ -198,16 +185,12 @@ static void compare_tangents(Proof *q, const Fn *fn,
             t++;
             continue;
         }
-        NumSlope s = numdiff_along(&nd, along);
         double scale = tensor_norm(tangent) * tensor_norm(&w[r]) /
                        sqrt((double)w[r].type.shape->size + 1);
-        double error = gated_error(tensor_dot(&w[r], tangent), s.value,
-                                   fmax(scale, fabs(s.value)),
-                                   s.error + proof_noise(q, t++, &w[r]), gate_of(&nd));
-        bool skip = error > gate_of(&nd) && s.crossed;
-        c->compared++;
-        c->skipped += skip;
-        proof_row(q, label(q, r), skip ? 0 : error, skip || error <= gate_of(&nd));
+        Compared slope = compare_slope(c, &nd, along, tensor_dot(&w[r], tangent), scale,
+                                       proof_noise(q, t++, &w[r]));
+        bool left_out = !compared_or_skipped(c, &slope);
+        proof_row(q, label(q, r), slope.error, left_out || slope.ok);
     }
     code_free(code);
 }

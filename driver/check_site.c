@@ -133,7 +133,7 @@ static double rms(const Tensor *x) {
 static void compare_backward(Site *s, const NumDiff *nd, const Tensor *bars, Found *found,
                              void *data) {
     Check *c = s->c;
-    double gate = nd->complex_step ? GATE_COMPLEX : GATE_POINTS, largest = 0;
+    double largest = 0;
     for (uint32_t j = 0; j < s->n; j++) largest = fmax(largest, rms(&bars[j]));
     for (uint32_t j = 0; j < s->n; j++) {
         int64_t n = bars[j].type.shape->size;
@@ -144,15 +144,11 @@ static void compare_backward(Site *s, const NumDiff *nd, const Tensor *bars, Fou
             Tensor u = full ? zero_tensor(c, bars[j].type) : random_direction(c, bars[j].type);
             if (full) u.re[e] = 1;
             along[s->wrt[j]] = u;
-            NumSlope slope = numdiff_along(nd, along);
-            double analytic = tensor_dot(&bars[j], &u), size = fmax(rms(&bars[j]), largest * 1e-3);
-            size = fmax(size * (full ? 1 : rms(&u)), fabs(slope.value));
-            double error = gated_error(analytic, slope.value, size, slope.error, gate);
-            c->compared++;
-            if (error > gate && slope.crossed) c->skipped++;
-            else worst = fmax(worst, isnan(error) ? INFINITY : error);
+            double size = fmax(rms(&bars[j]), largest * 1e-3) * (full ? 1 : rms(&u));
+            Compared r = compare_slope(c, nd, along, tensor_dot(&bars[j], &u), size, 0);
+            if (compared_or_skipped(c, &r)) worst = fmax(worst, r.error);
         }
-        found(data, s, ProvesBackward, s->wrt[j], worst, gate);
+        found(data, s, ProvesBackward, s->wrt[j], worst, gate_of(nd));
     }
 }
 
@@ -161,7 +157,7 @@ static void compare_forward(Site *s, const NumDiff *nd, const Tensor *w, const T
                             const Fn *t, Found *found, void *data) {
     Check *c = s->c;
     Tensor *along = NEW_ARRAY(c->a, Tensor, s->ins->nargs), *args, *out;
-    double gate = nd->complex_step ? GATE_COMPLEX : GATE_POINTS, back = 0, size = 0, ahead = 0;
+    double back = 0, size = 0, ahead = 0;
     args = NEW_ARRAY(c->a, Tensor, t->nparams);
     out = NEW_ARRAY(c->a, Tensor, t->results.len);
     copy_bytes(args, s->x, s->ins->nargs * sizeof *args);
@@ -179,15 +175,11 @@ static void compare_forward(Site *s, const NumDiff *nd, const Tensor *w, const T
         size += tensor_norm(&w[r]) * tensor_norm(&out[k++]);
         n += s->results[r].shape->size;
     }
-    NumSlope slope = numdiff_along(nd, along);
-    double error = gated_error(ahead, slope.value, fmax(size / sqrt((double)n), fabs(slope.value)),
-                               slope.error, gate);
-    bool skip = error > gate && slope.crossed;
-    c->compared++;
-    c->skipped += skip;
-    if (!skip) found(data, s, ProvesForward, 0, isnan(error) ? INFINITY : error, gate);
-    gate = GATE_DOT * sqrt((double)n);
-    error = gated_error(back, ahead, size, 0, gate);
+    Compared slope = compare_slope(c, nd, along, ahead, size / sqrt((double)n), 0);
+    if (compared_or_skipped(c, &slope)) {
+        found(data, s, ProvesForward, 0, slope.error, gate_of(nd));
+    }
+    double gate = GATE_DOT * sqrt((double)n), error = gated_error(back, ahead, size, 0, gate);
     found(data, s, ProvesModes, 0, isnan(error) ? INFINITY : error, gate);
 }
 
@@ -264,20 +256,16 @@ bool site_second(Site *s, Found *found, void *data) {
     interp_run(c->p, d, InterpF64, c->a, args, got, NULL);
     w[0].re[0] = 1;
     NumDiff nd = numdiff_at(c->p, f, NULL, c->a, args, w);
-    double gate = nd.complex_step ? GATE_COMPLEX : GATE_POINTS, worst = 0, largest = 0;
+    double worst = 0, largest = 0;
     for (uint32_t j = 0; j < n; j++) largest = fmax(largest, rms(&got[1 + j]));
     for (uint32_t j = 0; j < n; j++) {
         Tensor *along = NEW_ARRAY(c->a, Tensor, f->nparams), u;
         along[wrt[j]] = u = random_direction(c, f->ins.data[wrt[j]].type);
-        NumSlope slope = numdiff_along(&nd, along);
         double size = fmax(tensor_norm(&got[1 + j]), largest * 1e-3);
-        double error = gated_error(tensor_dot(&got[1 + j], &u), slope.value,
-                                   fmax(size, fabs(slope.value)), slope.error, gate);
-        c->compared++;
-        if (error > gate && slope.crossed) c->skipped++;
-        else worst = fmax(worst, isnan(error) ? INFINITY : error);
+        Compared r = compare_slope(c, &nd, along, tensor_dot(&got[1 + j], &u), size, 0);
+        if (compared_or_skipped(c, &r)) worst = fmax(worst, r.error);
     }
-    found(data, s, ProvesTwice, 0, worst, gate);
+    found(data, s, ProvesTwice, 0, worst, gate_of(&nd));
     return true;
 }
 

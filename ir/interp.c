@@ -102,13 +102,19 @@ static bool rounds(const Interp *in, const Ins *ins) {
            ins->op == Op_reduce_prod || ins->op == Op_cumsum || ins->op == Op_scatter_add;
 }
 
-static void disturb(Interp *in, Tensor *r) {
+/* 1 + e, at random, e being at most 8 roundings. */
+static double nearly_one(Interp *in, DType dt) {
     static const double units[] = {[F32] = 0x1p-24, [F64] = 0x1p-53, [BF16] = 0x1p-9};
+    double e = 2 * rng_f64(rng_bits(*in->noise, 0)) - 1;
+    *in->noise = rng_fold(*in->noise, 1);
+    return 1 + 8 * units[in->mode == InterpRound ? dt : F64] * e;
+}
+
+static void disturb(Interp *in, Tensor *r) {
     DType dt = r->type.dt;
     for (int64_t i = 0; r->re && i < r->type.shape->size; i++) {
-        double e = 2 * rng_f64(rng_bits(*in->noise, 0)) - 1;
-        *in->noise = rng_fold(*in->noise, 1);
-        r->re[i] = interp_round(in, dt, r->re[i] * (1 + 8 * units[dt] * e));
+        r->re[i] = interp_round(in, dt, r->re[i] * nearly_one(in, dt));
+        if (r->im) r->im[i] *= nearly_one(in, dt);
     }
 }
 
@@ -153,7 +159,8 @@ static void run(Interp *in, const Tensor *args) {
 void interp_run(const Program *p, const Fn *fn, InterpMode mode, Arena *a, const Tensor *args,
                 Tensor *results, Tensor **values) {
     uint64_t steps = 0;
-    Interp in = {p, fn, mode, a, NEW_ARRAY(a, Tensor, fn->ins.len), 0, NULL, &steps, NULL};
+    Interp in = {.p = p, .fn = fn, .mode = mode, .a = a, .steps = &steps,
+                 .vals = NEW_ARRAY(a, Tensor, fn->ins.len)};
     run(&in, args);
     for (uint32_t i = 0; i < fn->results.len; i++) results[i] = in.vals[fn->results.data[i]];
     for (Val v = 0; values && v < fn->ins.len; v++) values[v] = &in.vals[v];
@@ -162,23 +169,39 @@ void interp_run(const Program *p, const Fn *fn, InterpMode mode, Arena *a, const
 uint64_t interp_choices(const Program *p, const Fn *fn, Arena *a, const Tensor *args,
                         Tensor *results) {
     uint64_t choices = 0, steps = 0;
-    Interp in = {p, fn, InterpF64, a, NEW_ARRAY(a, Tensor, fn->ins.len), 0, &choices, &steps, NULL};
+    Interp in = {.p = p, .fn = fn, .mode = InterpF64, .a = a, .steps = &steps,
+                 .choices = &choices, .vals = NEW_ARRAY(a, Tensor, fn->ins.len)};
     run(&in, args);
     for (uint32_t i = 0; i < fn->results.len; i++) results[i] = in.vals[fn->results.data[i]];
     return choices;
 }
 
+/* args, as far from what they are as rounding may be. */
+static Tensor *disturbed(Interp *in, const Tensor *args) {
+    Tensor *moved = NEW_ARRAY(in->a, Tensor, in->fn->nparams);
+    for (uint32_t k = 0; k < in->fn->nparams; k++) {
+        moved[k] = tensor_new(in->a, args[k].type, args[k].im != NULL);
+        int64_t n = args[k].type.shape->size;
+        for (int64_t i = 0; i < n; i++) tensor_copy(&moved[k], i, &args[k], i);
+        disturb(in, &moved[k]);
+    }
+    return moved;
+}
+
+void interp_complex(const Program *p, const Fn *fn, Arena *a, const Tensor *args, Tensor *results,
+                    uint64_t *ties, uint64_t *noise) {
+    uint64_t steps = 0;
+    Interp in = {.p = p, .fn = fn, .mode = InterpComplex, .a = a, .steps = &steps, .noise = noise,
+                 .ties = ties, .vals = NEW_ARRAY(a, Tensor, fn->ins.len)};
+    run(&in, noise ? disturbed(&in, args) : args);
+    for (uint32_t i = 0; i < fn->results.len; i++) results[i] = in.vals[fn->results.data[i]];
+}
+
 void interp_noise(const Program *p, const Fn *fn, Arena *a, const Tensor *args, Tensor *results,
                   uint64_t key) {
     uint64_t steps = 0;
-    Interp in = {p, fn, InterpRound, a, NEW_ARRAY(a, Tensor, fn->ins.len), 0, NULL, &steps, &key};
-    Tensor *moved = NEW_ARRAY(a, Tensor, fn->nparams);
-    for (uint32_t k = 0; k < fn->nparams; k++) {
-        moved[k] = tensor_new(a, args[k].type, false);
-        int64_t n = args[k].type.shape->size;
-        for (int64_t i = 0; i < n; i++) tensor_copy(&moved[k], i, &args[k], i);
-        disturb(&in, &moved[k]);
-    }
-    run(&in, moved);
+    Interp in = {.p = p, .fn = fn, .mode = InterpRound, .a = a, .steps = &steps, .noise = &key,
+                 .vals = NEW_ARRAY(a, Tensor, fn->ins.len)};
+    run(&in, disturbed(&in, args));
     for (uint32_t i = 0; i < fn->results.len; i++) results[i] = in.vals[fn->results.data[i]];
 }

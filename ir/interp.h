@@ -14,6 +14,7 @@ typedef struct Interp {
     uint64_t *choices; /* or NULL: see interp_choices */
     uint64_t *steps;   /* of `while` so far */
     uint64_t *noise;   /* or NULL: the state of interp_noise */
+    uint64_t *ties;    /* or NULL: see interp_complex */
 } Interp;
 
 /* x rounded to the type under InterpRound, else x. */
@@ -24,6 +25,16 @@ static inline void interp_choose(const Interp *in, int64_t choice) {
     if (in->choices) *in->choices = rng_fold(*in->choices, (uint64_t)choice);
 }
 
+/* Where a decision is taken between values that are equal but for their imaginary parts, no
+ * derivative along these exists. */
+static inline void interp_tie(const Interp *in, bool is) {
+    if (in->ties) *in->ties += is;
+}
+
+/* interp_run under InterpComplex that counts such decisions; noise, if not NULL, as the key of
+ * interp_noise. */
+void interp_complex(const Program *p, const Fn *fn, Arena *a, const Tensor *args, Tensor *results,
+                    uint64_t *ties, uint64_t *noise);
 /* interp_run under InterpRound in which arguments and whatever rounds err by up to 8 roundings
  * more, at random by key: how far rounding may move the results. */
 void interp_noise(const Program *p, const Fn *fn, Arena *a, const Tensor *args, Tensor *results,

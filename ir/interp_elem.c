@@ -104,10 +104,26 @@ static double complex complex_at(const Tensor *x, int64_t k) {
     return complex_of(real_at(x, k), x->im ? x->im[k] : 0);
 }
 
-static void on_complex(const Ins *ins, const Tensor *const *x, Tensor *r) {
+static bool is_tie(Op op, double complex a, double complex b) {
+    switch (op) {
+    case Op_abs: return RE(a) == 0 && cimag(a) != 0;
+    case Op_max:
+    case Op_min:
+    case Op_eq:
+    case Op_ne:
+    case Op_lt:
+    case Op_le:
+    case Op_gt:
+    case Op_ge: return RE(a) == RE(b) && cimag(a) != cimag(b);
+    default: return false;
+    }
+}
+
+static void on_complex(const Interp *in, const Ins *ins, const Tensor *const *x, Tensor *r) {
     for (int64_t k = 0; k < ins->type.shape->size; k++) {
-        double complex z = meanings[ins->op].complex_(complex_at(x[0], k), complex_at(x[1], k),
-                                                      complex_at(x[2], k));
+        double complex a = complex_at(x[0], k), b = complex_at(x[1], k);
+        double complex z = meanings[ins->op].complex_(a, b, complex_at(x[2], k));
+        interp_tie(in, is_tie((Op)ins->op, a, b));
         if (r->i) r->i[k] = RE(z) != 0;
         else r->re[k] = RE(z), r->im[k] = cimag(z);
     }
@@ -134,7 +150,7 @@ void interp_elem(Interp *in, const Ins *ins, Tensor *r) {
     for (uint32_t i = 0; i < 3; i++) x[i] = &in->vals[ins->args[i < ins->nargs ? i : 0]];
     bool floats = x[ins->nargs - 1]->re != NULL;
     if (floats && in->mode == InterpComplex) {
-        on_complex(ins, x, r);
+        on_complex(in, ins, x, r);
         return;
     }
     if (floats) {

@@ -156,7 +156,9 @@ void interp_reduce(Interp *in, const Ins *ins, Tensor *r) {
         put(in, r, i, last ? lanes_rule(&sum, &f, count) : chain_rule(&sum, &f, count));
         bool picks = r->re && (ins->op == Op_reduce_max || ins->op == Op_reduce_min);
         for (int64_t k = 0; picks && k < count; k++) {
-            interp_choose(in, x->re[f.xi[k]] == r->re[i]);
+            bool taken = x->re[f.xi[k]] == r->re[i];
+            interp_choose(in, taken);
+            interp_tie(in, taken && r->im && x->im && x->im[f.xi[k]] != r->im[i]);
         }
     }
 }

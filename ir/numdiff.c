@@ -61,7 +61,8 @@ static Tensor *arguments(const NumDiff *d, Arena *a, const Tensor *u) {
     return x;
 }
 
-static double complex_step(const NumDiff *d, Arena *a, const Tensor *u) {
+static double complex_step(const NumDiff *d, Arena *a, const Tensor *u, uint64_t *ties,
+                           uint64_t *noise) {
     const double h = 1e-30;
     Tensor *x = arguments(d, a, u), *y = NEW_ARRAY(a, Tensor, d->fn->results.len);
     for (uint32_t k = 0; k < d->fn->nparams; k++) {
@@ -69,7 +70,7 @@ static double complex_step(const NumDiff *d, Arena *a, const Tensor *u) {
             x[k].im[i] = h * u[k].re[i];
         }
     }
-    interp_run(d->p, d->fn, InterpComplex, a, x, y, NULL);
+    interp_complex(d->p, d->fn, a, x, y, ties, noise);
     double sum = 0;
     for (uint32_t r = 0; r < d->fn->results.len; r++) {
         for (int64_t i = 0; y[r].im && d->w[r].re && i < y[r].type.shape->size; i++) {
@@ -157,10 +158,26 @@ static NumSlope differences(const NumDiff *d, const Tensor *u) {
 
 NumSlope numdiff_along(const NumDiff *d, const Tensor *u) {
     if (!d->complex_step) return differences(d, u);
+    uint64_t ties = 0;
     Arena *a = arena_new();
-    NumSlope s = {.value = complex_step(d, a, u)};
+    NumSlope s = {.value = complex_step(d, a, u, &ties, NULL)};
+    s.tie = ties > 0;
     arena_free(a);
     return s;
+}
+
+double numdiff_rounding(const NumDiff *d, const Tensor *u) {
+    enum { Runs = 4 };
+    double lo = INFINITY, hi = -INFINITY;
+    for (uint64_t run = 0; run < Runs; run++) {
+        uint64_t key = run;
+        Arena *a = arena_new();
+        double slope = complex_step(d, a, u, NULL, &key);
+        lo = fmin(lo, slope);
+        hi = fmax(hi, slope);
+        arena_free(a);
+    }
+    return hi - lo;
 }
 
 double numdiff_directional(const Program *p, const Fn *fn, Arena *a, const Tensor *args, uint32_t k,
