@@ -26,11 +26,12 @@ static void mark_kinks(Remainder *m, double last) {
     }
 }
 
-/* f(x + hu) - f(x) - h g u, as far down as it is a hundred times the rounding of f and, h times, of
- * g u, which may err by `unsure`. */
-static Remainder remainder_along(const NumDiff *nd, const Tensor *u, double slope, double unsure) {
+/* f(x + hu) - f(x) - h g u, as far down as it is a hundred times the rounding of f, at least
+ * `noise`, and, h times, of g u, which may err by `unsure`. */
+static Remainder remainder_along(const NumDiff *nd, double noise, const Tensor *u, double slope,
+                                 double unsure) {
     Remainder m = {.n = 0};
-    double h = 1, noise = 8 * 0x1p-52 * numdiff_magnitude(nd), last = 0;
+    double h = 1, last = 0;
     int quiet = 0;
     for (int k = 34; k < 38; k++) noise = fmax(noise, numdiff_noise(nd, u, ldexp(1, -k)));
     for (int k = 0; k < MostSteps && quiet < Quiet; k++, h /= 2) {
@@ -126,7 +127,7 @@ static void taylor_row(Proof *q, const char *which, double slope, int octaves) {
 /* A false gradient leaves a term of order one along almost every direction; a right one's quadratic
  * term is small along some, where the remainder falls faster, or slower as far as terms of higher
  * order cancel it. Several directions have to agree that it is false. */
-static void taylor_along(Proof *q, const NumDiff *nd, bool downhill) {
+static void taylor_along(Proof *q, const NumDiff *nd, double noise, bool downhill) {
     enum { Against = 3 };
     Check *c = q->c;
     const char *which = downhill ? "downhill" : "at random";
@@ -137,7 +138,7 @@ static void taylor_along(Proof *q, const NumDiff *nd, bool downhill) {
         int octaves = 0;
         bool crossed = false;
         Tensor *u = taylor_direction(q, share, &along, &unsure);
-        Remainder m = remainder_along(nd, u, along, unsure);
+        Remainder m = remainder_along(nd, noise, u, along, unsure);
         if (m.n > 1) slope = slope_of(&m, SLOPE_OCTAVES, &octaves, &crossed);
         /* Terms of higher order bend the line at its large steps. */
         if (octaves == SLOPE_OCTAVES && slope < 2 - SLOPE_GATE)
@@ -159,12 +160,27 @@ static void taylor_along(Proof *q, const NumDiff *nd, bool downhill) {
               fabs(slope - 2), false);
 }
 
+/* How far rounding may move <w, f>. */
+static double value_noise(Proof *q, const NumDiff *nd) {
+    double noise = 8 * 0x1p-52 * numdiff_magnitude(nd), moved = 0;
+    if (q->compiled) return noise;
+    const Fn *f = q->h->f;
+    Tensor *spread = rounding_spread(q->c, f, q->args, nd->base);
+    for (uint32_t r = 0; r < f->results.len; r++) {
+        for (int64_t i = 0; spread[r].re && i < spread[r].type.shape->size; i++) {
+            moved += fabs(spread[r].re[i] * q->w[r].re[i]);
+        }
+    }
+    return fmax(noise, moved);
+}
+
 void prove_taylor(Proof *q) {
     if (uses_surrogate(q->c, q->h->f)) return;
     NumDiff nd = numdiff_at(q->c->p, q->h->f, &q->by, q->c->a, q->args, q->w);
     if (nd.blind) return;
-    taylor_along(q, &nd, false);
-    taylor_along(q, &nd, true);
+    double noise = value_noise(q, &nd);
+    taylor_along(q, &nd, noise, false);
+    taylor_along(q, &nd, noise, true);
 }
 
 /* ---- second order ---- */

@@ -12,8 +12,8 @@ Compared compare_slope(Check *c, const NumDiff *nd, const Tensor *along, double 
     double gate = gate_of(nd), unsure = s.error + noise;
     scale = fmax(scale, fabs(s.value));
     Compared r = {.error = gated_error(analytic, s.value, scale, unsure, gate)};
-    if (!(r.error <= gate) && nd->complex_step) {
-        unsure += numdiff_rounding(nd, along);
+    if (!(r.error <= gate)) {
+        unsure += numdiff_rounding(nd, along, &s);
         r.error = gated_error(analytic, s.value, scale, unsure, gate);
     }
     if (isnan(r.error)) r.error = INFINITY;

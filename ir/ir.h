@@ -190,14 +190,15 @@ NumDiff numdiff_at(const Program *p, const Fn *fn, const Evaluator *by, Arena *a
                    const Tensor *args, const Tensor *w);
 typedef struct NumSlope {
     double value, error; /* error: of truncation and rounding, estimated; 0 with complex_step */
+    double step;         /* the smallest of the differences */
     bool crossed;        /* at every step tried, points of another smooth piece were met */
     bool tie;            /* the point itself lies between smooth pieces, with complex_step */
 } NumSlope;
 /* The derivative along u, a direction per parameter; those without `re` stay. */
 NumSlope numdiff_along(const NumDiff *d, const Tensor *u);
-/* How far rounding may move the slope: what runs in which everything errs by some roundings differ
- * in; only with complex_step. */
-double numdiff_rounding(const NumDiff *d, const Tensor *u);
+/* How far rounding may move slope s along u: what runs in which everything errs by some roundings
+ * differ in. 0 where d is compiled. */
+double numdiff_rounding(const NumDiff *d, const Tensor *u, const NumSlope *s);
 /* <w, fn(args + t u) - fn(args)>, not with complex_step; *crossed: becomes true on another
  * piece. */
 double numdiff_moved(const NumDiff *d, const Tensor *u, double t, bool *crossed);

@@ -151,6 +151,7 @@ static NumSlope differences(const NumDiff *d, const Tensor *u) {
         best.error = fabs(best.value - fine) * (crossed ? 1 : 0x1p-4) +
                      numdiff_noise(d, u, h * 0x1p-24) / h;
         best.crossed = crossed;
+        best.step = h / 2;
         if (!crossed) break;
     }
     return best;
@@ -166,18 +167,32 @@ NumSlope numdiff_along(const NumDiff *d, const Tensor *u) {
     return s;
 }
 
-double numdiff_rounding(const NumDiff *d, const Tensor *u) {
+/* <w, fn> where everything errs by some roundings. */
+static double noisy_value(const NumDiff *d, Arena *a, uint64_t key) {
+    Tensor *y = NEW_ARRAY(a, Tensor, d->fn->results.len);
+    double sum = 0;
+    interp_noise(d->p, d->fn, a, d->args, y, key);
+    for (uint32_t r = 0; r < d->fn->results.len; r++) {
+        for (int64_t i = 0; y[r].re && d->w[r].re && i < y[r].type.shape->size; i++) {
+            sum += d->w[r].re[i] * (y[r].re[i] - d->base[r].re[i]);
+        }
+    }
+    return sum;
+}
+
+double numdiff_rounding(const NumDiff *d, const Tensor *u, const NumSlope *s) {
     enum { Runs = 4 };
     double lo = INFINITY, hi = -INFINITY;
+    if (d->by) return 0;
     for (uint64_t run = 0; run < Runs; run++) {
         uint64_t key = run;
         Arena *a = arena_new();
-        double slope = complex_step(d, a, u, NULL, &key);
-        lo = fmin(lo, slope);
-        hi = fmax(hi, slope);
+        double x = d->complex_step ? complex_step(d, a, u, NULL, &key) : noisy_value(d, a, key);
+        lo = fmin(lo, x);
+        hi = fmax(hi, x);
         arena_free(a);
     }
-    return hi - lo;
+    return d->complex_step ? hi - lo : (hi - lo) / s->step;
 }
 
 double numdiff_directional(const Program *p, const Fn *fn, Arena *a, const Tensor *args, uint32_t k,

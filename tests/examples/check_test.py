@@ -51,6 +51,61 @@ def example(path):
     assert errors and max(errors) <= 1e-9, max(errors, default=None)
 
 
+# right gradients at bad points: f(x: f64[5]), or f and g
+RIGHT = {
+    "what is derived is all rounding": "return std(1 + 1e-15 * x);",
+    "the values are rounded far above their differences": "return sum(layer_norm(x + 1e7, x, x) * x);",
+    "differences are rounded too": "return std(expm1(x) + 1e7);",
+    "a kink that no choice tells of": """
+fn f(x: f64[2]) -> f64 { let k: f64[2] = [0.78, 0.0]; return std(x + k); }
+export fn g(x: f64[2]) -> f64[2] { return grad[f](x); }
+""",
+    "terms of higher order cancel the square": """
+fn f(a: f64[5, 5]) -> f64 {
+  let v = prod(variance(a, axis=-1)) * 0.001953125;
+  while n < 3 && sum(c * c) < 1000 carry (c = v, d = v, n: i32 = 0) {
+    c = 0.5 * d + 0.25;
+    d = 0.5 * c + 0.25;
+    n = n + 1;
+  }
+  return d;
+}
+export fn g(a: f64[5, 5]) -> f64[5, 5] { return grad[f](a); }
+""",
+}
+# a false rule is found at such points, too
+FALSE = {
+    "a large offset": ("backward tanh(x) -> y (v) { x: v * (1 - y); }", "return sum(layer_norm(tanh(x) + 1e7, x, x) * x);"),
+    "ties": ("backward min(a, b) -> y (v) { a: v; b: v; }", "let m = min(x, stop_gradient(x)); return sum(m * m);"),
+}
+TIES = """
+fn f(x: f64[7]) -> f64 { let m = min(stop_gradient(x), x); return sum(m * m); }
+export fn g(x: f64[7]) -> f64[7] { return grad[f](x); }
+fn s(x: f64[7]) -> f64[7] { return max(stop_gradient(x), x); }
+export fn j(x: f64[7]) -> (f64[7], f64[7]) { return jvp[s](x, x); }
+"""
+
+
+def gradient_of(body, more=""):
+    if "export fn" in body:
+        return body
+    return f"{more}\nfn f(x: f64[5]) -> f64 {{ {body} }}\nexport fn g(x: f64[5]) -> f64[5] {{ return grad[f](x); }}\n"
+
+
+def right(body):
+    run(bpc, "check", t.write("right.bp", gradient_of(body)))
+
+
+def false(rule, body):
+    r = run(bpc, "check", t.write("false.bp", gradient_of(body, rule)), status=1)
+    assert re.search(r"false\.bp:1:\d+: error: the rule B\[" + rule.split("(")[0].split()[1], r.stderr), r.stderr
+
+
+def ties(path):
+    r = run(bpc, "check", path)
+    assert re.search(r"^skipped: [1-9]\d* of \d+ comparisons lie where equal values are chosen from$", r.stdout, re.M), r.stdout
+
+
 def fixed_point(path):
     for stage in ("ir", "grad", "opt"):
         once, twice = t.path("once.bp"), t.path("twice.bp")
@@ -117,6 +172,11 @@ for path in sorted(glob.glob(os.path.join(examples, "*.bp"))):
     t.check("check " + os.path.basename(path), example, path)
     t.check("fixed point " + os.path.basename(path), fixed_point, path)
 t.check("logarithms of what may be negative", example, t.write("logs.bp", LOGS))
+for what, body in RIGHT.items():
+    t.check("right: " + what, right, body)
+for what, (rule, body) in FALSE.items():
+    t.check("false: " + what, false, rule, body)
+t.check("ties are left out", ties, t.write("ties.bp", TIES))
 t.check("adjoint lines", adjoint_lines, os.path.join(examples, "two_layer.bp"))
 t.check("a line that does not fit", wrong_shape, os.path.join(examples, "two_layer.bp"))
 t.finish()
