@@ -151,9 +151,9 @@ static const Fn *record_fn(const Pulled *q, int64_t n, bool emits) {
     Builder *b = begin(q, "record");
     Span o = span_new(q, b, n);
     forward_formals(q, &o);
-    Val *results = NEW_ARRAY(q->r->p->cx->scratch, Val, g->body->results.len);
     Vals args = span_args(q, &o);
-    emit_scan(q, b, g->body, &args, (ScanShape){g->carry, g->seq, n, g->reverse}, results);
+    ScanShape shape = {g->carry, g->seq, n, g->reverse};
+    const Val *results = emit_scan(q, b, g->body, &args, shape);
     uint32_t given = emits ? g->body->results.len : g->carry;
     for (uint32_t k = 0; k < given; k++) b_result(b, results[k]);
     for (uint32_t k = 0; k < g->carry; k++) b_result(b, o.start[k]);
@@ -161,8 +161,7 @@ static const Fn *record_fn(const Pulled *q, int64_t n, bool emits) {
 }
 
 /* Runs the segments of o, of n steps each; results as those of record_fn, stacked. */
-static void run_segments(const Levels *l, const Span *o, int64_t n, const Fn *record,
-                         Val *results) {
+static Val *run_segments(const Levels *l, const Span *o, int64_t n, const Fn *record) {
     const Pulled *q = l->q;
     const Region *g = &q->a->r;
     Span outer = *o;
@@ -172,7 +171,7 @@ static void run_segments(const Levels *l, const Span *o, int64_t n, const Fn *re
     }
     Vals args = span_args(q, &outer);
     ScanShape shape = {g->carry, g->seq, o->length / n, g->reverse};
-    emit_scan(q, o->b, record, &args, shape, results);
+    return emit_scan(q, o->b, record, &args, shape);
 }
 
 /* ---- backward ---- */
@@ -227,8 +226,8 @@ static Vals backward_operands(const Pulled *q, Span *o, bool formals) {
 }
 
 /* The segments of o backwards, the starts of which are stored. */
-static void segments_back(const Levels *l, const Span *o, int64_t n, const Val *starts,
-                          const Fn *segment, Val *results) {
+static Val *segments_back(const Levels *l, const Span *o, int64_t n, const Val *starts,
+                          const Fn *segment) {
     const Pulled *q = l->q;
     Arena *s = q->r->p->cx->scratch;
     const Region *g = &q->a->r;
@@ -246,14 +245,14 @@ static void segments_back(const Levels *l, const Span *o, int64_t n, const Val *
     }
     Vals args = backward_operands(q, &outer, false);
     ScanShape shape = {ncarry, nseq, o->length / n, !g->reverse};
-    emit_scan(q, o->b, segment, &args, shape, results);
+    Val *results = emit_scan(q, o->b, segment, &args, shape);
     for (uint32_t k = ncarry; k < q->nwrt; k++) results[k] = folded(q, o->b, results[k], n, true);
+    return results;
 }
 
 /* base ** level steps backwards from the carry before them. */
 static const Fn *segment_fn(const Levels *l, uint32_t level) {
     const Pulled *q = l->q;
-    Arena *s = q->r->p->cx->scratch;
     const Region *g = &q->a->r;
     int64_t n = power(l->base, level), inner = n / l->base;
     const Fn *segment = level > 1 ? segment_fn(l, level - 1) : NULL;
@@ -261,17 +260,16 @@ static const Fn *segment_fn(const Levels *l, uint32_t level) {
     Builder *b = begin(q, "segment");
     Span o = span_new(q, b, n);
     backward_operands(q, &o, true);
-    Val *saved = NEW_ARRAY(s, Val, g->body->results.len + l->split->nsaved + g->carry);
-    Val *results = NEW_ARRAY(s, Val, q->nwrt);
+    const Val *saved, *results;
     if (level > 1) {
-        run_segments(l, &o, inner, record, saved);
-        segments_back(l, &o, inner, saved + g->carry, segment, results);
+        saved = run_segments(l, &o, inner, record);
+        results = segments_back(l, &o, inner, saved + g->carry, segment);
     } else {
         Vals args = span_args(q, &o);
         ScanShape shape = {g->carry, g->seq, n, g->reverse};
-        emit_scan(q, b, l->split->forward, &args, shape, saved);
+        saved = emit_scan(q, b, l->split->forward, &args, shape);
         o.stacks = saved + g->body->results.len;
-        span_back(q, l->split, &o, results);
+        results = span_back(q, l->split, &o);
     }
     for (uint32_t k = 0; k < q->nwrt; k++) b_result(b, results[k]);
     return end(q, b);
@@ -313,14 +311,14 @@ const Part *save_levels(const Pulled *q, const Split *split, const Span *o, Val 
     for (int64_t at = 0; at < g->length; at += (*link)->steps, link = (Part **)&(*link)->next) {
         Part *part = *link = NEW(s, Part);
         *part = next_part(&l, at);
-        Val *out = NEW_ARRAY(s, Val, n + split->nsaved + g->carry);
+        const Val *out;
         Span span = part_span(q, &now, part);
         if (part->segment) {
-            run_segments(&l, &span, part->segment, record_fn(q, part->segment, true), out);
+            out = run_segments(&l, &span, part->segment, record_fn(q, part->segment, true));
         } else {
             Vals args = span_args(q, &span);
-            emit_scan(q, o->b, split->forward, &args,
-                      (ScanShape){g->carry, g->seq, part->steps, g->reverse}, out);
+            ScanShape shape = {g->carry, g->seq, part->steps, g->reverse};
+            out = emit_scan(q, o->b, split->forward, &args, shape);
         }
         part->stacks = out + n;
         for (uint32_t k = 0; k < n; k++) {
@@ -335,21 +333,22 @@ const Part *save_levels(const Pulled *q, const Split *split, const Span *o, Val 
     return first;
 }
 
-/* Later parts first. */
-static void pull_parts(const Levels *l, const Part *part, Span *o, Vals *slices, Val *results) {
+/* Later parts first; the results of this one. */
+static Val *pull_parts(const Levels *l, const Part *part, Span *o, Vals *slices) {
     const Pulled *q = l->q;
     const Region *g = &q->a->r;
-    if (part->next) pull_parts(l, part->next, o, slices, results);
+    if (part->next) pull_parts(l, part->next, o, slices);
     Span span = part_span(q, o, part);
     span.stacks = part->stacks;
     b_at(o->b, q->ins->loc, region_label(q));
+    Val *results;
     if (part->segment) {
         uint32_t level = 0;
         while (power(l->base, level) < part->segment) level++;
         const Fn *segment = segment_fn(l, level);
-        segments_back(l, &span, part->segment, part->stacks, segment, results);
+        results = segments_back(l, &span, part->segment, part->stacks, segment);
     } else {
-        span_back(q, l->split, &span, results);
+        results = span_back(q, l->split, &span);
     }
     uint32_t at = 0;
     for (uint32_t k = 0; k < g->carry; k++) {
@@ -359,13 +358,14 @@ static void pull_parts(const Levels *l, const Part *part, Span *o, Vals *slices,
         if (q->a->wrt[k]) o->sum[k] = results[at++];
     }
     for (uint32_t k = at; k < q->nwrt; k++) vec_push(q->r->p->cx->scratch, &slices[k], results[k]);
+    return results;
 }
 
-void pull_levels(const Pulled *q, const struct Saved *saved, const Span *o, Val *results) {
+Val *pull_levels(const Pulled *q, const struct Saved *saved, const Span *o) {
     Levels l = {.q = q, .split = saved->split, .base = base_of(q)};
     Span now = *o;
     Vals *slices = NEW_ARRAY(q->r->p->cx->scratch, Vals, q->nwrt);
-    pull_parts(&l, saved->parts, &now, slices, results);
+    Val *results = pull_parts(&l, saved->parts, &now, slices);
     for (uint32_t k = carry_count(q); k < q->nwrt; k++) {
         Vals ordered = {0}; /* they came last part first */
         for (uint32_t j = slices[k].len; j-- > 0;) {
@@ -373,4 +373,5 @@ void pull_levels(const Pulled *q, const struct Saved *saved, const Span *o, Val 
         }
         results[k] = joined(q, o->b, &ordered);
     }
+    return results;
 }

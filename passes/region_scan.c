@@ -17,14 +17,15 @@ static Val sequence(const Pulled *q, uint32_t formal) {
     return region_leading(q->r->b, &q->a->r, region_operand(q, formal), false);
 }
 
-void emit_scan(const Pulled *q, Builder *b, const Fn *body, const Vals *args, ScanShape shape,
-               Val *results) {
+Val *emit_scan(const Pulled *q, Builder *b, const Fn *body, const Vals *args, ScanShape shape) {
     Attr attrs[] = {attr_fn(body->name), attr_int(shape.carry), attr_int(shape.seq), attr_int(0),
                     attr_int(shape.length), attr_bool(shape.reverse)};
     Ins ins = {.op = Op_scan, .attrs = attrs};
     Region r = region_of(q->r->p, &ins);
     RegionTypes t = region_types(q->r->p->cx, q->r->p->cx->scratch, &ins, &r);
+    Val *results = NEW_ARRAY(q->r->p->cx->scratch, Val, t.nresults);
     b_multi(b, Op_scan, args->data, args->len, attrs, t.results, t.nresults, results);
+    return results;
 }
 
 /* The operands of the forward loop: start of the carry, sequences, constants. */
@@ -133,7 +134,7 @@ static void loop_body(Loop *l) {
     }
 }
 
-void span_back(const Pulled *q, const Split *split, const Span *o, Val *results) {
+Val *span_back(const Pulled *q, const Split *split, const Span *o) {
     Program *p = q->r->p;
     Arena *s = p->cx->scratch;
     const Fn *body = q->a->r.body;
@@ -150,7 +151,7 @@ void span_back(const Pulled *q, const Split *split, const Span *o, Val *results)
     loop_body(&l);
     program_add(p, builder_done(l.b));
     ScanShape shape = {carry, seq, o->length, !q->a->r.reverse};
-    emit_scan(q, o->b, b_fn(l.b), &l.args, shape, results);
+    return emit_scan(q, o->b, b_fn(l.b), &l.args, shape);
 }
 
 /* ---- the whole loop ---- */
@@ -211,14 +212,14 @@ void save_scan(Pulled *q, Val v) {
     b_at(r->b, q->ins->loc, q->ins->rule);
     Span o = whole_span(q);
     struct Saved *saved = r->saved[v] = NEW(s, struct Saved);
-    Val *results = NEW_ARRAY(s, Val, body->results.len + split->nsaved);
+    Val *results = NEW_ARRAY(s, Val, body->results.len);
     saved->split = split;
     if (levels_wanted(q)) {
         saved->parts = save_levels(q, split, &o, results);
     } else {
         Vals args = span_args(q, &o);
-        emit_scan(q, r->b, split->forward, &args,
-                  (ScanShape){g->carry, g->seq, g->length, g->reverse}, results);
+        results = emit_scan(q, r->b, split->forward, &args,
+                            (ScanShape){g->carry, g->seq, g->length, g->reverse});
         saved->stacks = results + body->results.len;
     }
     enter_results(q, results);
@@ -231,10 +232,9 @@ void pull_scan(Pulled *q, const struct Saved *saved) {
     b_at(r->b, q->ins->loc, region_label(q));
     Span o = whole_span(q);
     add_cotangents(q, &o);
-    Val *results = NEW_ARRAY(s, Val, q->nwrt), *adjoints = NEW_ARRAY(s, Val, q->nwrt);
+    Val *adjoints = NEW_ARRAY(s, Val, q->nwrt);
     o.stacks = saved->stacks;
-    if (saved->parts) pull_levels(q, saved, &o, results);
-    else span_back(q, saved->split, &o, results);
+    const Val *results = saved->parts ? pull_levels(q, saved, &o) : span_back(q, saved->split, &o);
     uint32_t at = 0;
     for (uint32_t k = 0; k < q->nwrt; k++) {
         if (q->wrt[k] < g->carry) adjoints[k] = results[at++];

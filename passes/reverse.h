@@ -100,8 +100,8 @@ typedef struct ScanShape {
     int64_t length;
     bool reverse;
 } ScanShape;
-void emit_scan(const Pulled *q, Builder *b, const Fn *body, const Vals *args, ScanShape shape,
-               Val *results);
+/* The results: the last carry, then what is emitted. */
+Val *emit_scan(const Pulled *q, Builder *b, const Fn *body, const Vals *args, ScanShape shape);
 /* So many steps of the loop, in b. By formal of the body: the carry before the first step, stacked
  * sequences and constants, and sums so far; by result: cotangents, stacked where it is emitted. */
 typedef struct Span {
@@ -112,13 +112,13 @@ typedef struct Span {
 } Span;
 Vals span_args(const Pulled *q, const Span *o);
 /* The backward loop: adjoints of the active carries, then sums, then adjoints of slices. */
-void span_back(const Pulled *q, const Split *split, const Span *o, Val *results);
+Val *span_back(const Pulled *q, const Split *split, const Span *o);
 
 /* ---- region_levels.c ---- */
 bool levels_wanted(const Pulled *q);
 /* The forward loops; results: the last carry, then what was emitted. */
 const struct Part *save_levels(const Pulled *q, const Split *split, const Span *o, Val *results);
-void pull_levels(const Pulled *q, const struct Saved *saved, const Span *o, Val *results);
+Val *pull_levels(const Pulled *q, const struct Saved *saved, const Span *o); /* as span_back */
 
 /* ---- call.c ---- */
 CallPair *pair_of(const Pulled *q); /* made if there is none yet; NULL after a user error */

@@ -206,10 +206,11 @@ def bp_axis(s, scope):
 # ---- swapped operand ----
 
 def pairs(s, i):
+    """Arguments and their neighbours. Texts are names."""
     args = s.arguments(i)
     for (a, b), (c, d) in zip(args, args[1:]):
         x, y = s.slice(a, b), s.slice(c, d)
-        if x != y and "=" not in (s[a + 1], s[c + 1]):
+        if x != y and '"' not in (x[0], y[0]) and "=" not in (s[a + 1], s[c + 1]):
             start, end = s.toks[a].start, s.toks[d - 1].end
             yield start, end, y + s.text[s.toks[b - 1].end:s.toks[c].start] + x
 

@@ -97,20 +97,26 @@ static void test_chain(void **state) {
     }
 }
 
-/* What the backward loop is given it reads: here the carry, saved, and the constant. */
+/* What the backward loop is given it reads: here the carry, saved, the sequence and the constant.
+ * Only the former is saved for each step. */
 static void test_given(void **state) {
     (void)state;
     T *t = t_new();
     Type v = t_type(t, 1, 3);
     t_fn(t, "body");
-    Val h = t_param(t, "h", v), w = t_param(t, "w", v);
-    t_end(t, t_op2(t, Op_mul, t_op2(t, Op_mul, h, h), w), NoVal);
+    Val h = t_param(t, "h", v), a = t_param(t, "a", v), w = t_param(t, "w", v);
+    t_end(t, t_op2(t, Op_mul, t_op2(t, Op_mul, h, h), t_op2(t, Op_mul, a, w)), NoVal);
     t_fn(t, "f");
-    Attr attrs[] = {attr_fn(sym(t->cx, "body")), attr_int(1), attr_int(0), attr_int(0),
+    Val args[] = {t_param(t, "h", v), t_param(t, "a", t_type(t, 2, 3, 3)), t_param(t, "w", v)};
+    Attr attrs[] = {attr_fn(sym(t->cx, "body")), attr_int(1), attr_int(1), attr_int(0),
                     attr_int(3), attr_bool(false)};
-    Fn *f = loop(t, end_sum, 2, (Val[]){t_param(t, "h", v), t_param(t, "w", v)}, attrs);
-    assert_non_null(differentiate(t->p, f, sym(t->cx, "d"), (uint32_t[]){0, 1}, 2));
+    Fn *f = loop(t, end_sum, 3, args, attrs);
+    assert_non_null(differentiate(t->p, f, sym(t->cx, "d"), (uint32_t[]){0, 1, 2}, 3));
     check_all_read(program_fn(t->p, sym(t->cx, "body_back")));
+    const Fn *saving = program_fn(t->p, sym(t->cx, "body_saving"));
+    for (uint32_t k = 0; k < saving->results.len; k++) {
+        assert_true(saving->results.data[k] == 0 || saving->results.data[k] >= saving->nparams);
+    }
     t_free(t);
 }
 
