@@ -30,26 +30,23 @@ bool levels_wanted(const Pulled *q) {
     return q->r->p->memory.levels > 1 && q->a->r.length >= 4;
 }
 
-/* The smallest whole number whose power is not below the length, at least 2. */
-static int64_t base_of(const Pulled *q) {
-    for (int64_t b = 2;; b++) {
-        int64_t n = 1;
-        for (uint32_t k = 0; k < q->r->p->memory.levels && n < q->a->r.length; k++) n *= b;
-        if (n >= q->a->r.length) return b;
-    }
-}
-
 static int64_t power(int64_t b, uint32_t n) {
     int64_t p = 1;
     while (n--) p *= b;
     return p;
 }
 
+/* The smallest whole number whose power is not below the length, at least 2. */
+static int64_t base_of(const Pulled *q) {
+    int64_t b = 2;
+    while (power(b, q->r->p->memory.levels) < q->a->r.length) b++;
+    return b;
+}
+
 /* ---- operands of a part ---- */
 
-static bool is_seq(const Pulled *q, uint32_t k) {
-    return k >= q->a->r.carry && k < q->a->r.carry + q->a->r.seq;
-}
+/* Whether k, no carry, is no constant. */
+static bool is_seq(const Pulled *q, uint32_t k) { return k < q->a->r.carry + q->a->r.seq; }
 
 /* Steps [at, at + n) of a stacked value. */
 static Val cut(const Pulled *q, Builder *b, Val x, int64_t at, int64_t n) {

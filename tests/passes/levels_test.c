@@ -82,6 +82,32 @@ static void test_bits(void **state) {
     }
 }
 
+static int64_t first_scan(const Fn *fn) {
+    for (Val v = 0; v < fn->ins.len; v++) {
+        if (fn->ins.data[v].op == Op_scan) return fn->ins.data[v].attrs[4].i;
+    }
+    return 0;
+}
+
+/* How many segments the first loop runs: of the smallest base whose power reaches the length. */
+static void test_segments(void **state) {
+    (void)state;
+    static const struct {
+        int64_t length;
+        uint32_t levels;
+        int64_t segments;
+    } rows[] = {{9, 0, 9},  {9, 1, 9},  {3, 2, 3},  {4, 2, 2},  {5, 2, 1},  {9, 2, 3},
+                {10, 2, 2}, {16, 2, 4}, {16, 4, 2}, {17, 4, 1}, {27, 3, 3}, {28, 3, 1}};
+    for (size_t k = 0; k < LEN(rows); k++) {
+        T *t = t_new();
+        Fn *f = make_loop(t, rows[k].length, false);
+        t->p->memory.levels = rows[k].levels;
+        Fn *d = differentiate(t->p, f, sym(t->cx, "d"), (uint32_t[]){0}, 1);
+        assert_int_equal(first_scan(d), rows[k].segments);
+        t_free(t);
+    }
+}
+
 /* h = tanh(h * w) so often, differentiated and planned. */
 static uint64_t bytes_of(int64_t steps, uint64_t memory) {
     T *t = t_new();
@@ -118,7 +144,7 @@ static void test_logarithm(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_bits),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_bits), cmocka_unit_test(test_segments),
                                        cmocka_unit_test(test_logarithm)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
