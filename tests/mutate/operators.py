@@ -11,6 +11,7 @@ SAYS = {"b_at", "b_name", "name_adjoint", "diag_error", "diag_note", "diag_warn"
 # So is what a derivative costs: whether a call stays one changes no bit.
 TALKS = {"is_worth_calling", "note_source", "reported", "op_title", "operand_title", "name_adjoint",
          "backward_label", "forward_label", "region_label", "formal_name", "rule_name"}
+ROOM = {"NEW_ARRAY"}  # too little of it is for sanitizers to see
 NAMES = {"fresh_param", "sym", "sym_fmt", "sym_n", "arena_printf", "program_fresh", "builder_new",
          "add_fresh"}
 # Calls whose neighbouring operands may change places.
@@ -31,7 +32,7 @@ def silent(s, scope):
             if s[first - 1] == "{" and s[first - 2] == ")" and s[s.match[first - 2] - 1] == "if":
                 first = s.match[first - 2] - 1  # a block that reports, and what it is guarded by
             out.update(range(first, s.statement_end(i) + 1))
-        elif s[i] in NAMES and s[i + 1] == "(":
+        elif s[i] in NAMES | ROOM and s[i + 1] == "(":
             out.update(range(i, s.match[i + 1] + 1))
     return out
 
