@@ -71,7 +71,7 @@ static Val folded(const Pulled *q, Builder *b, Val x, int64_t n, bool back) {
     uint32_t rank = back ? s->rank - 1 : s->rank + 1, from = back ? 2 : 1;
     dim[0] = back ? s->dim[0] * s->dim[1] : s->dim[0] / n;
     if (!back) dim[1] = n;
-    copy_bytes(dim + (back ? 1 : 2), s->dim + from, (s->rank - from) * sizeof *dim);
+    for (uint32_t d = from; d < s->rank; d++) dim[back ? d - 1 : d + 1] = s->dim[d];
     return b_reshape(b, x, shape_of(cx, dim, rank));
 }
 
