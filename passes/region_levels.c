@@ -63,16 +63,25 @@ static Val cut(const Pulled *q, Builder *b, Val x, int64_t at, int64_t n) {
     return b_op(b, Op_slice, &x, 1, attrs, NULL);
 }
 
-/* [T, ..] as [T / n, n, ..], or back. */
-static Val folded(const Pulled *q, Builder *b, Val x, int64_t n, bool back) {
+/* [T, ..] as [T / n, n, ..]. */
+static Val folded(const Pulled *q, Builder *b, Val x, int64_t n) {
     Cx *cx = q->r->p->cx;
     const Shape *s = b_type(b, x).shape;
     int64_t *dim = NEW_ARRAY(cx->scratch, int64_t, s->rank + 1);
-    uint32_t rank = back ? s->rank - 1 : s->rank + 1, from = back ? 2 : 1;
-    dim[0] = back ? s->dim[0] * s->dim[1] : s->dim[0] / n;
-    if (!back) dim[1] = n;
-    for (uint32_t d = from; d < s->rank; d++) dim[back ? d - 1 : d + 1] = s->dim[d];
-    return b_reshape(b, x, shape_of(cx, dim, rank));
+    dim[0] = s->dim[0] / n;
+    dim[1] = n;
+    for (uint32_t d = 1; d < s->rank; d++) dim[d + 1] = s->dim[d];
+    return b_reshape(b, x, shape_of(cx, dim, s->rank + 1));
+}
+
+/* And back. */
+static Val unfolded(const Pulled *q, Builder *b, Val x) {
+    Cx *cx = q->r->p->cx;
+    const Shape *s = b_type(b, x).shape;
+    int64_t *dim = NEW_ARRAY(cx->scratch, int64_t, s->rank);
+    dim[0] = s->dim[0] * s->dim[1];
+    for (uint32_t d = 2; d < s->rank; d++) dim[d - 1] = s->dim[d];
+    return b_reshape(b, x, shape_of(cx, dim, s->rank - 1));
 }
 
 static Span span_new(const Pulled *q, Builder *b, int64_t length) {
@@ -164,7 +173,7 @@ static Val *run_segments(const Levels *l, const Span *o, int64_t n, const Fn *re
     Span outer = *o;
     outer.operand = NEW_ARRAY(q->r->p->cx->scratch, Val, g->body->nparams);
     for (uint32_t k = g->carry; k < g->body->nparams; k++) {
-        outer.operand[k] = is_seq(q, k) ? folded(q, o->b, o->operand[k], n, false) : o->operand[k];
+        outer.operand[k] = is_seq(q, k) ? folded(q, o->b, o->operand[k], n) : o->operand[k];
     }
     Vals args = span_args(q, &outer);
     ScanShape shape = {g->carry, g->seq, o->length / n, g->reverse};
@@ -222,28 +231,23 @@ static Vals backward_operands(const Pulled *q, Span *o, bool formals) {
     return all;
 }
 
-/* The segments of o backwards, the starts of which are stored. */
-static Val *segments_back(const Levels *l, const Span *o, int64_t n, const Val *starts,
+/* The segments of o, the starts of which are stored, backwards. Uses o up. */
+static Val *segments_back(const Levels *l, Span *o, int64_t n, const Val *starts,
                           const Fn *segment) {
     const Pulled *q = l->q;
-    Arena *s = q->r->p->cx->scratch;
     const Region *g = &q->a->r;
-    uint32_t nresults = g->body->results.len, ncarry = carry_count(q), nseq = g->carry + g->seq;
-    Span outer = *o;
-    outer.start = (Val *)starts;
-    outer.operand = NEW_ARRAY(s, Val, g->body->nparams);
-    outer.d = NEW_ARRAY(s, Val, nresults);
-    for (uint32_t k = g->carry; k < g->body->nparams; k++) {
-        outer.operand[k] = is_seq(q, k) ? folded(q, o->b, o->operand[k], n, false) : o->operand[k];
+    uint32_t ncarry = carry_count(q), nseq = g->carry + g->seq;
+    o->start = (Val *)starts;
+    for (uint32_t k = g->carry; k < nseq; k++) o->operand[k] = folded(q, o->b, o->operand[k], n);
+    for (uint32_t k = 0; k < g->body->results.len; k++) {
+        if (!emitted(q, k)) continue;
+        o->d[k] = folded(q, o->b, o->d[k], n);
+        nseq++;
     }
-    for (uint32_t k = 0; k < nresults; k++) {
-        outer.d[k] = emitted(q, k) ? folded(q, o->b, o->d[k], n, false) : o->d[k];
-        nseq += emitted(q, k);
-    }
-    Vals args = backward_operands(q, &outer, false);
+    Vals args = backward_operands(q, o, false);
     ScanShape shape = {ncarry, nseq, o->length / n, !g->reverse};
     Val *results = emit_scan(q, o->b, segment, &args, shape);
-    for (uint32_t k = ncarry; k < q->nwrt; k++) results[k] = folded(q, o->b, results[k], n, true);
+    for (uint32_t k = ncarry; k < q->nwrt; k++) results[k] = unfolded(q, o->b, results[k]);
     return results;
 }
 
@@ -320,7 +324,7 @@ const Part *save_levels(const Pulled *q, const Split *split, const Span *o, Val 
         part->stacks = out + n;
         for (uint32_t k = 0; k < n; k++) {
             if (k < g->carry) now.start[k] = out[k];
-            else if (part->segment) vec_push(s, &emits[k], folded(q, o->b, out[k], 0, true));
+            else if (part->segment) vec_push(s, &emits[k], unfolded(q, o->b, out[k]));
             else vec_push(s, &emits[k], out[k]);
         }
     }
