@@ -14,7 +14,8 @@ static Attr add_branch(T *t, const char *name, Op op) {
     t_fn(t, name);
     Val x = t_param(t, "x", num), n = t_param(t, "n", type_of(I64, num.shape));
     Val w = t_param(t, "w", num), times = b_op(t->b, Op_cast, &n, 1, NULL, &num);
-    return attr_fn(t_end(t, t_op2(t, Op_mul, t_op(t, op, t_op2(t, Op_mul, x, w)), times), NoVal)->name);
+    Val y = t_op(t, op, t_op2(t, Op_mul, x, w));
+    return attr_fn(t_end(t, t_op2(t, Op_mul, y, times), NoVal)->name);
 }
 
 /* f(x, n, w): a branch of the two, or the first behind a checkpoint. */

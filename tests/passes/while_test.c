@@ -137,8 +137,8 @@ static Val slope_by_x(T *t, const char *wrt, const Val *args) {
     return g[0];
 }
 
-/* A number and a vector carried side by side. The slopes by the first alone and by both are differentiated
- * again by the first: backward parts of one loop that take different cotangents. */
+/* A number and a vector carried side by side. The slopes by the first alone and by both are
+ * differentiated again by the first: backward parts of one loop that take different cotangents. */
 static void test_cotangents(void **state) {
     (void)state;
     T *t = t_new();
