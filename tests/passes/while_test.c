@@ -174,27 +174,61 @@ static void test_cotangents(void **state) {
     t_free(t);
 }
 
-/* The first carry is the one that is differentiated: x ** (2 ** 3), 2 * n in n. */
+/* while[n < 70, body](x, n, c), the first carry differentiated: x * c ** (70 - n). */
 static void test_first_carry(void **state) {
     (void)state;
+    enum { Limit = 70 };
     T *t = t_new();
     Type num = t_type(t, 0), count = type_of(I64, shape_scalar(t->cx)), types[] = {num, count};
-    t_fn(t, "test");
-    t_param(t, "x", num);
-    Val n = t_param(t, "n", count), out[2];
-    t_end(t, t_op2(t, Op_lt, n, b_int(t->b, count, 8)), NoVal);
-    t_fn(t, "body");
-    Val x = t_param(t, "x", num);
-    n = t_param(t, "n", count);
-    t_end(t, t_op2(t, Op_mul, x, x), t_op2(t, Op_add, n, n), NoVal);
+    const Fn *fns[2];
+    for (int k = 0; k < 2; k++) {
+        t_fn(t, k ? "body" : "test");
+        Val x = t_param(t, "x", num), n = t_param(t, "n", count), c = t_param(t, "c", num);
+        if (k) x = t_op2(t, Op_mul, x, c), n = b_add(t->b, n, b_int(t->b, count, 1));
+        fns[k] = k ? t_end(t, x, n, NoVal)
+                   : t_end(t, t_op2(t, Op_lt, n, b_int(t->b, count, Limit)), NoVal);
+    }
     t_fn(t, "f");
-    x = t_param(t, "x", num);
-    Attr attrs[] = {attr_fn(sym(t->cx, "test")), attr_fn(sym(t->cx, "body")), attr_int(2)};
-    b_multi(t->b, Op_while, (Val[]){x, b_int(t->b, count, 1)}, 2, attrs, types, 2, out);
+    Val args[] = {t_param(t, "x", num), t_param(t, "n", count), t_param(t, "c", num)}, out[2];
+    Attr attrs[] = {attr_fn(fns[0]->name), attr_fn(fns[1]->name), attr_int(2)};
+    b_multi(t->b, Op_while, args, 3, attrs, types, 2, out);
     Fn *f = t_end(t, out[0], NoVal);
-    check_gradient(t, f, 12);
+    Fn *d = differentiate(t->p, f, sym(t->cx, "d"), (uint32_t[]){0, 2}, 2);
     check_dot(t, f, 13);
+    for (int64_t steps = 0; steps <= Limit; steps += 14) {
+        Tensor *values = t_args(t, f, 12);
+        values[1].i[0] = Limit - steps;
+        Tensor *got = t_run(t, d, values);
+        double x = values[0].re[0], c = values[2].re[0], power = pow(c, (double)steps);
+        assert_near(got[1].re[0], power, 1e-13);
+        assert_near(got[2].re[0], x * (double)steps * power / c, 1e-13);
+    }
     t_free(t);
+}
+
+/* A carry so large that no address reaches its last slot, first or last of two. */
+static void test_large_carry(void **state) {
+    (void)state;
+    for (int first = 0; first < 2; first++) {
+        T *t = t_new();
+        Type num = t_type(t, 0), large = t_type(t, 3, 1 << 19, 1 << 19, 1 << 19);
+        Type types[] = {first ? large : num, first ? num : large};
+        for (int k = 0; k < 2; k++) {
+            t_fn(t, k ? "body" : "test");
+            Val x = t_param(t, "x", types[0]), y = t_param(t, "y", types[1]);
+            if (k) t_end(t, t_op(t, Op_tanh, x), t_op(t, Op_tanh, y), NoVal);
+            else t_end(t, t_op2(t, Op_lt, first ? y : x, t_num(t, num, 0.5)), NoVal);
+        }
+        t_fn(t, "f");
+        Val args[] = {t_param(t, "x", types[0]), t_param(t, "y", types[1])}, out[2];
+        Attr attrs[] = {attr_fn(sym(t->cx, "test")), attr_fn(sym(t->cx, "body")), attr_int(2)};
+        b_multi(t->b, Op_while, args, 2, attrs, types, 2, out);
+        Fn *f = t_end(t, t_op2(t, Op_add, t_sum(t, out[0]), t_sum(t, out[1])), NoVal);
+        assert_null(differentiate(t->p, f, sym(t->cx, "d"), (uint32_t[]){0, 1}, 2));
+        assert_int_equal(t->cx->errors, 1);
+        assert_non_null(strstr(t->cx->diags.data[0].text, "too large"));
+        t_free(t);
+    }
 }
 
 int main(void) {
@@ -202,6 +236,7 @@ int main(void) {
                                        cmocka_unit_test(test_stored_steps),
                                        cmocka_unit_test(test_one_body),
                                        cmocka_unit_test(test_cotangents),
-                                       cmocka_unit_test(test_first_carry)};
+                                       cmocka_unit_test(test_first_carry),
+                                       cmocka_unit_test(test_large_carry)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
