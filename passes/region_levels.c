@@ -307,8 +307,6 @@ const Part *save_levels(const Pulled *q, const Split *split, const Span *o, Val 
     Vals *emits = NEW_ARRAY(s, Vals, n);
     Part *first = NULL, **link = &first;
     Span now = *o;
-    now.start = NEW_ARRAY(s, Val, g->body->nparams);
-    copy_bytes(now.start, o->start, g->carry * sizeof *now.start);
     for (int64_t at = 0; at < g->length; at += (*link)->steps, link = (Part **)&(*link)->next) {
         Part *part = *link = NEW(s, Part);
         *part = next_part(&l, at);

@@ -116,7 +116,7 @@ Val *span_back(const Pulled *q, const Split *split, const Span *o);
 
 /* ---- region_levels.c ---- */
 bool levels_wanted(const Pulled *q);
-/* The forward loops; results: the last carry, then what was emitted. */
+/* The forward loops; results: the last carry, also in o->start, then what was emitted. */
 const struct Part *save_levels(const Pulled *q, const Split *split, const Span *o, Val *results);
 Val *pull_levels(const Pulled *q, const struct Saved *saved, const Span *o); /* as span_back */
 

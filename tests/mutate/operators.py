@@ -15,7 +15,7 @@ ROOM = {"NEW_ARRAY"}  # too little of it is for sanitizers to see
 NAMES = {"fresh_param", "sym", "sym_fmt", "sym_n", "arena_printf", "program_fresh", "builder_new",
          "add_fresh"}
 # Calls whose neighbouring operands may change places.
-COMMUTE = {"b_add", "b_mul", "mask_sum", "accumulate", "Op_eq", "Op_ne", "Op_and", "Op_or", "Op_min", "Op_max", "Op_add", "Op_mul"}
+COMMUTE = {"b_add", "b_mul", "mask_sum", "accumulate", "attr_equal", "Op_eq", "Op_ne", "Op_and", "Op_or", "Op_min", "Op_max", "Op_add", "Op_mul"}
 AXES = {"dim", "perm", "lo", "hi", "los", "his", "stride", "interior", "v"}
 
 
@@ -211,7 +211,7 @@ def pairs(s, i):
     args = s.arguments(i)
     for (a, b), (c, d) in zip(args, args[1:]):
         x, y = s.slice(a, b), s.slice(c, d)
-        if x != y and '"' not in (x[0], y[0]) and "=" not in (s[a + 1], s[c + 1]):
+        if x != y and '"' not in x + y and "=" not in (s[a + 1], s[c + 1]):
             start, end = s.toks[a].start, s.toks[d - 1].end
             yield start, end, y + s.text[s.toks[b - 1].end:s.toks[c].start] + x
 
@@ -226,7 +226,7 @@ def c_swapped(s, scope):
                 yield from pairs(s, i)
         elif s[i] == "?":
             colon = s.right(i)
-            if s[colon] == ":":
+            if s[colon] == ":" and s[i + 1][0] != '"':
                 last = s.right(colon)
                 yield *s.span(i + 1, last), f"{s.slice(colon + 1, last)} : {s.slice(i + 1, colon)}"
 

@@ -101,15 +101,6 @@ static void test_saved(void **state) {
     }
 }
 
-static void drop_fn(T *t, const char *name) {
-    uint32_t n = 0;
-    for (uint32_t k = 0; k < t->p->fns.len; k++) {
-        if (strcmp(t->p->fns.data[k]->name, name) != 0) t->p->fns.data[n++] = t->p->fns.data[k];
-    }
-    assert_int_equal(n + 1, t->p->fns.len);
-    t->p->fns.len = n;
-}
-
 /* What is no longer in the program is made again: one of a pair, or the tangents. */
 static void test_dropped(void **state) {
     (void)state;
@@ -121,7 +112,7 @@ static void test_dropped(void **state) {
         uint32_t wrt[] = {0, 1, 2, 3};
         assert_non_null(differentiate(t->p, net, sym(t->cx, "d"), wrt, LEN(wrt)));
         assert_non_null(linearize(t->p, net, sym(t->cx, "j"), wrt, LEN(wrt)));
-        drop_fn(t, gone[k]);
+        t_drop(t, gone[k]);
         if (k == 2) check_dot(t, net, 11);
         else check_gradient(t, net, 10);
         t_free(t);

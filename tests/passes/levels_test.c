@@ -98,7 +98,8 @@ static void test_segments(void **state) {
         uint32_t levels;
         int64_t segments;
     } rows[] = {{9, 0, 9},  {9, 1, 9},  {3, 2, 3},  {4, 2, 2},  {5, 2, 1},  {9, 2, 3},
-                {10, 2, 2}, {16, 2, 4}, {16, 4, 2}, {17, 4, 1}, {27, 3, 3}, {28, 3, 1}};
+                {10, 2, 2}, {16, 2, 4}, {16, 4, 2}, {17, 4, 1}, {27, 3, 3}, {28, 3, 1},
+                {10, 3, 1}};
     for (size_t k = 0; k < LEN(rows); k++) {
         T *t = t_new();
         Fn *f = make_loop(t, rows[k].length, false);

@@ -38,6 +38,15 @@ Fn *t_end(T *t, ...) {
     return fn;
 }
 
+void t_drop(T *t, const char *name) {
+    uint32_t n = 0;
+    for (uint32_t k = 0; k < t->p->fns.len; k++) {
+        if (strcmp(t->p->fns.data[k]->name, name) != 0) t->p->fns.data[n++] = t->p->fns.data[k];
+    }
+    assert_int_equal(n + 1, t->p->fns.len);
+    t->p->fns.len = n;
+}
+
 Type t_type(T *t, uint32_t rank, ...) {
     int64_t dim[8];
     va_list ap;

@@ -24,6 +24,8 @@ void t_free(T *t);
 void t_fn(T *t, const char *name);
 /* Ends the function with these results (ended by NoVal) and adds it to the program. */
 Fn *t_end(T *t, ...);
+/* Takes a function out of the program. */
+void t_drop(T *t, const char *name);
 
 /* f64[dims...]; rank dimensions follow. */
 Type t_type(T *t, uint32_t rank, ...);

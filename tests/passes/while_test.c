@@ -1,5 +1,6 @@
 /* Whiles by hand: numbers of steps around those at which what is stored changes; loops that share
  * their body. Random ones: region_test.c. */
+#include "ir/interp.h"
 #include "tests/passes/support.h"
 #include "passes/reverse.h"
 
@@ -101,6 +102,52 @@ static void test_stored_steps(void **state) {
     t_free(t);
 }
 
+/* What stays the same is given to a loop, not carried: of the recording one n, x, the count, the
+ * slots taken, the length of a segment and slots of n and x are carried, c is given. */
+static void test_carried(void **state) {
+    (void)state;
+    T *t = t_new();
+    Fn *f = power(t);
+    assert_non_null(differentiate(t->p, f, sym(t->cx, "d"), (uint32_t[]){0, 1}, 2));
+    const Fn *forward = program_fn(t->p, sym(t->cx, "body_fwd"));
+    for (Val v = 0; v < forward->ins.len; v++) {
+        const Ins *i = &forward->ins.data[v];
+        if (i->op != Op_while) continue;
+        assert_int_equal(i->attrs[2].i, 7);
+        assert_int_equal(i->nargs, 8);
+    }
+    t_drop(t, "body_fwd"); /* then it is made again */
+    check_gradient(t, f, 14);
+    t_free(t);
+}
+
+/* Steps that loops make, all together. */
+static uint64_t steps_of(T *t, const Fn *fn, const Tensor *args) {
+    uint64_t steps = 0;
+    Interp in = {.p = t->p, .fn = fn, .mode = InterpF64, .a = t->cx->arena, .steps = &steps};
+    interp_apply(&in, fn, fn->loc, args);
+    return steps;
+}
+
+/* Below 32 steps, of the derivative each is three: of the loop, of the one that fills slots and of
+ * the one backwards; one more records. Above, each is run again, at first by one loop more. */
+static void test_steps(void **state) {
+    (void)state;
+    static const struct {
+        int64_t trips;
+        uint64_t steps;
+    } rows[] = {{0, 0},     {1, 4},    {31, 94},     {32, 130},    {33, 136},
+                {64, 244},  {65, 250}, {1024, 3734}, {1025, 3740}, {2049, 9421}};
+    T *t = t_new();
+    Fn *f = power(t), *d = differentiate(t->p, f, sym(t->cx, "d"), (uint32_t[]){0, 1}, 2);
+    for (size_t k = 0; k < LEN(rows); k++) {
+        Tensor *args = t_args(t, f, k);
+        args[2].i[0] = rows[k].trips;
+        assert_int_equal(steps_of(t, d, args), rows[k].steps);
+    }
+    t_free(t);
+}
+
 /* Two loops with one body and different tests: x * c ** n and that times c ** (n - 3). */
 static void test_one_body(void **state) {
     (void)state;
@@ -166,6 +213,7 @@ static void test_cotangents(void **state) {
     h = program_fn(t->p, h->name);
     uint32_t fns = t->p->fns.len;
     Fn *d = differentiate(t->p, h, sym(t->cx, "d"), (uint32_t[]){0}, 1);
+    assert_null(program_fn(t->p, sym(t->cx, "body_fwd_2"))); /* one for both */
     assert_true(t->p->fns.len < 3 * fns); /* backward parts are not differentiated line by line */
     Tensor *values = t_args(t, h, 8);
     values[2].i[0] = 3;
@@ -234,6 +282,7 @@ static void test_large_carry(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_long_loops),
                                        cmocka_unit_test(test_stored_steps),
+                                       cmocka_unit_test(test_carried), cmocka_unit_test(test_steps),
                                        cmocka_unit_test(test_one_body),
                                        cmocka_unit_test(test_cotangents),
                                        cmocka_unit_test(test_first_carry),
