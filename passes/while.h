@@ -62,7 +62,7 @@ Loop while_running(const Making *q, Going how);
 /* The carry of this step into slot `at`, a number, which is below Slots and empty. */
 void while_store(const Making *q, Builder *b, Vars *v, Val at);
 Builder *while_function(const Making *q); /* body_fwd or body_vjp */
-Val while_choose(Builder *b, Val c, Val x, Val y); /* c: one bool */
+Val while_choose(Builder *b, Val c, Val x, Val y); /* numbers */
 Val while_op(Builder *b, Op op, Val x, Val y);
 Val while_number(const Making *q, Builder *b, int64_t n);
 /* x as the index of a slot, which it is. */

@@ -108,7 +108,6 @@ Val while_op(Builder *b, Op op, Val x, Val y) {
 Val while_number(const Making *q, Builder *b, int64_t n) { return b_int(b, while_count_type(q), n); }
 
 Val while_choose(Builder *b, Val c, Val x, Val y) {
-    c = b_broadcast(b, c, b_type(b, x).shape);
     return b_op(b, Op_where, (Val[]){c, x, y}, 3, NULL, NULL);
 }
 
