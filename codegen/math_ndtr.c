@@ -1,5 +1,6 @@
-/* a Phi(x), Phi the normal distribution function, in f64. Phi(-z) = exp(-z^2 / 2) q(u) / (z + 5)
- * with u = (z - 5) / (z + 5) for z >= 0, and Phi(z) = 1 - Phi(-z). */
+/* a Phi(x), Phi the normal distribution function. Phi(-z) = exp(-z^2 / 2) q(u) / (z + 5) with
+ * u = (z - 5) / (z + 5) for z >= 0, and Phi(z) = 1 - Phi(-z). What f64 needs pairs for, f32 does in
+ * f64. */
 #include "codegen/math_internal.h"
 
 /* By Horner's rule: in q, m_poly's square would cost a unit of error more. */
@@ -17,7 +18,7 @@ static LLVMValueRef near(const Math *m, LLVMValueRef x) {
     return m_fma(m, x, p, half);
 }
 
-/* What is left of Phi(-39) is nothing, whatever a is. */
+/* In f64. What is left of Phi(-39) is nothing, whatever a is. */
 static LLVMValueRef mul_ndtr(const Math *m, LLVMValueRef a, LLVMValueRef x) {
     LLVMValueRef size = m_abs(m, x), z = m_at_most(m, size, 39), five = m_const(m, 5), k;
     LLVMValueRef one = m_const(m, 1);
@@ -35,10 +36,23 @@ static LLVMValueRef mul_ndtr(const Math *m, LLVMValueRef a, LLVMValueRef x) {
     tail = m_select(m, m_cmp(m, LLVMRealOGE, size, m_const(m, 39)), zero, tail);
     LLVMValueRef below = m_scale(m, m_mul(m, a, tail), k);
     LLVMValueRef rest = m_sub(m, one, m_scale(m, tail, k));
-    if (m->f == &format_f64) rest = m_select(m, m_cmp(m, LLVMRealOLT, size, one), near(m, x), rest);
-    LLVMValueRef above = m_mul(m, a, rest);
-    LLVMValueRef is_below = m_cmp(m, LLVMRealOLE, x, m->f == &format_f64 ? m_const(m, -1) : zero);
-    return m_select(m, is_below, below, above);
+    rest = m_select(m, m_cmp(m, LLVMRealOLT, size, one), near(m, x), rest);
+    return m_select(m, m_cmp(m, LLVMRealOLE, x, m_const(m, -1)), below, m_mul(m, a, rest));
+}
+
+/* To the accuracy of f32; a is an f32, of which Phi(-20) leaves nothing. */
+static LLVMValueRef mul_ndtr_wide(const Math *m, LLVMValueRef a, LLVMValueRef x) {
+    LLVMValueRef size = m_abs(m, x), z = m_at_most(m, size, 20), five = m_const(m, 5), k;
+    LLVMValueRef zero = m_const(m, 0), one = m_const(m, 1);
+    LLVMValueRef half_square = m_mul(m, m_mul(m, z, z), m_const(m, -0.5));
+    LLVMValueRef e = m_exp_parts(m, half_square, NULL, &k);
+    LLVMValueRef r = m_div(m, one, m_add(m, z, five));
+    LLVMValueRef u = m_mul(m, m_sub(m, z, five), r);
+    LLVMValueRef w = m_mul(m, m_poly(m, u, m->f->ndtr_core), r);
+    LLVMValueRef tail = m_mul(m, m_fma(m, w, e, w), m_power_of_2(m, k));
+    tail = m_select(m, m_cmp(m, LLVMRealOGE, size, m_const(m, 20)), zero, tail);
+    LLVMValueRef is_below = m_cmp(m, LLVMRealOLE, x, zero);
+    return m_mul(m, a, m_select(m, is_below, tail, m_sub(m, one, tail)));
 }
 
 LLVMValueRef math_mul_ndtr(LLVMBuilderRef b, LLVMValueRef a, LLVMValueRef x) {
@@ -47,6 +61,7 @@ LLVMValueRef math_mul_ndtr(LLVMBuilderRef b, LLVMValueRef a, LLVMValueRef x) {
     LLVMContextRef c = LLVMGetTypeContext(m.type);
     LLVMTypeRef wide = math_type_like(x, LLVMDoubleTypeInContext(c));
     Math w = {b, wide, math_type_like(x, LLVMInt64TypeInContext(c)), &format_wide};
-    LLVMValueRef r = mul_ndtr(&w, LLVMBuildFPExt(b, a, wide, ""), LLVMBuildFPExt(b, x, wide, ""));
+    LLVMValueRef wide_a = LLVMBuildFPExt(b, a, wide, ""), wide_x = LLVMBuildFPExt(b, x, wide, "");
+    LLVMValueRef r = mul_ndtr_wide(&w, wide_a, wide_x);
     return LLVMBuildFPTrunc(b, r, m.type, "");
 }
