@@ -2,36 +2,10 @@
  * tiles whose sums go through the epilogue to memory. */
 #include "codegen/conv_internal.h"
 
-enum { ChunkFlops = 1 << 18 };
+enum { ChunkFlops = 1 << 18, MaxRuns = 16 };
 
-/* Where an item works. */
-typedef struct Place {
-    V image, group, o, z, y; /* o within the group; y: the first of the phase's rows */
-    int64_t filters, rows;   /* of this item's tiles */
-    V from, to, first, last; /* the chunk of taps, and whether it is the first, the last; or NULL */
-    V totals;                /* scratch memory for sums between chunks */
-    V slot;                  /* of the next tile in it */
-} Place;
-
-/* ---- phases ---- */
-
-/* Outputs p with p mod lhs == first; false where there are none. */
-static bool phase_axis(const ConvAxis *a, int64_t first, PhaseAxis *p) {
-    *p = (PhaseAxis){.first = first, .step = a->lhs, .move = a->stride};
-    if (first >= a->out) return false;
-    p->n = (a->out - first + a->lhs - 1) / a->lhs;
-    int64_t k = 0, place = first * a->stride - a->lo;
-    while (k < a->taps && k < a->lhs && (place + k * a->rhs) % a->lhs) k++;
-    if (k == a->taps || (place + k * a->rhs) % a->lhs) return true; /* zeros */
-    int64_t step = 1;
-    while (step * a->rhs % a->lhs) step++;
-    p->tap0 = k;
-    p->tap_step = step;
-    p->taps = (a->taps - k + step - 1) / step;
-    p->at = (place + k * a->rhs) / a->lhs;
-    p->shift = step * a->rhs / a->lhs;
-    return true;
-}
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* ---- operands ---- */
 
@@ -50,27 +24,26 @@ static V operand(const ConvKernel *c, Val v, int64_t *strides) {
 }
 
 static V moved(const ConvKernel *c, V base, V at) {
-    return LLVMBuildInBoundsGEP2(c->c.cg->b, cg_mem_type(c->c.cg, c->c.dt), base, &at, 1, "");
+    return LLVMBuildGEP2(c->c.cg->b, cg_mem_type(c->c.cg, c->c.dt), base, &at, 1, "");
 }
 
 static V plus(Cg *cg, V sum, V n, int64_t stride) {
     return cg_add(cg, cg_mul_imm(cg, n, stride), sum);
 }
 
-/* Both operands at the first tap of the tile of the phase's places from x on. */
-static void tile_sides(const ConvKernel *c, const Place *p, V x, int64_t places, ConvSide *a,
-                       ConvSide *b) {
+void conv_sides(const ConvKernel *c, const ConvPlace *p, ConvSide *a, ConvSide *b) {
     Cg *cg = c->c.cg;
     const ConvTile *t = &c->tile;
     int64_t lanes = t->lanes, per_group = c->s.o / (c->s.groups * c->s.batch_groups);
-    V image = p->image, at = cg_i64(cg, 0), wat = at, o = p->o, place[] = {p->z, p->y, x};
+    int64_t places = p->taps.places;
+    V image = p->image, at = cg_i64(cg, 0), wat = at, o = p->o, place[] = {p->z, p->y, p->taps.x};
     if (c->s.batch_groups > 1) image = plus(cg, image, p->group, c->s.n);
     at = plus(cg, at, image, c->xs[0]);
     if (c->s.groups > 1) at = plus(cg, at, p->group, c->s.i * c->xs[1]);
     if (per_group != c->s.o) o = plus(cg, o, p->group, per_group);
     wat = plus(cg, wat, o, c->ws[0]);
-    ConvSide xside = {.channel = c->xs[1], .lane = c->axis[2].move * c->xs[4]};
-    ConvSide wside = {.channel = c->ws[1], .lane = c->ws[0]};
+    ConvSide xside = {.lane = c->axis[2].move * c->xs[4], .tap[MaxSpatial] = c->xs[1]};
+    ConvSide wside = {.lane = c->ws[0], .tap[MaxSpatial] = c->ws[1]};
     for (int d = 0; d < MaxSpatial; d++) {
         const PhaseAxis *s = &c->axis[d];
         at = cg_add_imm(cg, plus(cg, at, place[d], s->move * c->xs[2 + d]), s->at * c->xs[2 + d]);
@@ -105,8 +78,7 @@ static void tile_sides(const ConvKernel *c, const Place *p, V x, int64_t places,
 
 /* ---- results ---- */
 
-/* `count` results along the last axis from place x of row y on, of filter p->o + o. */
-static void store_row(const ConvKernel *c, const Place *p, int64_t o, int64_t y, V x, V value,
+void conv_store_row(const ConvKernel *c, const ConvPlace *p, int64_t o, int64_t y, V x, V value,
                       unsigned count) {
     Cg *cg = c->c.cg;
     uint32_t rank = k_ins(c->k, c->k->k->root)->type.shape->rank, skip = MaxSpatial + 2 - rank;
@@ -124,7 +96,7 @@ static void store_row(const ConvKernel *c, const Place *p, int64_t o, int64_t y,
 }
 
 /* Vectors of filters, one per place, become vectors of places, one per filter. */
-static void store_by_filters(const ConvKernel *c, const Place *p, const ConvSide *b, V x,
+static void store_by_filters(const ConvKernel *c, const ConvPlace *p, const ConvSide *b, V x,
                              int64_t places, const V *sums) {
     Cg *cg = c->c.cg;
     for (unsigned v = 0; v < b->n; v++) {
@@ -138,81 +110,97 @@ static void store_by_filters(const ConvKernel *c, const Place *p, const ConvSide
                 }
                 contract_transpose(cg, rows, lanes);
                 for (unsigned o = 0; o < b->valid[v]; o++) {
-                    store_row(c, p, v * c->tile.lanes + o, y, cg_add_imm(cg, x, from), rows[o],
-                              (unsigned)count);
+                    conv_store_row(c, p, v * c->tile.lanes + o, y, cg_add_imm(cg, x, from),
+                                   rows[o], (unsigned)count);
                 }
             }
         }
     }
 }
 
-static void store(const ConvKernel *c, const Place *p, const ConvSide *a, const ConvSide *b, V x,
-                  int64_t places, const V *sums) {
+static void store(const ConvKernel *c, const ConvPlace *p, const ConvSide *a, const ConvSide *b,
+                  const V *sums) {
+    V x = p->taps.x;
     if (c->tile.by_filters) {
-        store_by_filters(c, p, b, x, places, sums);
+        store_by_filters(c, p, b, x, p->taps.places, sums);
         return;
     }
     unsigned columns = b->n / (unsigned)p->rows;
     for (unsigned o = 0; o < a->n; o++) {
         for (unsigned v = 0; v < b->n; v++) {
             V at = cg_add_imm(c->c.cg, x, (int64_t)(v % columns) * c->tile.lanes);
-            store_row(c, p, o, v / columns, at, sums[o * b->n + v], b->valid[v]);
+            conv_store_row(c, p, o, v / columns, at, sums[o * b->n + v], b->valid[v]);
         }
     }
 }
 
 /* ---- tiles ---- */
 
-static void tile(const ConvKernel *c, Place *p, V x, int64_t places) {
+static void tile(const ConvKernel *c, ConvPlace *p, V x, int64_t places) {
     Cg *cg = c->c.cg;
     ConvSide a, b;
     V sums[MaxCarried];
-    tile_sides(c, p, x, places, &a, &b);
+    p->taps.x = x;
+    p->taps.places = places;
+    conv_sides(c, p, &a, &b);
     unsigned n = a.n * b.n;
     for (unsigned i = 0; i < n; i++) sums[i] = contract_zero(&c->c, b.lanes[i % b.n]);
-    conv_accumulate(c, &a, &b, p->from, p->to, sums);
-    if (!p->from) {
-        store(c, p, &a, &b, x, places, sums);
+    conv_accumulate(c, &a, &b, &p->taps, sums);
+    if (!p->taps.from) {
+        store(c, p, &a, &b, sums);
         return;
     }
     for (unsigned i = 0; i < n; i++) {
         unsigned lanes = b.lanes[i % b.n], apart = c->tile.lanes / lanes;
         V at = cg_mul_imm(cg, cg_add_imm(cg, p->slot, i), apart);
         V old = contract_get(&c->c, p->totals, at, lanes);
-        V sum = LLVMBuildFAdd(cg->b, old, sums[i], "");
-        sums[i] = LLVMBuildSelect(cg->b, p->first, sums[i], sum, "");
+        old = LLVMBuildSelect(cg->b, p->first, LLVMConstNull(LLVMTypeOf(old)), old, "");
+        sums[i] = LLVMBuildFAdd(cg->b, old, sums[i], "");
         contract_put(&c->c, p->totals, at, sums[i]);
     }
     p->slot = cg_add_imm(cg, p->slot, n);
     Bb after = when_open(&c->c, p->last);
-    store(c, p, &a, &b, x, places, sums);
+    store(c, p, &a, &b, sums);
     when_close(&c->c, after);
 }
 
-/* All tiles of a row block. */
-static void tiles(const ConvKernel *c, Place *p) {
+/* The tiles [from, to) of a row block, of `places` places. */
+static void some_tiles(const ConvKernel *c, ConvPlace *p, int64_t from, int64_t to, int64_t places,
+                       bool inner) {
     Cg *cg = c->c.cg;
-    int64_t n = c->axis[2].n, whole = n / c->tile.x, rest = n % c->tile.x;
-    V zero = cg_i64(cg, 0);
-    if (whole == 1) tile(c, p, zero, c->tile.x);
-    if (whole > 1) {
-        Loop l;
-        unsigned carried = p->slot != NULL;
-        V x = loop_open(cg, &l, zero, cg_i64(cg, whole * c->tile.x), c->tile.x, &p->slot, carried);
-        if (carried) p->slot = l.phi[0];
-        tile(c, p, x, c->tile.x);
-        loop_close(cg, &l, &p->slot);
-        if (carried) p->slot = l.phi[0];
+    int64_t each = c->tile.x, runs = 0;
+    for (int64_t i = from; i < to && !inner; i++) runs += conv_runs(&c->axis[2], i * each, places);
+    p->taps.padding = inner ? PadNone : runs <= MaxRuns ? PadKnown : PadAny;
+    if (to - from <= 1 || p->taps.padding == PadKnown) {
+        for (int64_t i = from; i < to; i++) tile(c, p, cg_i64(cg, i * each), places);
+        return;
     }
-    if (rest) tile(c, p, cg_i64(cg, whole * c->tile.x), rest);
+    Loop l;
+    unsigned carried = p->slot != NULL;
+    V start = cg_i64(cg, from * each), end = cg_i64(cg, to * each);
+    V x = loop_open(cg, &l, start, end, each, &p->slot, carried);
+    if (carried) p->slot = l.phi[0];
+    tile(c, p, x, places);
+    loop_close(cg, &l, &p->slot);
+    if (carried) p->slot = l.phi[0];
+}
+
+static void tiles(const ConvKernel *c, ConvPlace *p) {
+    const PhaseAxis *s = &c->axis[2];
+    int64_t each = c->tile.x, whole = s->n / each, rest = s->n % each;
+    int64_t from = least(ceil_div(s->inner[0], each), whole), to = s->inner[1] / each;
+    if (to < from) to = from;
+    some_tiles(c, p, 0, from, each, false);
+    some_tiles(c, p, from, to, each, true);
+    some_tiles(c, p, to, whole, each, false);
+    bool inner = whole * each >= s->inner[0] && s->n <= s->inner[1];
+    if (rest) some_tiles(c, p, whole, whole + 1, rest, inner);
 }
 
 /* ---- items ---- */
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 /* Images [p.image, image + tile.images), chunk of taps by chunk. */
-static void chunks(const ConvKernel *c, Place p) {
+static void chunks(const ConvKernel *c, ConvPlace p) {
     Cg *cg = c->c.cg;
     if (c->taps <= SumBlock) {
         tiles(c, &p);
@@ -227,11 +215,12 @@ static void chunks(const ConvKernel *c, Place p) {
     V end = cg_add_imm(cg, first, t->images), images = cg_i64(cg, c->s.n);
     end = LLVMBuildSelect(cg->b, index_less(&c->c, end, images), end, images, "");
     Loop l, each;
-    p.from = loop_open(cg, &l, zero, all, SumBlock, NULL, 0);
-    V next = cg_add_imm(cg, p.from, SumBlock);
-    p.to = LLVMBuildSelect(cg->b, index_less(&c->c, next, all), next, all, "");
-    p.first = LLVMBuildICmp(cg->b, LLVMIntEQ, p.from, zero, "");
-    p.last = LLVMBuildICmp(cg->b, LLVMIntEQ, p.to, all, "");
+    V from = loop_open(cg, &l, zero, all, SumBlock, NULL, 0), next = cg_add_imm(cg, from, SumBlock);
+    V to = LLVMBuildSelect(cg->b, index_less(&c->c, next, all), next, all, "");
+    p.taps.from = from;
+    p.taps.to = to;
+    p.first = LLVMBuildICmp(cg->b, LLVMIntEQ, from, zero, "");
+    p.last = LLVMBuildICmp(cg->b, LLVMIntEQ, to, all, "");
     p.image = loop_open(cg, &each, first, end, 1, NULL, 0);
     p.slot = cg_mul_imm(cg, LLVMBuildSub(cg->b, p.image, first, ""), sums);
     tiles(c, &p);
@@ -239,21 +228,14 @@ static void chunks(const ConvKernel *c, Place p) {
     loop_close(cg, &l, NULL);
 }
 
-/* Whole row blocks and the one that is left over. */
-static void rows(const ConvKernel *c, Place p, V block) {
+/* The taps along outer axis d that its output j sees, or all. */
+static void see(const ConvKernel *c, ConvPlace *p, int d, V j, bool inner) {
     Cg *cg = c->c.cg;
-    int64_t whole = c->axis[1].n / c->tile.y, rest = c->axis[1].n % c->tile.y;
-    p.y = cg_mul_imm(cg, block, c->tile.y);
-    Bb after = NULL;
-    p.rows = c->tile.y;
-    if (rest) after = when_open(&c->c, index_less(&c->c, block, cg_i64(cg, whole)));
-    chunks(c, p);
-    if (!rest) return;
-    when_close(&c->c, after);
-    p.rows = rest;
-    after = when_open(&c->c, LLVMBuildICmp(cg->b, LLVMIntEQ, block, cg_i64(cg, whole), ""));
-    chunks(c, p);
-    when_close(&c->c, after);
+    const PhaseAxis *s = &c->axis[d];
+    V range[] = {cg_i64(cg, 0), cg_i64(cg, s->taps)}, base = cg_mul_imm(cg, j, s->move);
+    if (!inner) conv_inside(cg, cg_add_imm(cg, base, s->at), s->in, s->shift, s->taps, range);
+    p->taps.lo[d] = range[0];
+    p->taps.hi[d] = range[1];
 }
 
 static V take(Cg *cg, V *number, int64_t n) {
@@ -262,13 +244,52 @@ static V take(Cg *cg, V *number, int64_t n) {
     return r;
 }
 
+/* Block of rows number `block`. */
+static void rows(const ConvKernel *c, ConvPlace p, V block) {
+    Cg *cg = c->c.cg;
+    if (c->tile.by_taps) {
+        conv_by_taps(c, &p);
+        return;
+    }
+    const PhaseAxis *s = &c->axis[0];
+    p.z = take(cg, &block, s->n);
+    see(c, &p, 0, p.z, s->inner[0] == 0 && s->inner[1] == s->n);
+    ConvRows r = conv_rows(c, c->tile.y);
+    int64_t blocks = r.whole + (r.rest != 0), covered = r.whole * c->tile.y + r.rest;
+    struct { int64_t to, rows; V y; } kinds[] = {
+        {r.whole, c->tile.y, cg_add_imm(cg, cg_mul_imm(cg, block, c->tile.y), r.before)},
+        {blocks, r.rest, cg_i64(cg, r.before + r.whole * c->tile.y)},
+        {blocks + r.single, 1, cg_add_imm(cg, block, -blocks)},
+    };
+    V behind = cg_add_imm(cg, kinds[2].y, covered);
+    V above = index_less(&c->c, kinds[2].y, cg_i64(cg, r.before));
+    kinds[2].y = LLVMBuildSelect(cg->b, above, kinds[2].y, behind, "");
+    for (int64_t i = 0, from = 0; i < 3; from = kinds[i++].to) {
+        if (from == kinds[i].to) continue;
+        V is = LLVMBuildAnd(cg->b, index_less(&c->c, cg_i64(cg, from - 1), block),
+                            index_less(&c->c, block, cg_i64(cg, kinds[i].to)), "");
+        bool only = !from && kinds[i].to == blocks + r.single;
+        Bb after = only ? NULL : when_open(&c->c, is);
+        p.rows = kinds[i].rows;
+        p.y = kinds[i].y;
+        see(c, &p, 1, p.y, i < 2);
+        chunks(c, p);
+        if (after) when_close(&c->c, after);
+    }
+}
+
+/* Items of an image and a panel of filters. */
+static int64_t row_blocks(const ConvKernel *c) {
+    ConvRows r = conv_rows(c, c->tile.y);
+    return c->tile.by_taps ? 1 : (r.whole + (r.rest != 0) + r.single) * c->axis[0].n;
+}
+
 static void item(const ConvKernel *c, V number, int64_t filters, int64_t groups) {
     Cg *cg = c->c.cg;
-    Place p = {0};
+    ConvPlace p = {0};
     int64_t whole = filters / c->tile.o, rest = filters % c->tile.o;
     V panel = take(cg, &number, whole + (rest != 0));
-    V block = take(cg, &number, ceil_div(c->axis[1].n, c->tile.y));
-    p.z = take(cg, &number, c->axis[0].n);
+    V block = take(cg, &number, row_blocks(c));
     p.group = take(cg, &number, groups);
     p.image = cg_mul_imm(cg, number, c->tile.images);
     p.o = cg_mul_imm(cg, panel, c->tile.o);
@@ -289,12 +310,13 @@ static void phase(ConvKernel *c) {
     Cg *cg = c->c.cg;
     KernelCtx *k = c->k;
     c->taps = c->s.i;
-    for (int d = 0; d < MaxSpatial; d++) c->taps *= c->axis[d].taps;
+    for (int d = 0; d < MaxSpatial; d++) c->taps *= c->axis[d].in ? c->axis[d].taps : 0;
     conv_plan(c);
     int64_t groups = c->s.groups * c->s.batch_groups, filters = c->s.o / groups;
-    int64_t items = ceil_div(c->s.n, c->tile.images) * groups * c->axis[0].n *
-                    ceil_div(filters, c->tile.o) * ceil_div(c->axis[1].n, c->tile.y);
-    int64_t flops = 2 * c->tile.images * c->tile.o * c->tile.y * c->axis[2].n * (c->taps + 1);
+    int64_t items = ceil_div(c->s.n, c->tile.images) * groups * ceil_div(filters, c->tile.o) *
+                    row_blocks(c);
+    int64_t outputs = c->axis[0].n * c->axis[1].n * c->axis[2].n * filters * groups * c->s.n;
+    int64_t flops = 2 * ceil_div(outputs, items) * (c->taps + 1);
     int64_t per = ChunkFlops / flops + 1, many = ceil_div(items, per);
     if (many > UINT32_MAX) per = ceil_div(items, UINT32_MAX), many = ceil_div(items, per);
     V lo = cg_mul_imm(cg, k->chunk, per), hi = cg_add_imm(cg, lo, per), all = cg_i64(cg, items);
@@ -321,7 +343,7 @@ void cg_conv(KernelCtx *k) {
     for (int64_t i = 0; i < n; i++) {
         int64_t first[] = {i / a[2].lhs / a[1].lhs, i / a[2].lhs % a[1].lhs, i % a[2].lhs};
         bool any = true;
-        for (int d = 0; d < MaxSpatial; d++) any &= phase_axis(&a[d], first[d], &c.axis[d]);
+        for (int d = 0; d < MaxSpatial; d++) any &= conv_phase(&a[d], first[d], &c.axis[d]);
         if (any) phase(&c);
     }
 }

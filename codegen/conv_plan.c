@@ -1,10 +1,56 @@
-/* How a convolution is tiled: as contract_plan.c, by a model of the time of a tile. */
+/* The phases of a convolution, and how it is tiled: as contract_plan.c, by a model of the time of a
+ * tile. */
 #include "codegen/conv_internal.h"
 
-enum { Scratch = 1 << 14, Items = 8 };
+enum { Scratch = 1 << 14, SumsOfItem = 1 << 12, Items = 8, MaxWidths = 8 };
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* The first k >= 0 for which by * k >= from, at most `most`. */
+static int64_t reach(int64_t from, int64_t by, int64_t most) {
+    return from <= 0 ? 0 : least(ceil_div(from, by), most);
+}
+
+bool conv_phase(const ConvAxis *a, int64_t first, PhaseAxis *p) {
+    *p = (PhaseAxis){.first = first, .step = a->lhs, .move = a->stride, .in = a->in};
+    if (first >= a->out) return false;
+    p->n = (a->out - first + a->lhs - 1) / a->lhs;
+    p->inner[1] = p->n;
+    int64_t k = 0, place = first * a->stride - a->lo;
+    while (k < a->taps && k < a->lhs && (place + k * a->rhs) % a->lhs) k++;
+    if (k == a->taps || (place + k * a->rhs) % a->lhs) return true; /* zeros */
+    int64_t step = 1;
+    while (step * a->rhs % a->lhs) step++;
+    p->tap0 = k;
+    p->tap_step = step;
+    p->taps = (a->taps - k + step - 1) / step;
+    p->at = (place + k * a->rhs) / a->lhs;
+    p->shift = step * a->rhs / a->lhs;
+    p->inner[0] = reach(-p->at, p->move, p->n);
+    p->inner[1] = reach(p->in - p->at - (p->taps - 1) * p->shift, p->move, p->n);
+    if (p->inner[1] < p->inner[0]) p->inner[1] = p->inner[0];
+    return true;
+}
+
+int64_t conv_runs(const PhaseAxis *s, int64_t x, int64_t places) {
+    int64_t runs = 0, seen[2] = {-1, -1};
+    for (int64_t k = 0; k < s->taps; k++) {
+        int64_t base = s->at + k * s->shift + x * s->move, from = reach(-base, s->move, places);
+        int64_t to = reach(s->in - base, s->move, places);
+        runs += from != seen[0] || to != seen[1];
+        seen[0] = from, seen[1] = to;
+    }
+    return runs;
+}
+
+ConvRows conv_rows(const ConvKernel *c, int64_t tile_y) {
+    const PhaseAxis *s = &c->axis[1];
+    int64_t inner = s->inner[1] - s->inner[0];
+    if (inner == s->n) return (ConvRows){.whole = s->n / tile_y, .rest = s->n % tile_y};
+    int64_t whole = inner / tile_y;
+    return (ConvRows){.before = s->inner[0], .whole = whole, .single = s->n - whole * tile_y};
+}
 
 static double tile_time(int64_t a, int64_t b) {
     int64_t sums = a * b;
@@ -20,24 +66,25 @@ static void sides(const ConvKernel *c, const ConvTile *t, int64_t o, int64_t y, 
 }
 
 static double time_of(const ConvKernel *c, const ConvTile *t, int64_t filters) {
-    int64_t n[3] = {filters, c->axis[1].n, c->axis[2].n}, tile[3] = {t->o, t->y, t->x};
+    ConvRows r = conv_rows(c, t->y);
+    int64_t x = c->axis[2].n, rows, vecs;
+    const struct { int64_t many, size; } parts[3][3] = {
+        {{filters / t->o, t->o}, {filters % t->o != 0, filters % t->o}},
+        {{r.whole, t->y}, {r.rest != 0, r.rest}, {r.single, 1}},
+        {{x / t->x, t->x}, {x % t->x != 0, x % t->x}},
+    };
     double sum = 0;
     int kinds = 0;
-    for (int part = 0; part < 8; part++) { /* whole and left over on each of three axes */
-        double many = 1;
-        int64_t size[3], rows, vecs;
-        for (int d = 0; d < 3; d++) {
-            bool rest = part >> d & 1;
-            size[d] = rest ? n[d] % tile[d] : tile[d];
-            many *= rest ? size[d] != 0 : (double)(n[d] / tile[d]);
-        }
+    for (int part = 0; part < 27; part++) {
+        int o = part / 9, y = part / 3 % 3, p = part % 3;
+        int64_t many = parts[0][o].many * parts[1][y].many * parts[2][p].many;
         if (many == 0) continue;
-        sides(c, t, size[0], size[1], size[2], &rows, &vecs);
-        sum += many * tile_time(rows, vecs);
+        sides(c, t, parts[0][o].size, parts[1][y].size, parts[2][p].size, &rows, &vecs);
+        sum += (double)many * tile_time(rows, vecs);
         kinds++;
     }
     int64_t items = c->s.n * c->s.groups * c->s.batch_groups * ceil_div(filters, t->o) *
-                    ceil_div(n[1], t->y) * c->axis[0].n;
+                    (r.whole + (r.rest != 0) + r.single) * c->axis[0].n;
     return sum * (1 + 0.01 * kinds) * (items < 2 ? 1.5 : 1);
 }
 
@@ -55,13 +102,14 @@ static void try_tile(const ConvKernel *c, ConvTile t, int64_t filters, double *b
 /* Several rows of places only where a tile holds them whole. */
 static void choose(const ConvKernel *c, ConvTile t, int64_t filters, ConvTile *to) {
     double best = 0;
-    int64_t places = c->axis[2].n, unit_o = t.by_filters ? t.lanes : 1;
+    int64_t places = c->axis[2].n, inner = c->axis[1].inner[1] - c->axis[1].inner[0];
+    int64_t unit_o = t.by_filters ? t.lanes : 1;
     int64_t unit_x = t.by_filters ? 1 : t.lanes;
     for (int64_t o = 1; o <= MaxConvSide && (o - 1) * unit_o < filters; o++) {
         for (int64_t x = 1; x <= MaxConvSide && (x - 1) * unit_x < places; x++) {
             t.o = least(o * unit_o, filters);
             t.x = least(x * unit_x, places);
-            for (t.y = 1; t.y <= (t.x == places ? c->axis[1].n : 1); t.y++)
+            for (t.y = 1; t.y <= (t.x == places && inner ? inner : 1); t.y++)
                 try_tile(c, t, filters, &best, to);
         }
     }
@@ -79,12 +127,63 @@ static int64_t images_of(const ConvKernel *c, int64_t filters) {
     return n < 1 ? 1 : least(n, c->s.n);
 }
 
+static unsigned lanes_for(const ConvKernel *c, int64_t along) {
+    unsigned lanes = cg_lanes(c->c.cg, c->c.dt);
+    while (lanes > 1 && (int64_t)lanes / 2 >= along) lanes /= 2;
+    return lanes;
+}
+
+int64_t conv_left(const PhaseAxis *s, int64_t k, int64_t *from) {
+    int64_t base = s->at + k * s->shift;
+    *from = reach(-base, s->move, s->n);
+    return reach(s->in - base, s->move, s->n) - *from;
+}
+
+/* Whether vectors that begin where x does are clearly fewer than those that begin where tiles do, of
+ * which ones with places that are left out count twice: tap by tap each sum is loaded and stored
+ * once more per tap. */
+static bool taps_pay(const ConvKernel *c, unsigned lanes, unsigned box_lanes) {
+    const PhaseAxis *s = &c->axis[MaxSpatial - 1];
+    int64_t places = 0, boxes = 0, widths = 0;
+    for (int64_t k = 0, last = 0; k < s->taps; k++) {
+        int64_t from, n = conv_left(s, k, &from), to = from + n;
+        widths += n && n != last;
+        last = n;
+        if (!n) continue;
+        bool before = from % lanes != 0, behind = to != s->n && to % lanes != 0;
+        int64_t across = ceil_div(to, lanes) - from / lanes;
+        places += across + (across == 1 ? before || behind : before + behind);
+        boxes += ceil_div(n, box_lanes);
+    }
+    double cost = (double)boxes * (1 + 4 / (double)c->s.i);
+    return boxes && widths <= MaxWidths && c->taps <= SumBlock && cost < 0.9 * (double)places;
+}
+
+/* The outputs along each axis that a tap leaves inside, at most. */
+static ConvKernel box_of(const ConvKernel *c) {
+    ConvKernel box = *c;
+    for (int d = 0; d < MaxSpatial; d++) {
+        int64_t most = 0, from;
+        for (int64_t k = 0; k < c->axis[d].taps; k++) {
+            int64_t n = conv_left(&c->axis[d], k, &from);
+            if (n > most) most = n;
+        }
+        box.axis[d].n = box.axis[d].inner[1] = most;
+        box.axis[d].inner[0] = 0;
+    }
+    return box;
+}
+
 void conv_plan(ConvKernel *c) {
     int64_t filters = c->s.o / (c->s.groups * c->s.batch_groups);
     ConvTile t = {.by_filters = c->ws[0] == 1 && (filters >= 16 || filters > c->axis[2].n)};
-    int64_t along = t.by_filters ? filters : c->axis[2].n;
-    t.lanes = cg_lanes(c->c.cg, c->c.dt);
-    while (t.lanes > 1 && (int64_t)t.lanes / 2 >= along) t.lanes /= 2;
+    t.lanes = lanes_for(c, t.by_filters ? filters : c->axis[2].n);
     choose(c, t, filters, &c->tile);
+    ConvKernel box = box_of(c);
+    ConvTile b = {.by_taps = true, .lanes = lanes_for(c, box.axis[2].n)};
+    if (!t.by_filters && taps_pay(c, t.lanes, b.lanes)) {
+        choose(&box, b, filters, &b);
+        if (b.o * c->axis[0].n * c->axis[1].n * c->axis[2].n <= SumsOfItem) c->tile = b;
+    }
     c->tile.images = images_of(c, filters);
 }

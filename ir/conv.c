@@ -5,7 +5,7 @@
  *   y[n, o, p] = sum over k, i of x[n', g I + i, (p stride + k rhs_dilation - lo) / lhs_dilation]
  * w[o, i, k]
  *
- * Taps at which the division leaves a rest take no part; those before and behind x read 0. Filters
+ * Taps at which the division leaves a rest take no part, nor do those before and behind x. Filters
  * are in `groups` groups, each of which sees its own channels, or in `batch_groups`, each of which
  * sees its own part of the batch. Tests: tests/ir/infer_test.c, tests/ir/order_test.c */
 #include "ir/infer.h"

@@ -71,7 +71,7 @@ static Cell fused(const Sum *s, Cell acc, Cell a, Cell b) {
 /* Element k of what is summed, or of the first and second factor. */
 typedef struct Terms {
     const Tensor *x, *y;
-    const int64_t *xi, *yi; /* offsets of the elements; NULL: 0, 1, ... */
+    const int64_t *xi, *yi; /* offsets of the elements; NULL: 0, 1, ...; below 0: takes no part */
     const Cell *cells;      /* instead of tensors: block sums */
 } Terms;
 
@@ -82,6 +82,7 @@ static Cell cell_at(const Tensor *x, int64_t i) {
 
 static Cell add_element(const Sum *s, Cell acc, const Terms *f, int64_t k) {
     if (f->cells) return combine(s, acc, f->cells[k]);
+    if (f->xi && f->xi[k] < 0) return acc;
     Cell a = cell_at(f->x, f->xi ? f->xi[k] : k);
     if (!f->y) return combine(s, acc, a);
     return fused(s, acc, a, cell_at(f->y, f->yi ? f->yi[k] : k));
@@ -163,10 +164,9 @@ void interp_reduce(Interp *in, const Ins *ins, Tensor *r) {
     }
 }
 
-/* The taps of output (n, o, p) in order: offsets in x and in w. Padding is the element at
- * `zero`. */
+/* The taps of output (n, o, p) in order: offsets in x, -1 in its padding, and in w. */
 static int64_t conv_taps(const Conv *c, const Shape *x, const int64_t *p, int64_t n, int64_t o,
-                         int64_t zero, int64_t *xi, int64_t *wi) {
+                         int64_t *xi, int64_t *wi) {
     int64_t group = o / (c->o / (c->groups * c->batch_groups)), many = 0;
     int64_t image = c->batch_groups > 1 ? group * c->n + n : n, k[MaxSpatial];
     int64_t first = c->groups > 1 ? group * c->i : 0, taps = 1;
@@ -184,7 +184,7 @@ static int64_t conv_taps(const Conv *c, const Shape *x, const int64_t *p, int64_
         }
         int64_t plane = c->axis[0].in * c->axis[1].in * c->axis[2].in;
         for (int64_t i = 0; hits && i < c->i; i++) {
-            xi[many] = inside ? (image * x->dim[1] + first + i) * plane + at : zero;
+            xi[many] = inside ? (image * x->dim[1] + first + i) * plane + at : -1;
             wi[many++] = (o * c->i + i) * taps + t;
         }
     }
@@ -194,22 +194,15 @@ static int64_t conv_taps(const Conv *c, const Shape *x, const int64_t *p, int64_
 void interp_conv(Interp *in, const Ins *ins, Tensor *r) {
     const Tensor *x = &in->vals[ins->args[0]], *w = &in->vals[ins->args[1]];
     Conv c = conv_of(ins, x->type.shape, w->type.shape);
-    int64_t zero = x->type.shape->size, taps = c.i, p[MaxSpatial];
+    int64_t taps = c.i, p[MaxSpatial];
     for (int d = 0; d < MaxSpatial; d++) taps *= c.axis[d].taps;
-    Tensor wider = *x; /* and one zero */
-    wider.re = NEW_ARRAY(in->a, double, zero + 1);
-    copy_bytes(wider.re, x->re, (size_t)zero * sizeof *x->re);
-    if (x->im) {
-        wider.im = NEW_ARRAY(in->a, double, zero + 1);
-        copy_bytes(wider.im, x->im, (size_t)zero * sizeof *x->im);
-    }
     int64_t *xi = NEW_ARRAY(in->a, int64_t, taps + 1), *wi = NEW_ARRAY(in->a, int64_t, taps + 1);
     Sum sum = {in, Op_reduce_sum, accumulator(ins->type.dt)};
     for (int64_t i = 0; i < ins->type.shape->size; i++) {
         int64_t rest = i;
         for (int d = MaxSpatial; d-- > 0; rest /= c.axis[d].out) p[d] = rest % c.axis[d].out;
-        int64_t n = conv_taps(&c, x->type.shape, p, rest / c.o, rest % c.o, zero, xi, wi);
-        Terms f = {.x = &wider, .y = w, .xi = xi, .yi = wi};
+        int64_t n = conv_taps(&c, x->type.shape, p, rest / c.o, rest % c.o, xi, wi);
+        Terms f = {.x = x, .y = w, .xi = xi, .yi = wi};
         put(in, r, i, chain_rule(&sum, &f, n));
     }
 }

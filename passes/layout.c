@@ -1,11 +1,10 @@
 /* Operands of convolutions in the form that kernels read in place:
  *
- *   conv(x, w, lo=[1, 1], hi=[1, 1])    conv(pad(x, 0.0, lo=[0, 0, 1, 1], ...), f)
+ *   conv(x, w)    conv(x, f)
  *
- * Padding becomes part of x, so that every tap lies inside. Filters are copied in the order in
- * which taps are summed, o next to o: f = opt_barrier(transpose(w)) seen through the inverse
- * transposition; so is x, channels last, where many of them are summed at each place. No bit
- * changes. Tests: tests/codegen/conv_test.c */
+ * Filters are copied in the order in which taps are summed, o next to o: f =
+ * opt_barrier(transpose(w)) seen through the inverse transposition; so is x, channels last, where
+ * many of them are summed at each place. No bit changes. Tests: tests/codegen/conv_test.c */
 #include "passes/passes.h"
 
 typedef struct Layout {
@@ -13,40 +12,7 @@ typedef struct Layout {
     Builder *b;
     const Shape *x, *w;
     Conv c;
-    Attr *attrs;
 } Layout;
-
-static int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
-
-/* Zeros before and behind each axis of x, in elements, as far as taps reach; lo and hi of what
- * remains. */
-static Val padded(Layout *l, Val x) {
-    Cx *cx = l->p->cx;
-    uint32_t rank = l->x->rank, skip = MaxSpatial + 2 - rank;
-    int64_t *lo = NEW_ARRAY(cx->scratch, int64_t, rank),
-            *hi = NEW_ARRAY(cx->scratch, int64_t, rank);
-    int64_t *none = NEW_ARRAY(cx->scratch, int64_t, rank), rest[2][MaxSpatial];
-    bool any = false;
-    for (uint32_t d = 2; d < rank; d++) {
-        const ConvAxis *a = &l->c.axis[skip + d - 2];
-        int64_t last = (a->out - 1) * a->stride + (a->taps - 1) * a->rhs - a->lo;
-        int64_t before = floor_div(a->lo, a->lhs), behind = floor_div(last, a->lhs) - (a->in - 1);
-        lo[d] = before > 0 ? before : 0;
-        hi[d] = behind > 0 ? behind : 0;
-        any |= lo[d] || hi[d];
-        int64_t in = a->in + lo[d] + hi[d], has = in ? (in - 1) * a->lhs + 1 : 0;
-        int64_t window = a->taps ? (a->taps - 1) * a->rhs + 1 : 0;
-        rest[0][d - 2] = a->lo - lo[d] * a->lhs;
-        rest[1][d - 2] = (a->out - 1) * a->stride + window - has - rest[0][d - 2];
-    }
-    l->attrs[1] = attr_ints(cx, rest[0], rank - 2);
-    l->attrs[2] = attr_ints(cx, rest[1], rank - 2);
-    Type scalar = type_of(b_type(l->b, x).dt, shape_scalar(cx));
-    Attr attrs[] = {attr_ints(cx, lo, rank), attr_ints(cx, hi, rank), attr_ints(cx, none, rank)};
-    if (any) x = b_op(l->b, Op_pad, (Val[]){x, b_float(l->b, scalar, 0)}, 2, attrs, NULL);
-    bool literal = b_ins(l->b, x)->op == Op_const;
-    return literal ? b_op(l->b, Op_opt_barrier, &x, 1, NULL, NULL) : x;
-}
 
 /* Kernels have vectors of filters where there are many, else of places along the last axis. */
 static bool by_filters(const Layout *l) {
@@ -78,22 +44,20 @@ enum { ManyChannels = 16 };
 static Val images(Layout *l, Val x) {
     uint32_t rank = l->x->rank;
     int64_t *order = NEW_ARRAY(l->p->cx->scratch, int64_t, rank);
-    x = padded(l, x);
+    if (b_ins(l->b, x)->op == Op_const) x = b_op(l->b, Op_opt_barrier, &x, 1, NULL, NULL);
     if (!by_filters(l) || l->c.i < ManyChannels) return x;
     for (uint32_t d = 1; d < rank; d++) order[d] = d + 1 < rank ? d + 1 : 1;
     return stored(l, x, order, rank);
 }
 
 static Val laid_out(Program *p, Builder *b, const Ins *ins, const Val *map) {
-    Attr attrs[MaxAttrs];
-    copy_bytes(attrs, ins->attrs, (size_t)op_info[Op_conv].nattrs * sizeof *attrs);
     Layout l = {.p = p, .b = b, .x = b_type(b, map[ins->args[0]]).shape,
-                .w = b_type(b, map[ins->args[1]]).shape, .attrs = attrs};
+                .w = b_type(b, map[ins->args[1]]).shape};
     l.c = conv_of(ins, l.x, l.w);
     b_at(b, ins->loc, ins->rule);
     if (!ins->type.shape->size || !l.w->size) return b_copy(b, ins, map);
     Val x = images(&l, map[ins->args[0]]), w = filters(&l, map[ins->args[1]]);
-    Val y = b_op(b, Op_conv, (Val[]){x, w}, 2, attrs, NULL);
+    Val y = b_op(b, Op_conv, (Val[]){x, w}, 2, ins->attrs, NULL);
     if (ins->name) b_name(b, y, ins->name);
     return y;
 }

@@ -12,6 +12,7 @@ typedef struct ConvCase {
     int64_t s[3], k[3], stride[3], lo[3], hi[3], lhs[3], rhs[3]; /* 0 of stride, lhs, rhs: 1 */
     int64_t groups, batch_groups;                                /* 0: 1 */
     bool follows;                                                /* max(conv + bias, 0) */
+    bool tiny;                                                   /* products underflow */
     bool swapped; /* operands stored with their first two axes swapped, as the filters' gradient
                    * has them */
 } ConvCase;
