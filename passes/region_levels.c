@@ -190,8 +190,6 @@ static uint32_t carry_count(const Pulled *q) {
     return n;
 }
 
-static bool emitted(const Pulled *q, uint32_t k) { return k >= q->a->r.carry && q->want[k]; }
-
 /* Operands of a backward function: cotangents of the carry and sums; starts, sequences, cotangents
  * of what is emitted; constants. With `formals`, its parameters are made instead. */
 static Vals backward_operands(const Pulled *q, Span *o, bool formals) {
@@ -216,7 +214,7 @@ static Vals backward_operands(const Pulled *q, Span *o, bool formals) {
         vec_push(s, &all, *at);
     }
     for (uint32_t k = g->carry; k < nresults; k++) {
-        if (!emitted(q, k)) continue;
+        if (!q->want[k]) continue;
         Type t = stacked(q, region_result_type(q, k), o->length);
         if (formals) {
             Sym name = fresh_param(q->r->p, o->b, "d", sym(q->r->p->cx, "emitted"));
@@ -239,8 +237,8 @@ static Val *segments_back(const Levels *l, Span *o, int64_t n, const Val *starts
     uint32_t ncarry = carry_count(q), nseq = g->carry + g->seq;
     o->start = (Val *)starts;
     for (uint32_t k = g->carry; k < nseq; k++) o->operand[k] = folded(q, o->b, o->operand[k], n);
-    for (uint32_t k = 0; k < g->body->results.len; k++) {
-        if (!emitted(q, k)) continue;
+    for (uint32_t k = g->carry; k < g->body->results.len; k++) {
+        if (!q->want[k]) continue;
         o->d[k] = folded(q, o->b, o->d[k], n);
         nseq++;
     }
@@ -292,8 +290,7 @@ static Val joined(const Pulled *q, Builder *b, const Vals *parts) {
 /* The next part behind `at`: whole segments of the largest power of the base that fits. */
 static Part next_part(const Levels *l, int64_t at) {
     int64_t left = l->q->a->r.length - at, segment = 0;
-    uint32_t top = l->q->r->p->memory.levels - 1;
-    for (uint32_t level = 1; level <= top && power(l->base, level) < left; level++) {
+    for (uint32_t level = 1; power(l->base, level) < left; level++) {
         segment = power(l->base, level);
     }
     return (Part){.at = at, .steps = segment ? left / segment * segment : left, .segment = segment};

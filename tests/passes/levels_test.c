@@ -9,8 +9,8 @@ static Val row(T *t, Val x, Val i) {
     return b_op(t->b, Op_gather, (Val[]){x, i}, 2, &axis, NULL);
 }
 
-/* (h, count; a, i, back, at; x, w, key) -> (h, count; an index, a value): two carries, one an
- * integer; two results for each step, likewise. */
+/* (h, count; a, i, back, at; x, w, key) -> (h, count; a value, an index, a value): two carries and
+ * three results for each step, one an integer. */
 static void make_body(T *t, int64_t n) {
     Type v = t_type(t, 1, Width), index = {I32, n, shape_scalar(t->cx)};
     Type all = t_type(t, 2, (int)n, Width), number = type_of(I64, shape_scalar(t->cx));
@@ -26,7 +26,8 @@ static void make_body(T *t, int64_t n) {
     sum = t_op2(t, Op_add, t_op2(t, Op_mul, h, w), t_op2(t, Op_mul, sum, a));
     Val next = t_where(t, kept, t_op(t, Op_tanh, sum), h);
     Val one = b_int(t->b, number, 1);
-    t_end(t, next, t_op2(t, Op_add, count, one), at, t_op2(t, Op_mul, next, a), NoVal);
+    t_end(t, next, t_op2(t, Op_add, count, one), t_op2(t, Op_mul, next, a), at,
+          t_op2(t, Op_sub, next, a), NoVal);
 }
 
 static Fn *make_loop(T *t, int64_t n, bool reverse) {
@@ -44,10 +45,10 @@ static Fn *make_loop(T *t, int64_t n, bool reverse) {
                   b_const(t->b, index, ids, (uint64_t)n), x, w, key};
     Attr attrs[] = {attr_fn(sym(t->cx, "body")), attr_int(2), attr_int(4), attr_int(0),
                     attr_int(n), attr_bool(reverse)};
-    Type types[] = {v, number, index, all};
-    Val out[4];
-    b_multi(t->b, Op_scan, args, LEN(args), attrs, types, 4, out);
-    Val y = t_op2(t, Op_add, t_sum(t, out[0]), t_sum(t, t_op2(t, Op_mul, out[3], out[3])));
+    Type types[] = {v, number, all, index, all};
+    Val out[5];
+    b_multi(t->b, Op_scan, args, LEN(args), attrs, types, 5, out);
+    Val y = t_op2(t, Op_add, t_sum(t, out[0]), t_sum(t, t_op2(t, Op_mul, out[2], out[4])));
     return t_end(t, y, NoVal);
 }
 
