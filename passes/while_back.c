@@ -88,7 +88,6 @@ static Loop segments_back(const Making *q, const Loop *steps) {
         at.kept[k] = slots_kept(cx, b, at.slots[k], while_formal(q, k));
     }
     v.taken = while_choose(b, done, segment, v.taken);
-    at.count = v.count;
     at.end = v.count = first;
     at.adjoint = v.adjoint;
     while_run(q, b, steps, &at);
@@ -125,8 +124,7 @@ static Fn *backward_loop(const Making *q, const Fn *back) {
     Vars v = while_vars(q);
     for (uint32_t k = 0; k < body->nparams; k++) {
         Val x = part_param(q, b, "in", body->ins.data[k].name, while_formal(q, k));
-        if (k < g->carry) v.carry[k] = x;
-        else v.constant[k] = x;
+        if (k >= g->carry) v.constant[k] = x;
     }
     v.count = part_param(q, b, "at", sym(q->p->cx, "count"), while_count_type(q));
     v.length = part_param(q, b, "at", sym(q->p->cx, "length"), while_count_type(q));
