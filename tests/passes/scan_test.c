@@ -323,7 +323,18 @@ static void test_errors(void **state) {
     }
 }
 
-/* An operator in a body that cannot be derived is one error, for a carry and what is emitted. */
+/* The sum, and the first parameter through a loop that has a derivative. */
+static Fn *end_fine(T *t, Val *out) {
+    Type num = t_type(t, 0);
+    Val x = 0;
+    Attr attrs[] = {attr_fn(sym(t->cx, "fine")), attr_int(1), attr_int(0), attr_int(0),
+                    attr_int(2), attr_bool(false)};
+    Val y = b_op(t->b, Op_scan, &x, 1, attrs, &num);
+    return t_end(t, t_op2(t, Op_add, t_sum(t, out[0]), y), NoVal);
+}
+
+/* An operator in a body that cannot be derived is one error, for a carry and what is emitted,
+ * whatever follows. */
 static void test_operator_error(void **state) {
     (void)state;
     for (int carry = 0; carry < 2; carry++) {
@@ -336,11 +347,14 @@ static void test_operator_error(void **state) {
         h = t_param(t, "h", num);
         t_operator(t, Op_grad, "inner", "h", 1, &h, &num, 1, &d);
         t_end(t, t_op2(t, Op_mul, d, h), NoVal);
+        t_fn(t, "fine");
+        h = t_param(t, "h", num);
+        t_end(t, t_op(t, Op_tanh, h), NoVal);
         t_fn(t, "f");
         h = t_param(t, "h", num);
         Attr attrs[] = {attr_fn(sym(t->cx, "body")), attr_int(carry), attr_int(0), attr_int(0),
                         attr_int(2), attr_bool(false)};
-        Fn *f = loop(t, end_sum, 1, &h, attrs);
+        Fn *f = loop(t, end_fine, 1, &h, attrs);
         assert_null(differentiate(t->p, f, sym(t->cx, "d"), (uint32_t[]){0}, 1));
         assert_int_equal(t->cx->errors, 1);
         assert_null(linearize(t->p, f, sym(t->cx, "j"), (uint32_t[]){0}, 1));
