@@ -12,7 +12,8 @@ enum {
     KBlock = 128,           /* of items that copy A */
     BlockBytes = 96 << 10,  /* of A */
     BlockItems = 4,         /* of them, at least */
-    Panels = 32,            /* at most */
+    Panels = 32,            /* at most, */
+    PanelsBytes = 512 << 10, /* and what they and their sums take of the stack */
 };
 
 /* Rows of A at a distance that is a large power of two fall on each other in the first cache. */
@@ -75,7 +76,8 @@ static uint32_t ranked(const Contract *c, Tile *out, uint32_t most) {
 }
 
 /* Copied columns of B are read once per tile of rows: it pays from so many rows on, and where B is
- * larger than so many bytes, but for a single row of B. Few registers make low tiles, which read B often. */
+ * larger than so many bytes, but for a single row of B. Few registers make low tiles, which read B
+ * often. */
 static const struct Packs {
     unsigned registers;
     int64_t rows, bytes;
@@ -158,7 +160,9 @@ static bool takes_block(Contract *c) {
     t->kblock = KBlock;
     t->mblock = least(BlockBytes / (KBlock * size), c->m + t->rows - 1) / t->rows * t->rows;
     int64_t groups = ceil_div(BlockItems, ceil_div(c->m, t->mblock));
-    t->panels = least(ceil_div(panels, groups), Panels);
+    int64_t sums = t->mblock * (c->k > SumBlock ? 2 : 1);
+    int64_t most = least(Panels, PanelsBytes / ((KBlock + sums) * width * size));
+    t->panels = least(ceil_div(panels, groups), most > 1 ? most : 1);
     t->pack = t->pack_rows = true;
     return true;
 }

@@ -169,7 +169,8 @@ static void some_tiles(const ConvKernel *c, ConvPlace *p, int64_t from, int64_t 
                        bool inner) {
     Cg *cg = c->c.cg;
     int64_t each = c->tile.x, runs = 0;
-    for (int64_t i = from; i < to && !inner; i++) runs += conv_runs(&c->axis[2], i * each, places);
+    for (int64_t i = from; i < to && !inner && runs <= MaxRuns; i++)
+        runs += conv_runs(&c->axis[2], i * each, places);
     p->taps.padding = inner ? PadNone : runs <= MaxRuns ? PadKnown : PadAny;
     if (to - from <= 1 || p->taps.padding == PadKnown) {
         for (int64_t i = from; i < to; i++) tile(c, p, cg_i64(cg, i * each), places);

@@ -139,8 +139,8 @@ int64_t conv_left(const PhaseAxis *s, int64_t k, int64_t *from) {
     return reach(s->in - base, s->move, s->n) - *from;
 }
 
-/* Whether vectors that begin where x does are clearly fewer than those that begin where tiles do, of
- * which ones with places that are left out count twice: tap by tap each sum is loaded and stored
+/* Whether vectors that begin where x does are clearly fewer than those that begin where tiles do,
+ * of which ones with places that are left out count twice: tap by tap each sum is loaded and stored
  * once more per tap. */
 static bool taps_pay(const ConvKernel *c, unsigned lanes, unsigned box_lanes) {
     const PhaseAxis *s = &c->axis[MaxSpatial - 1];

@@ -100,9 +100,9 @@ typedef struct Proof {
     bool ok;
 } Proof;
 void check_derivative(Check *c, const Fn *d, const Header *h);
-/* A row of the report about d. */
 /* How far rounding may move <u, result r of d>. */
 double proof_noise(const Proof *q, uint32_t r, const Tensor *u);
+/* A row of the report about d. */
 void proof_row(Proof *q, const char *what, double error, bool ok);
 /* How far rounding moves each result of fn at args, by runs of the interpreter that round at
  * random. */

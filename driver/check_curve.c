@@ -38,7 +38,7 @@ static Remainder remainder_along(const NumDiff *nd, double noise, const Tensor *
         bool crossed = false;
         double rest = numdiff_moved(nd, u, h, &crossed) - h * slope;
         double rounding = noise + h * (unsure + 0x1p-52 * fabs(slope));
-        bool seen = fabs(rest) > 100 * rounding;
+        bool seen = !(fabs(rest) <= 100 * rounding);
         if (!seen && !quiet++) last = fmax(fabs(rest), rounding);
         if (!seen) continue;
         quiet = 0;

@@ -13,14 +13,15 @@ Compared compare_slope(Check *c, const NumDiff *nd, const Tensor *along, double 
     scale = fmax(scale, fabs(s.value));
     Compared r = {.error = gated_error(analytic, s.value, scale, unsure, gate)};
     if (!(r.error <= gate)) {
-        unsure += numdiff_rounding(nd, along, &s);
+        double rounding = numdiff_rounding(nd, along, &s);
+        if (isfinite(rounding)) unsure += rounding;
         r.error = gated_error(analytic, s.value, scale, unsure, gate);
     }
     if (isnan(r.error)) r.error = INFINITY;
     c->compared++;
     r.ok = r.error <= gate;
     r.kink = !r.ok && s.crossed;
-    if (r.ok || !s.tie) return r;
+    if (r.ok || !s.tie || !isfinite(analytic)) return r;
     c->ties++;
     return (Compared){.ok = true};
 }

@@ -4,12 +4,13 @@
  * Kernels are walked in order: what a kernel stores takes the smallest free stretch that holds it,
  * what it reads last is free afterwards. A map may store over a value that dies in it and that it
  * reads at the index of the element it writes and nowhere else, scatter_add over the value that it
- * adds to, a loop over what a carry that it keeps in place begins as. A reshape is the memory of
- * its operand. A result that was donated a parameter's storage takes it if the parameter is read by
- * earlier kernels only, or by its own at the index that is written; else it is made in the arena
- * and a last kernel copies it. The body of a loop is donated the storage of its carry where that
- * needs no copy, so that a loop which adds to a few elements of it touches only these. A kernel
- * that runs again gives its values new places. Tests: tests/passes/plan_test.c */
+ * adds to, a loop over what a carry that it keeps in place begins as, also where the latter has its
+ * place because it becomes a result. A reshape is the memory of its operand. A result that was
+ * donated a parameter's storage takes it if the parameter is read by earlier kernels only, or by
+ * its own at the index that is written; else it is made in the arena and a last kernel copies it.
+ * The body of a loop is donated the storage of its carry where that needs no copy, so that a loop
+ * which adds to a few elements of it touches only these. A kernel that runs again gives its values
+ * new places. Tests: tests/passes/plan_test.c */
 #include "passes/plan.h"
 
 typedef struct Planner {

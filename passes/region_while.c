@@ -7,7 +7,7 @@
  * with every slot taken, each second segment is forgotten and they are twice as long from there on.
  * It is a loop of loops of loops: f_record until the while ends, of f_fill until the slots are
  * taken, of f_advance until the segment ends. The loop backwards: while_back.c. How the two
- * functions are differentiated: while_again.c. Tests: tests/passes/region_test.c */
+ * functions are differentiated: while_again.c. Tests: tests/passes/while_test.c */
 #include "passes/while.h"
 
 static const Fn *advancing(const Making *q) {

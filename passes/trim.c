@@ -202,8 +202,12 @@ static const Fn *trimmed(Trim *t, const Fn *fn, const bool *param, const bool *r
     for (uint32_t k = 0; k < fn->nparams; k++) all &= param[k];
     for (uint32_t k = 0; k < fn->results.len; k++) all &= result[k];
     Fn *made = rebuild_fn(t, fn, param, result);
-    if (all) program_add(t->p, made);
-    else add_fresh(t->p, made, fn->name, "trimmed");
+    if (all) {
+        program_add(t->p, made);
+    } else {
+        made->exported = false;
+        add_fresh(t->p, made, fn->name, "trimmed");
+    }
     vec_push(t->p->cx->scratch, &t->done, ((Trimmed){key, made}));
     return made;
 }

@@ -5,10 +5,10 @@
  *   f_replay    from there, storing the carry before each, then
  *   f_step      back over them, applying the derivative of the body to each stored carry
  *
- * so that every step runs once more, those of more than Slots * Slots steps also on the way from
- * the nearest carry. A while of fewer steps than slots has stored all carries and runs none again.
+ * so that every step runs once more, those of Slots * Slots steps and more also on the way from the
+ * nearest carry. A while of fewer steps than slots has stored all carries and runs none again.
  * What is stored never exceeds 2 * Slots carries, and what nothing reads of them is not stored:
- * trim.c. Tests: tests/passes/region_test.c */
+ * trim.c. Tests: tests/passes/while_test.c */
 #include "passes/while.h"
 
 /* The slot of a step among the last ones: Slots in a row have different ones. */

@@ -105,7 +105,9 @@ Val while_op(Builder *b, Op op, Val x, Val y) {
     return b_op(b, op, (Val[]){x, y}, 2, NULL, NULL);
 }
 
-Val while_number(const Making *q, Builder *b, int64_t n) { return b_int(b, while_count_type(q), n); }
+Val while_number(const Making *q, Builder *b, int64_t n) {
+    return b_int(b, while_count_type(q), n);
+}
 
 Val while_choose(Builder *b, Val c, Val x, Val y) {
     return b_op(b, Op_where, (Val[]){c, x, y}, 3, NULL, NULL);

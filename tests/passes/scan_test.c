@@ -76,8 +76,10 @@ static Fn *chain(T *t, bool up) {
     Val p = t_param(t, "p", num), q = t_param(t, "q", num), r = t_param(t, "r", num);
     Val c = t_param(t, "c", num), half = t_num(t, num, 0.5);
     Val mixed = t_op2(t, Op_mul, q, half);
-    if (up) t_end(t, t_op2(t, Op_mul, p, c), t_op2(t, Op_add, p, mixed), t_op(t, Op_tanh, q), NoVal);
-    else t_end(t, t_op(t, Op_tanh, q), t_op2(t, Op_add, r, mixed), t_op2(t, Op_mul, r, c), NoVal);
+    Val last = t_op2(t, Op_mul, up ? p : r, c), sum = t_op2(t, Op_add, up ? p : r, mixed);
+    Val moved = t_op(t, Op_tanh, q);
+    if (up) t_end(t, last, sum, moved, NoVal);
+    else t_end(t, moved, sum, last, NoVal);
     t_fn(t, "f");
     Val args[] = {t_param(t, "p", num), t_param(t, "q", num), t_param(t, "r", num),
                   t_param(t, "c", num)};
@@ -154,9 +156,9 @@ static void test_nothing_hoisted(void **state) {
     t_free(t);
 }
 
-/* Moves: exp(w), also through a view; tanh(u) * exp(w), which is a result too, and sqrt(u), which is
- * a result alone. The sequence and the carry that nothing reads stay, the constant goes that only
- * what moved has read; one that is a result stays. A loop behind it has nothing to move. */
+/* Moves: exp(w), also through a view; tanh(u) * exp(w), which is a result too, and sqrt(u), which
+ * is a result alone. The sequence and the carry that nothing reads stay, the constant goes that
+ * only what moved has read; one that is a result stays. A loop behind it has nothing to move. */
 static void test_hoisted(void **state) {
     (void)state;
     T *t = t_new();
@@ -224,7 +226,8 @@ static void test_hoisted_result(void **state) {
         t_fn(t, "body");
         Val h = t_param(t, "h", v), w = t_param(t, "w", v), c = t_param(t, "c", v);
         Val e = t_op(t, Op_exp, w);
-        t_end(t, constant ? w : e, t_op2(t, Op_sub, c, constant ? t_op2(t, Op_mul, h, e) : h), NoVal);
+        Val less = constant ? t_op2(t, Op_mul, h, e) : h;
+        t_end(t, constant ? w : e, t_op2(t, Op_sub, c, less), NoVal);
         t_fn(t, "f");
         Val args[] = {t_param(t, "h", v), t_param(t, "w", v), t_param(t, "c", v)}, out[2];
         Attr attrs[] = {attr_fn(sym(t->cx, "body")), attr_int(1), attr_int(0), attr_int(0),
