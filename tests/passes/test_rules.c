@@ -169,6 +169,7 @@ static const Row rows[] = {
     {"ahead", {NULL}, thrice_forward},
     {"flatten", {zero}, zero_forward},
     {"never", {nodiff}, nodiff_forward},
+    {"onward", {same}, nodiff_forward},
     {"twin", {with_results}, NULL},
     {"cross", {same, second}, NULL},
     {"taller", {flat}, NULL},
