@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-enum { Batch = 16, Count = 128 };
+enum { Batch = 16, Count = 64 };
 
 typedef struct Build {
     const char *how, *cpu;
