@@ -88,10 +88,10 @@ void cg_contract(KernelCtx *k) {
     int64_t flops = 2 * c.m * c.n * (c.k + 1) / items, per = ChunkFlops / flops + 1;
     V lo = cg_i64(cg, 0), hi = cg_i64(cg, all);
     if (all / per > 1 && all / per < UINT32_MAX) {
-        k->chunks = (uint32_t)((all + per - 1) / per);
+        k->chunks = (uint32_t)ceil_div(all, per);
         lo = cg_mul_imm(cg, k->chunk, per);
         V end = cg_add_imm(cg, lo, per);
-        hi = LLVMBuildSelect(cg->b, LLVMBuildICmp(cg->b, LLVMIntSLT, end, hi, ""), end, hi, "");
+        hi = cg_least(cg, end, hi);
     }
     if (all == 1) {
         item(&c, &b, items, lo);

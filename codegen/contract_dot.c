@@ -17,7 +17,6 @@ typedef struct Dot {
     unsigned valid;      /* outputs of the last value */
 } Dot;
 
-static unsigned least(int64_t a, int64_t b) { return (unsigned)(a < b ? a : b); }
 
 static Dot dot_of(const Contract *c) {
     Dot d = {.c = c, .outputs = c->m == 1 ? c->n : c->m, .sum_lanes = cg_sum_lanes(c->dt)};
@@ -30,10 +29,10 @@ static Dot dot_of(const Contract *c) {
     if (d.along_outputs) {
         while (d.lanes > 1 && (int64_t)d.lanes / 2 >= d.outputs) d.lanes /= 2;
         d.group = c->k * d.outputs >= NearElements ? 1 : many ? 8 : 4;
-        d.n = least(most / d.group, (d.outputs + d.lanes - 1) / d.lanes);
+        d.n = (unsigned)least(most / d.group, ceil_div(d.outputs, d.lanes));
     } else {
         unsigned per = d.sum_lanes / d.lanes;
-        d.n = least(most / per ? most / per : 1, d.outputs);
+        d.n = (unsigned)least(most / per ? most / per : 1, d.outputs);
     }
     return d;
 }
@@ -63,7 +62,7 @@ static void step_along_k(const Dot *d, V o, V k, unsigned count, V *acc) {
     Cg *cg = d->c->cg;
     unsigned sums = d->sum_lanes / d->lanes;
     for (unsigned s = 0; s < sums && s * d->lanes < count; s++) {
-        unsigned valid = least(d->lanes, count - s * d->lanes);
+        unsigned valid = (unsigned)least(d->lanes, count - s * d->lanes);
         V at = cg_add_imm(cg, k, s * d->lanes), y = vector_at(d, at, d->lanes, valid);
         for (unsigned i = 0; i < d->n; i++) {
             V x = matrix_vector(d, cg_add_imm(cg, o, i), at, valid);
@@ -254,7 +253,7 @@ static int64_t per_item(const Dot *d) {
 
 int64_t dot_items(const Contract *c) {
     Dot d = dot_of(c);
-    return (d.outputs + per_item(&d) - 1) / per_item(&d);
+    return ceil_div(d.outputs, per_item(&d));
 }
 
 void dot_item(const Contract *c, V item) {
@@ -265,14 +264,14 @@ void dot_item(const Contract *c, V item) {
     d.valid = d.lanes;
     if (whole) {
         V end = cg_i64(cg, whole);
-        V to = LLVMBuildSelect(cg->b, index_less(c, next, end), next, end, "");
+        V to = cg_least(cg, next, end);
         Loop l;
         outputs(&d, loop_open(cg, &l, from, to, step, NULL, 0));
         loop_close(cg, &l, NULL);
     }
     if (!rest) return;
     Bb after = when_open(c, index_less(c, cg_i64(cg, d.outputs - 1), next));
-    d.n = (unsigned)(d.along_outputs ? (rest + d.lanes - 1) / d.lanes : rest);
+    d.n = (unsigned)(d.along_outputs ? ceil_div(rest, d.lanes) : rest);
     d.valid = (unsigned)(rest - (int64_t)(d.n - 1) * d.lanes);
     outputs(&d, cg_i64(cg, whole));
     when_close(c, after);

@@ -65,9 +65,10 @@ int64_t dot_items(const Contract *c);
 void dot_item(const Contract *c, V item);
 
 /* ---- contract_pack.c ---- */
-/* Panels [first, to) of B: number n begins at panels + (n - first) * kblock * width and is
- * [k - k0][0 .. width) = y[k][n * width ..] for k in [k0, k1); its first `valid` columns exist, the
- * others become 0. */
+/* Where panel `number` is in scratch memory that begins with panel `first`. */
+V contract_panel(const Contract *c, V panels, V first, V number);
+/* Panels [first, to) of B: number n is [k - k0][0 .. width) = y[k][n * width ..] for k in [k0, k1);
+ * its first `valid` columns exist, the others become 0. */
 void contract_pack(const Contract *c, V panels, V k0, V k1, V first, V to, int64_t valid);
 /* block[(k - k0) * contract_block_column + i - i0] = x[i][k] for rows [i0, end) of A and k in
  * [k0, k1); in the type of A. */

@@ -8,13 +8,16 @@ typedef struct Packing {
     int64_t vecs, valid;
 } Packing;
 
-/* Goes on at the n-th panel. */
+V contract_panel(const Contract *c, V panels, V first, V number) {
+    V n = LLVMBuildSub(c->cg->b, number, first, "");
+    int64_t size = c->tile.kblock * c->tile.vecs * c->tile.lanes;
+    return contract_address(c, panels, cg_mul_imm(c->cg, n, size));
+}
+
+/* Goes on at the panel of that number. */
 static void panel_at(Packing *p, V first, V number, V base) {
-    Cg *cg = p->c->cg;
-    int64_t width = p->c->tile.vecs * p->c->tile.lanes;
-    V n = LLVMBuildSub(cg->b, number, first, "");
-    p->panel = contract_address(p->c, base, cg_mul_imm(cg, n, p->c->tile.kblock * width));
-    p->j = cg_mul_imm(cg, number, width);
+    p->panel = contract_panel(p->c, base, first, number);
+    p->j = cg_mul_imm(p->c->cg, number, p->c->tile.vecs * p->c->tile.lanes);
 }
 
 static unsigned valid_lanes(const Packing *p, int64_t vec) {
@@ -123,7 +126,7 @@ static void by_rows(Packing p, V k1, V first, V to) {
 
 void contract_pack(const Contract *c, V panels, V k0, V k1, V first, V to, int64_t valid) {
     Cg *cg = c->cg;
-    int64_t vecs = (valid + c->tile.lanes - 1) / c->tile.lanes;
+    int64_t vecs = ceil_div(valid, c->tile.lanes);
     Packing p = {.c = c, .panel = panels, .k0 = k0, .vecs = vecs, .valid = valid};
     if (c->y.base && c->y.col == 1) {
         by_rows(p, k1, first, to);

@@ -32,7 +32,7 @@ static double tile_time(const Contract *c, int64_t rows, int64_t vecs) {
 }
 
 static double time_of(const Contract *c, int64_t rows, int64_t vecs) {
-    int64_t nv = (c->n + c->tile.lanes - 1) / c->tile.lanes;
+    int64_t nv = ceil_div(c->n, c->tile.lanes);
     int64_t m_rest = c->m % rows, n_rest = nv % vecs;
     double whole_m = (double)(c->m / rows), whole_n = (double)(nv / vecs);
     double t = whole_m * whole_n * tile_time(c, rows, vecs);
@@ -147,8 +147,6 @@ uint32_t contract_candidates(Cg *cg, const Tiling *t, Tiling *out, uint32_t most
     return got;
 }
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* Where a tile would read a line of A for every step of a long k, an item copies its block of A
  * first, and goes through several panels of B with it. */
@@ -181,10 +179,10 @@ void contract_plan(Contract *c) {
     }
     int64_t rows = c->m;
     if (t->kblock < c->k && rows > ManyRows) rows = ManyRows;
-    int64_t panels = (c->n + t->vecs * t->lanes - 1) / (t->vecs * t->lanes);
+    int64_t panels = ceil_div(c->n, t->vecs * t->lanes);
     int64_t enough = ItemFlops / (2 * t->vecs * t->lanes * (c->k + 1)) + 1;
-    int64_t share = c->m / ((Items + panels - 1) / panels);
+    int64_t share = c->m / ceil_div(Items, panels);
     if (share < enough) share = enough;
     if (share < rows) rows = share;
-    t->mblock = (rows + t->rows - 1) / t->rows * t->rows;
+    t->mblock = ceil_div(rows, t->rows) * t->rows;
 }

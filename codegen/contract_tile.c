@@ -12,7 +12,6 @@ typedef struct Panel {
     V k0, k1;         /* of the block */
 } Panel;
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 static int64_t rows_of_item(const Contract *c) {
     return c->tile.mblock < c->m ? c->tile.mblock : c->m;
@@ -52,7 +51,7 @@ static V end_of(const Contract *c, const Panel *p) {
     Cg *cg = c->cg;
     V end = cg_i64(cg, c->m - c->m % c->tile.rows), next = cg_add_imm(cg, p->i0, c->tile.mblock);
     if (c->tile.mblock >= c->m) return end;
-    return LLVMBuildSelect(cg->b, index_less(c, next, end), next, end, "");
+    return cg_least(cg, next, end);
 }
 
 /* For the item that has the rows left over. */
@@ -184,7 +183,7 @@ static void tiles(const Contract *c, const Panel *p) {
 static void pack_rows(const Contract *c, const Panel *p) {
     V m = cg_i64(c->cg, c->m), end = cg_add_imm(c->cg, p->i0, c->tile.mblock);
     if (c->m % c->tile.mblock)
-        end = LLVMBuildSelect(c->cg->b, index_less(c, end, m), end, m, "");
+        end = cg_least(c->cg, end, m);
     contract_pack_rows(c, p->rows, p->k0, p->k1, p->i0, end);
 }
 
@@ -194,19 +193,15 @@ static void some_panels(const Contract *c, Panel p, V base, V first, V to, int64
     int64_t lanes = c->tile.lanes, width = c->tile.vecs * lanes;
     V packed = NULL, acc = p.acc, total = p.total;
     p.valid = valid;
-    p.vecs = (valid + lanes - 1) / lanes;
+    p.vecs = ceil_div(valid, lanes);
     if (p.packed) {
-        V n = LLVMBuildSub(cg->b, first, base, "");
-        packed = contract_address(c, p.packed, cg_mul_imm(cg, n, c->tile.kblock * width));
+        packed = contract_panel(c, p.packed, base, first);
         contract_pack(c, packed, p.k0, p.k1, first, to, valid);
     }
     Loop l;
     V number = loop_open(cg, &l, first, to, 1, NULL, 0);
     p.j = cg_mul_imm(cg, number, width);
-    if (packed) {
-        V n = LLVMBuildSub(cg->b, number, first, "");
-        p.packed = contract_address(c, packed, cg_mul_imm(cg, n, c->tile.kblock * width));
-    }
+    if (packed) p.packed = contract_panel(c, packed, first, number);
     if (acc) {
         V n = LLVMBuildSub(cg->b, number, base, "");
         V at = cg_mul_imm(cg, n, rows_of_item(c) * width);
@@ -225,7 +220,7 @@ static void panels(const Contract *c, const Panel *p, V first) {
     if (p->rows) pack_rows(c, p);
     bool all = c->tile.panels >= whole + (rest != 0);
     if (whole) {
-        V to = all ? last : LLVMBuildSelect(cg->b, index_less(c, next, last), next, last, "");
+        V to = all ? last : cg_least(cg, next, last);
         some_panels(c, *p, first, first, to, width);
     }
     if (!rest) return;
@@ -267,7 +262,7 @@ void contract_item(const Contract *c, V item) {
     V end = p.k1;
     p.k0 = loop_open(cg, &l, p.k0, end, t->kblock, NULL, 0);
     V next = cg_add_imm(cg, p.k0, t->kblock);
-    p.k1 = LLVMBuildSelect(cg->b, index_less(c, next, end), next, end, "");
+    p.k1 = cg_least(cg, next, end);
     panels(c, &p, first);
     loop_close(cg, &l, NULL);
 }

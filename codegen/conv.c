@@ -4,8 +4,6 @@
 
 enum { ChunkFlops = 1 << 18, MaxRuns = 16 };
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* ---- operands ---- */
 
@@ -21,10 +19,6 @@ static V operand(const ConvKernel *c, Val v, int64_t *strides) {
     V at = cg_i64(c->k->cg, a.offset);
     T t = cg_mem_type(c->k->cg, ins->type.dt);
     return LLVMBuildInBoundsGEP2(c->k->cg->b, t, c->k->base[a.stored], &at, 1, "");
-}
-
-static V moved(const ConvKernel *c, V base, V at) {
-    return LLVMBuildGEP2(c->c.cg->b, cg_mem_type(c->c.cg, c->c.dt), base, &at, 1, "");
 }
 
 static V plus(Cg *cg, V sum, V n, int64_t stride) {
@@ -51,10 +45,10 @@ void conv_sides(const ConvKernel *c, const ConvPlace *p, ConvSide *a, ConvSide *
         xside.tap[d] = s->shift * c->xs[2 + d];
         wside.tap[d] = s->tap_step * c->ws[2 + d];
     }
-    if (c->taps) xside.base = moved(c, c->xbase, at);
-    if (c->taps) wside.base = moved(c, c->wbase, wat);
+    if (c->taps) xside.base = conv_address(c, c->xbase, at);
+    if (c->taps) wside.base = conv_address(c, c->wbase, wat);
     int64_t down = c->axis[1].move * c->xs[3];
-    int64_t width = t->by_filters ? 1 : lanes, columns = (places + width - 1) / width;
+    int64_t width = t->by_filters ? 1 : lanes, columns = ceil_div(places, width);
     for (int64_t y = 0; y < p->rows; y++) {
         for (int64_t v = 0; v < columns; v++, xside.n++) {
             int64_t left = places - v * width;
@@ -214,10 +208,10 @@ static void chunks(const ConvKernel *c, ConvPlace p) {
     p.totals = contract_scratch(&c->c, t->images * sums * t->lanes);
     V zero = cg_i64(cg, 0), all = cg_i64(cg, c->taps), first = p.image;
     V end = cg_add_imm(cg, first, t->images), images = cg_i64(cg, c->s.n);
-    end = LLVMBuildSelect(cg->b, index_less(&c->c, end, images), end, images, "");
+    end = cg_least(cg, end, images);
     Loop l, each;
     V from = loop_open(cg, &l, zero, all, SumBlock, NULL, 0), next = cg_add_imm(cg, from, SumBlock);
-    V to = LLVMBuildSelect(cg->b, index_less(&c->c, next, all), next, all, "");
+    V to = cg_least(cg, next, all);
     p.taps.from = from;
     p.taps.to = to;
     p.first = LLVMBuildICmp(cg->b, LLVMIntEQ, from, zero, "");
@@ -321,7 +315,7 @@ static void phase(ConvKernel *c) {
     int64_t per = ChunkFlops / flops + 1, many = ceil_div(items, per);
     if (many > UINT32_MAX) per = ceil_div(items, UINT32_MAX), many = ceil_div(items, per);
     V lo = cg_mul_imm(cg, k->chunk, per), hi = cg_add_imm(cg, lo, per), all = cg_i64(cg, items);
-    hi = LLVMBuildSelect(cg->b, index_less(&c->c, hi, all), hi, all, "");
+    hi = cg_least(cg, hi, all);
     if ((uint32_t)many > k->chunks) k->chunks = (uint32_t)many;
     Loop l;
     item(c, loop_open(cg, &l, lo, hi, 1, NULL, 0), filters, groups);

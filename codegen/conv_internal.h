@@ -102,6 +102,8 @@ int64_t conv_left(const PhaseAxis *s, int64_t k, int64_t *from);
 bool conv_phase(const ConvAxis *a, int64_t first, PhaseAxis *p);
 
 /* ---- conv_tile.c ---- */
+/* Element `at` of an operand from base on; it need not lie inside. */
+V conv_address(const ConvKernel *c, V base, V at);
 /* The k for which 0 <= base + by * k < in: [range[0], range[1]), within [0, most). */
 void conv_inside(Cg *cg, V base, int64_t in, int64_t by, int64_t most, V range[2]);
 /* sums[a * b->n + b] += over the taps. */

@@ -4,8 +4,6 @@
 
 enum { Scratch = 1 << 14, SumsOfItem = 1 << 12, Items = 8, MaxWidths = 8 };
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* The first k >= 0 for which by * k >= from, at most `most`. */
 static int64_t reach(int64_t from, int64_t by, int64_t most) {
@@ -15,7 +13,7 @@ static int64_t reach(int64_t from, int64_t by, int64_t most) {
 bool conv_phase(const ConvAxis *a, int64_t first, PhaseAxis *p) {
     *p = (PhaseAxis){.first = first, .step = a->lhs, .move = a->stride, .in = a->in};
     if (first >= a->out) return false;
-    p->n = (a->out - first + a->lhs - 1) / a->lhs;
+    p->n = ceil_div(a->out - first, a->lhs);
     p->inner[1] = p->n;
     int64_t k = 0, place = first * a->stride - a->lo;
     while (k < a->taps && k < a->lhs && (place + k * a->rhs) % a->lhs) k++;
@@ -24,7 +22,7 @@ bool conv_phase(const ConvAxis *a, int64_t first, PhaseAxis *p) {
     while (step * a->rhs % a->lhs) step++;
     p->tap0 = k;
     p->tap_step = step;
-    p->taps = (a->taps - k + step - 1) / step;
+    p->taps = ceil_div(a->taps - k, step);
     p->at = (place + k * a->rhs) / a->lhs;
     p->shift = step * a->rhs / a->lhs;
     p->inner[0] = reach(-p->at, p->move, p->n);

@@ -14,13 +14,6 @@ typedef struct Walk {
 
 /* ---- what lies inside ---- */
 
-static V lesser(Cg *cg, V a, V b) {
-    return LLVMBuildSelect(cg->b, LLVMBuildICmp(cg->b, LLVMIntSLT, a, b, ""), a, b, "");
-}
-static V larger(Cg *cg, V a, V b) {
-    return LLVMBuildSelect(cg->b, LLVMBuildICmp(cg->b, LLVMIntSLT, a, b, ""), b, a, "");
-}
-
 /* Of a >= 0, rounded up. */
 static V divided(Cg *cg, V a, int64_t by) {
     return by == 1 ? a : LLVMBuildUDiv(cg->b, cg_add_imm(cg, a, by - 1), cg_i64(cg, by), "");
@@ -29,8 +22,8 @@ static V divided(Cg *cg, V a, int64_t by) {
 void conv_inside(Cg *cg, V base, int64_t in, int64_t by, int64_t most, V range[2]) {
     for (int end = 0; end < 2; end++) {
         V left = LLVMBuildSub(cg->b, cg_i64(cg, end ? in : 0), base, "");
-        left = divided(cg, larger(cg, left, cg_i64(cg, 0)), by);
-        range[end] = lesser(cg, left, cg_i64(cg, most));
+        left = divided(cg, cg_most(cg, left, cg_i64(cg, 0)), by);
+        range[end] = cg_least(cg, left, cg_i64(cg, most));
     }
 }
 
@@ -64,7 +57,7 @@ static bool lanes_inside(const Walk *w, int64_t first, unsigned lanes, unsigned 
 
 /* ---- one tap ---- */
 
-static V address(const ConvKernel *c, V base, V at) {
+V conv_address(const ConvKernel *c, V base, V at) {
     return LLVMBuildGEP2(c->c.cg->b, cg_mem_type(c->c.cg, c->c.dt), base, &at, 1, "");
 }
 
@@ -79,7 +72,7 @@ static V element(const ConvKernel *c, V p, V inside) {
 static V vector(const ConvKernel *c, const ConvSide *s, V at, unsigned j, V mask) {
     Cg *cg = c->c.cg;
     unsigned lanes = s->lanes[j];
-    V zero = cg_i64(cg, 0), p = address(c, at, cg_i64(cg, s->off[j]));
+    V zero = cg_i64(cg, 0), p = conv_address(c, at, cg_i64(cg, s->off[j]));
     Matrix m = {.base = p, .col = s->lane};
     if (!mask) return contract_vector(&c->c, &m, zero, zero, 1, lanes, s->valid[j]);
     if (lanes == 1) return element(c, p, mask);
@@ -88,7 +81,7 @@ static V vector(const ConvKernel *c, const ConvSide *s, V at, unsigned j, V mask
     for (unsigned l = 0; l < lanes; l++) {
         V lane = cg_int(cg->i32, l), inside = LLVMBuildExtractElement(cg->b, mask, lane, "");
         if (inside == cg_int(cg->i1, 0)) continue;
-        V x = element(c, address(c, p, cg_i64(cg, l * s->lane)), inside);
+        V x = element(c, conv_address(c, p, cg_i64(cg, l * s->lane)), inside);
         r = LLVMBuildInsertElement(cg->b, r, x, lane, "");
     }
     return r;
@@ -100,7 +93,7 @@ static void step(const Walk *w, V at_a, V at_b) {
     const ConvSide *a = w->a, *b = w->b;
     Cg *cg = c->c.cg;
     bool by_filters = c->tile.by_filters;
-    int64_t width = by_filters ? 1 : c->tile.lanes, columns = (w->t->places + width - 1) / width;
+    int64_t width = by_filters ? 1 : c->tile.lanes, columns = ceil_div(w->t->places, width);
     V vec[MaxConvSide], mask[MaxConvSide] = {NULL}, row_mask = NULL;
     for (unsigned j = 0; j < b->n; j++) {
         vec[j] = NULL;
@@ -110,7 +103,7 @@ static void step(const Walk *w, V at_a, V at_b) {
     }
     for (unsigned i = 0; i < a->n; i++) {
         if (by_filters && !lanes_inside(w, i % columns, 1, 1, &row_mask)) continue;
-        V x = element(c, address(c, at_a, cg_i64(cg, a->off[i])), row_mask);
+        V x = element(c, conv_address(c, at_a, cg_i64(cg, a->off[i])), row_mask);
         for (unsigned j = 0; j < b->n; j++) {
             if (!vec[j]) continue;
             V *sum = &w->sums[i * b->n + j], only = by_filters ? row_mask : mask[j];
@@ -130,8 +123,8 @@ static void taps(Walk *w, int d, V at_a, V at_b, V from, V to);
 
 static void tap(Walk *w, int d, int64_t inner, V k, V at_a, V at_b, V from, V to) {
     Cg *cg = w->c->c.cg;
-    at_a = address(w->c, at_a, cg_mul_imm(cg, k, w->a->tap[d]));
-    at_b = address(w->c, at_b, cg_mul_imm(cg, k, w->b->tap[d]));
+    at_a = conv_address(w->c, at_a, cg_mul_imm(cg, k, w->a->tap[d]));
+    at_b = conv_address(w->c, at_b, cg_mul_imm(cg, k, w->b->tap[d]));
     if (d == MaxSpatial) {
         step(w, at_a, at_b);
         return;
@@ -152,10 +145,10 @@ static void run(Walk *w, int d, V lo, V hi, V at_a, V at_b, V from, V to) {
     int64_t inner = 1;
     for (int e = d + 1; e <= MaxSpatial; e++) inner *= along(w->c, e);
     if (from) {
-        V first = larger(cg, from, cg_i64(cg, 0));
+        V first = cg_most(cg, from, cg_i64(cg, 0));
         if (inner > 1) first = LLVMBuildUDiv(cg->b, first, cg_i64(cg, inner), "");
-        lo = larger(cg, lo, first);
-        hi = lesser(cg, hi, divided(cg, to, inner));
+        lo = cg_most(cg, lo, first);
+        hi = cg_least(cg, hi, divided(cg, to, inner));
     }
     int64_t at_once = 1;
     if (LLVMIsAConstantInt(lo) && LLVMIsAConstantInt(hi)) {
@@ -217,8 +210,8 @@ void conv_channels(const ConvKernel *c, const ConvSide *a, const ConvSide *b, co
     Walk w = {.c = c, .a = a, .b = b, .t = t, .sums = sums};
     V at_a = a->base, at_b = b->base;
     for (int d = 0; d < MaxSpatial; d++) {
-        at_a = address(c, at_a, cg_mul_imm(c->c.cg, tap[d], a->tap[d]));
-        at_b = address(c, at_b, cg_mul_imm(c->c.cg, tap[d], b->tap[d]));
+        at_a = conv_address(c, at_a, cg_mul_imm(c->c.cg, tap[d], a->tap[d]));
+        at_b = conv_address(c, at_b, cg_mul_imm(c->c.cg, tap[d], b->tap[d]));
     }
     taps(&w, MaxSpatial, at_a, at_b, NULL, NULL);
 }

@@ -131,6 +131,14 @@ V cg_add(Cg *cg, V a, V b) {
 
 V cg_add_imm(Cg *cg, V a, int64_t n) { return n ? LLVMBuildAdd(cg->b, a, cg_i64(cg, n), "") : a; }
 
+V cg_least(Cg *cg, V a, V b) {
+    return LLVMBuildSelect(cg->b, LLVMBuildICmp(cg->b, LLVMIntSLT, a, b, ""), a, b, "");
+}
+
+V cg_most(Cg *cg, V a, V b) {
+    return LLVMBuildSelect(cg->b, LLVMBuildICmp(cg->b, LLVMIntSLT, a, b, ""), b, a, "");
+}
+
 V cg_mul_imm(Cg *cg, V a, int64_t n) {
     if (n == 1) return a;
     return n ? LLVMBuildMul(cg->b, a, cg_i64(cg, n), "") : cg_i64(cg, 0);

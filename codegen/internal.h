@@ -65,6 +65,9 @@ Sym target_text(const Cg *cg); /* all that code depends on beside the module */
 void target_optimise(Cg *cg);         /* the pipeline of the level, once */
 LLVMMemoryBufferRef target_emit(Cg *cg, LLVMCodeGenFileType kind); /* changes the module */
 
+static inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
 /* ---- emit.c: LLVM in short ---- */
 V cg_i64(Cg *cg, int64_t n);
 V cg_int(T t, int64_t n);
@@ -90,6 +93,8 @@ void cg_store(Cg *cg, DType dt, V value, V base, V offset);
 V cg_add(Cg *cg, V a, V b);
 V cg_mul_imm(Cg *cg, V a, int64_t n);
 V cg_add_imm(Cg *cg, V a, int64_t n);
+V cg_least(Cg *cg, V a, V b); /* of two signed numbers */
+V cg_most(Cg *cg, V a, V b);
 V cg_stack(Cg *cg, T type, const char *name); /* memory of the function that is being emitted */
 V cg_number(Cg *cg);                /* room for one element of any type */
 V cg_table(Cg *cg, uint32_t n);     /* room for n pointers */

@@ -104,10 +104,10 @@ bool cg_map_turned(KernelCtx *k, unsigned lanes) {
     int64_t per = MapChunk / inside + 1;
     V lo = cg_i64(cg, 0), hi = cg_i64(cg, planes);
     if (s->size >= MapGrain && planes > per && planes / per < UINT32_MAX) {
-        k->chunks = (uint32_t)((planes + per - 1) / per);
+        k->chunks = (uint32_t)ceil_div(planes, per);
         lo = cg_mul_imm(cg, k->chunk, per);
         V end = cg_add_imm(cg, lo, per);
-        hi = LLVMBuildSelect(cg->b, LLVMBuildICmp(cg->b, LLVMIntSLT, end, hi, ""), end, hi, "");
+        hi = cg_least(cg, end, hi);
     }
     Loop l;
     V number = loop_open(cg, &l, lo, hi, 1, NULL, 0);

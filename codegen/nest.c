@@ -13,17 +13,13 @@ typedef struct Walk {
 
 enum { NoDim = MaxRank, FewMembers = 8, Unrolled = 4 };
 
-static V lesser(Cg *cg, V a, V b) {
-    return LLVMBuildSelect(cg->b, LLVMBuildICmp(cg->b, LLVMIntSLT, a, b, ""), a, b, "");
-}
-
 /* The part of [0, n) that this chunk does. */
 static void bounds(const Walk *w, uint32_t d, int64_t n, V *lo, V *hi) {
     KernelCtx *k = w->n->k;
     bool cut = d == w->outer && w->chunk;
     *lo = cut ? cg_mul_imm(k->cg, k->chunk, w->chunk) : cg_i64(k->cg, 0);
     *hi = cg_i64(k->cg, n);
-    if (cut) *hi = lesser(k->cg, cg_add_imm(k->cg, *lo, w->chunk), *hi);
+    if (cut) *hi = cg_least(k->cg, cg_add_imm(k->cg, *lo, w->chunk), *hi);
 }
 
 static void body(Walk *w, unsigned lanes) {
@@ -110,8 +106,8 @@ static void cut(Walk *w) {
     int64_t steps = n->space->dim[w->outer], per = n->work / steps, unit = 1;
     int64_t chunk = per < MapChunk ? MapChunk / (per ? per : 1) : 1;
     if (w->outer == w->inner) unit = n->lanes;
-    chunk = (chunk + unit - 1) / unit * unit;
-    int64_t chunks = (steps + chunk - 1) / chunk;
+    chunk = ceil_div(chunk, unit) * unit;
+    int64_t chunks = ceil_div(steps, chunk);
     if (chunks < 2 || chunks > UINT32_MAX) return;
     w->chunk = chunk;
     n->k->chunks = (uint32_t)chunks;

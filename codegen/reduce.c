@@ -222,7 +222,7 @@ static V chain(Reduce *r, const Index *out, unsigned lanes) {
     Loop l;
     V i = loop_open(cg, &l, cg_i64(cg, 0), n, SumBlock, &init, 1);
     V to = cg_add_imm(cg, i, SumBlock);
-    to = LLVMBuildSelect(cg->b, LLVMBuildICmp(cg->b, LLVMIntSLT, to, n, ""), to, n, "");
+    to = cg_least(cg, to, n);
     V next = cg_combine(cg, r->op, r->acc, l.phi[0], chain_block(r, out, i, to, lanes));
     loop_close(cg, &l, &next);
     return l.phi[0];

@@ -9,7 +9,7 @@
  *
  * The parts of L are those of a while again, and so on to any order. What the recording part gives
  * beside the results has no derivative: it only tells the backward part where steps are stored.
- * Tests: tests/passes/region_test.c, tests/language */
+ * Tests: tests/passes/while_again_test.c */
 #include "passes/reverse.h"
 
 WhilePart while_part(const Program *p, const Ins *ins) {

@@ -88,6 +88,8 @@ static Loop segments_back(const Making *q, const Loop *steps) {
         at.kept[k] = slots_kept(cx, b, at.slots[k], while_formal(q, k));
     }
     v.taken = while_choose(b, done, segment, v.taken);
+    /* As replaying left it, but known before. */
+    at.count = v.count;
     at.end = v.count = first;
     at.adjoint = v.adjoint;
     while_run(q, b, steps, &at);

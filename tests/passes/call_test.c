@@ -33,6 +33,12 @@ static Fn *make_net(T *t) {
     return t_end(t, t_op2(t, Op_add, sum, t_sum(t, x)), NoVal);
 }
 
+static void derive_both(T *t, const Fn *net) {
+    uint32_t wrt[] = {0, 1, 2, 3};
+    assert_non_null(differentiate(t->p, net, sym(t->cx, "d"), wrt, LEN(wrt)));
+    assert_non_null(linearize(t->p, net, sym(t->cx, "j"), wrt, LEN(wrt)));
+}
+
 static uint32_t count_named(T *t, const char *part) {
     uint32_t n = 0;
     for (uint32_t k = 0; k < t->p->fns.len; k++) n += strstr(t->p->fns.data[k]->name, part) != NULL;
@@ -44,9 +50,7 @@ static void test_derivatives(void **state) {
     T *t = t_new();
     make_block(t);
     Fn *net = make_net(t);
-    uint32_t wrt[] = {0, 1, 2, 3};
-    assert_non_null(differentiate(t->p, net, sym(t->cx, "d"), wrt, LEN(wrt)));
-    assert_non_null(linearize(t->p, net, sym(t->cx, "j"), wrt, LEN(wrt)));
+    derive_both(t, net);
     assert_int_equal(count_named(t, "block_fwd"), 1);
     assert_int_equal(count_named(t, "block_vjp"), 1);
     assert_int_equal(count_named(t, "block_tangents"), 1);
@@ -109,9 +113,7 @@ static void test_dropped(void **state) {
         T *t = t_new();
         make_block(t);
         Fn *net = make_net(t);
-        uint32_t wrt[] = {0, 1, 2, 3};
-        assert_non_null(differentiate(t->p, net, sym(t->cx, "d"), wrt, LEN(wrt)));
-        assert_non_null(linearize(t->p, net, sym(t->cx, "j"), wrt, LEN(wrt)));
+        derive_both(t, net);
         t_drop(t, gone[k]);
         if (k == 2) check_dot(t, net, 11);
         else check_gradient(t, net, 10);
