@@ -103,6 +103,7 @@ def false(rule, body):
 
 def ties(path):
     r = run(bpc, "check", path)
+    assert re.search(r"^ties  grad\[f\] x ", r.stdout, re.M), r.stdout
     assert re.search(r"^skipped: [1-9]\d* of \d+ comparisons lie where equal values are chosen from$", r.stdout, re.M), r.stdout
 
 
