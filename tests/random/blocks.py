@@ -61,7 +61,7 @@ def scan(b):
     slices = [Value(b.fresh("s"), s.type.of(dims=s.type.dims[:axis] + s.type.dims[axis + 1:], range=s.type.range), s.mag) for s in seqs]
     heads = [f"{s.name} = {x.name}" for s, x in zip(slices, seqs)]
     if n and axis == 0 and b.chance(0.3):
-        i = Value(b.fresh("i"), Type("i32", (), n), 1)
+        i = Value(b.fresh("at"), Type("i32", (), n), 1)
         slices.append(i)
         heads.append(f"{i.name} = iota({n})")
     if axis or b.chance(0.2):
