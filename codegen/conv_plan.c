@@ -154,7 +154,7 @@ static bool taps_pay(const ConvKernel *c, unsigned lanes, unsigned box_lanes) {
         boxes += ceil_div(n, box_lanes);
     }
     double cost = (double)boxes * (1 + 4 / (double)c->s.i);
-    return boxes && widths <= MaxWidths && c->taps <= SumBlock && cost < 0.9 * (double)places;
+    return c->taps && c->taps <= SumBlock && widths <= MaxWidths && cost < 0.9 * (double)places;
 }
 
 /* The outputs along each axis that a tap leaves inside, at most. */

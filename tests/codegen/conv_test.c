@@ -69,6 +69,9 @@ static const ConvCase cases[] = {
      .tiny = true},
     {.n = 1, .c = 16, .o = 3, .rank = 1, .s = {33}, .k = {3}, .stride = {2}, .lo = {3},
      .hi = {3}},
+    /* a phase without taps where others go tap by tap */
+    {.n = 1, .c = 17, .o = 2, .rank = 2, .s = {2, 7}, .k = {1, 3}, .lhs = {2, 2}, .lo = {0, 2},
+     .hi = {0, 2}},
     {.n = 0, .c = 3, .o = 2, .rank = 2, .s = {5, 5}, .k = {3, 3}},
     {.n = 2, .c = 0, .o = 2, .rank = 2, .s = {5, 5}, .k = {3, 3}, .follows = true},
     {.n = 2, .c = 3, .o = 0, .rank = 2, .s = {5, 5}, .k = {3, 3}},
