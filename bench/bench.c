@@ -2,10 +2,10 @@
 #include "bench/bench.h"
 
 #include <immintrin.h>
-#include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
-double bench_seconds(void) {
+static double processor_seconds(void) {
     struct timespec t;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
@@ -19,11 +19,11 @@ enum { Chains = 12, Turns = 400000 };
         Vec acc[Chains], x = splat(0.5f);                                                         \
         for (int k = 0; k < Chains; k++) acc[k] = x;                                              \
         __asm__ volatile("" : "+v"(x));                                                           \
-        double start = bench_seconds();                                                           \
+        double start = processor_seconds();                                                           \
         for (int i = 0; i < Turns; i++) {                                                         \
             _Pragma("GCC unroll 12") for (int k = 0; k < Chains; k++) acc[k] = fma(acc[k], x, x); \
         }                                                                                         \
-        double took = bench_seconds() - start;                                                    \
+        double took = processor_seconds() - start;                                                    \
         for (int k = 0; k < Chains; k++) __asm__ volatile("" ::"v"(acc[k]));                      \
         return 2.0 * Turns * Chains * (bytes / 4) / took * 1e-9;                                  \
     }
@@ -43,22 +43,62 @@ double bench_peak(void) {
     return best;
 }
 
-static void insert(double *sorted, int n, double x) {
-    for (; n && sorted[n - 1] > x; n--) sorted[n] = sorted[n - 1];
-    sorted[n] = x;
+void bench_one_thread(char **argv) {
+    if (getenv("OMP_NUM_THREADS")) return;
+    setenv("OMP_NUM_THREADS", "1", true);
+    setenv("OPENBLAS_NUM_THREADS", "1", true);
+    execv("/proc/self/exe", argv);
 }
 
-BenchTime bench_time(BpEntry *f, void *const *args, void *arena, double flops) {
-    enum { Samples = 21 };
-    double times[Samples], shares[Samples];
+void bench_call(void *of) {
+    const BenchCall *c = of;
+    c->f(c->args, c->arena, NULL);
+}
+
+enum { Samples = 21 };
+
+typedef struct Series {
+    double of[Samples];
+} Series;
+
+static double median(Series s) {
+    for (int n = 1; n < Samples; n++)
+        for (int i = n; i && s.of[i - 1] > s.of[i]; i--) {
+            double x = s.of[i];
+            s.of[i] = s.of[i - 1];
+            s.of[i - 1] = x;
+        }
+    return s.of[Samples / 2];
+}
+
+void bench_head(const char *what, const char *const *peers) {
+    printf("| %s | us | GF/s | of peak |", what);
+    for (size_t i = 0; peers[i]; i++) printf(" faster than %s |", peers[i]);
+    printf("\n|---|---|---|---|");
+    for (size_t i = 0; peers[i]; i++) printf("---|");
+    printf("\n");
+}
+
+void bench_row(const char *what, double flops, DType dt, const Contender *c, size_t n) {
+    Series times, shares, faster[MaxContenders - 1];
     int64_t turns = (int64_t)(2e8 / flops) + 1;
-    f(args, arena, NULL);
-    for (int s = 0; s < Samples; s++) {
-        double before = peak(), start = bench_seconds();
-        for (int64_t i = 0; i < turns; i++) f(args, arena, NULL);
-        double took = (bench_seconds() - start) / (double)turns;
-        insert(times, s, took);
-        insert(shares, s, flops / took * 1e-9 / ((before + peak()) / 2));
-    }
-    return (BenchTime){times[Samples / 2], shares[Samples / 2]};
+    for (size_t i = 0; i < n; i++) c[i].run(c[i].of);
+    for (int s = 0; s < Samples; s++)
+        for (size_t i = 0; i < n; i++) {
+            double before = i ? 0 : peak(), start = processor_seconds();
+            for (int64_t t = 0; t < turns; t++) c[i].run(c[i].of);
+            double took = (processor_seconds() - start) / (double)turns;
+            if (i) {
+                faster[i - 1].of[s] = took / times.of[s];
+                continue;
+            }
+            times.of[s] = took;
+            shares.of[s] = flops / took * 1e-9 / ((before + peak()) / 2) * (dt == F64 ? 2 : 1);
+        }
+    double seconds = median(times);
+    printf("| %s | %.2f | %.1f | %.0f %% |", what, seconds * 1e6, flops / seconds * 1e-9,
+           median(shares) * 100);
+    for (size_t i = 1; i < n; i++) printf(" %.2f |", median(faster[i - 1]));
+    printf("\n");
+    fflush(stdout);
 }

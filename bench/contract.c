@@ -1,6 +1,6 @@
-/* Speed of generated contractions on one thread, in GF/s and as a share of the fused multiply-add
- * peak. Arguments: M N K [nn|tn|nt], else a list of shapes. */
-#include "bench/bench.h"
+/* Speed of generated contractions on one thread, as a share of the fused multiply-add peak and beside
+ * libraries. Arguments: M N K [nn|tn|nt], else a list of shapes. */
+#include "bench/peers.h"
 #include "tests/codegen/contraction.h"
 
 static void *array(int64_t n, DType dt) {
@@ -23,20 +23,18 @@ static void measure(Contraction c, const char *cpu) {
     Program *p = program_new(cx);
     p->name = p->path = sym(cx, "bench");
     contraction_add(p, "f", &c);
-    CgOptions o = {.level = 2, .cpu = cpu, .library = true};
-    double start = bench_seconds();
-    Cg *cg = cg_build(p, &o);
+    Cg *cg = cg_build(p, &(CgOptions){.level = 2, .cpu = cpu, .library = true});
     Jit *jit = jit_new(cg);
-    BpEntry *f = (BpEntry *)(uintptr_t)jit_symbol(jit, "bp_f");
-    double built = bench_seconds() - start, flops = 2.0 * (double)c.m * (double)c.n * (double)c.k;
     void *args[] = {array(c.m * c.k, c.dt), array(c.k * c.n, c.dt), array(c.n, c.dt),
                     array(c.m * c.n, c.dt)};
-    BenchTime t = bench_time(f, args, NULL, flops);
-    printf("%s %c%c %5d %5d %5d  %8.2f us %7.1f GF/s %4.0f %%  (built in %3.0f ms)\n",
-           dtype_name(c.dt), c.a_flipped ? 'T' : 'N', c.b_flipped ? 'T' : 'N', (int)c.m, (int)c.n,
-           (int)c.k, t.seconds * 1e6,
-           flops / t.seconds * 1e-9, t.share * (c.dt == F64 ? 200 : 100), built * 1e3);
-    fflush(stdout);
+    BenchCall call = {(BpEntry *)(uintptr_t)jit_symbol(jit, "bp_f"), args, NULL};
+    Gemm gemm = {c.a_flipped, c.b_flipped, c.m, c.n, c.k, args[0], args[1], args[3]};
+    Contender all[MaxContenders] = {{"bpc", bench_call, &call}};
+    size_t n = 1 + (c.dt == F32 ? gemm_contenders(&gemm, all + 1) : 0);
+    char what[64];
+    snprintf(what, sizeof what, "%s %c%c %d %d %d", dtype_name(c.dt), c.a_flipped ? 'T' : 'N',
+             c.b_flipped ? 'T' : 'N', (int)c.m, (int)c.n, (int)c.k);
+    bench_row(what, 2.0 * (double)c.m * (double)c.n * (double)c.k, c.dt, all, n);
     for (size_t i = 0; i < LEN(args); i++) free(args[i]);
     jit_free(jit);
     cg_free(cg);
@@ -59,8 +57,10 @@ static const struct Row {
 };
 
 int main(int argc, char **argv) {
+    bench_one_thread(argv);
     const char *cpu = getenv("BENCH_CPU");
-    printf("peak %.1f GF/s (f32)\n", bench_peak());
+    printf("Peak %.1f GF/s (f32). T: stored transposed; M, N, K.\n\n", bench_peak());
+    bench_head("contraction", gemm_peers);
     if (argc >= 4) {
         Contraction c = {.m = atoi(argv[1]), .n = atoi(argv[2]), .k = atoi(argv[3])};
         c.a_flipped = argc > 4 && argv[4][0] == 't';
