@@ -70,9 +70,9 @@ int main(int argc, char **argv) {
         return 0;
     }
     for (size_t i = 0; i < LEN(rows); i++)
-        measure((Contraction){F32, 0, rows[i].m, rows[i].n, rows[i].k, rows[i].a, rows[i].b, false},
+        measure((Contraction){F32, 0, rows[i].m, rows[i].n, rows[i].k, rows[i].a, rows[i].b, false, false},
                 cpu);
-    measure((Contraction){F64, 0, 128, 512, 512, false, false, false}, cpu);
-    measure((Contraction){F64, 0, 128, 512, 512, false, true, false}, cpu);
+    measure((Contraction){F64, 0, 128, 512, 512, false, false, false, false}, cpu);
+    measure((Contraction){F64, 0, 128, 512, 512, false, true, false, false}, cpu);
     return 0;
 }

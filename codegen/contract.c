@@ -65,6 +65,16 @@ static void item(Contract *c, Batch *b, int64_t items, V number) {
     contract_item(c, within);
 }
 
+/* A mathematical function takes tens of instructions. */
+static bool is_wordy(const KernelCtx *k) {
+    for (uint32_t i = 0; i < k->k->members.len; i++) {
+        Val v = k->k->members.data[i];
+        const OpInfo *op = &op_info[k_ins(k, v)->op];
+        if (v > k->k->root && op->cls == ClsElem && !op->exact) return true;
+    }
+    return false;
+}
+
 void cg_contract(KernelCtx *k) {
     Cg *cg = k->cg;
     const Ins *root = k_ins(k, k->k->root);
@@ -80,7 +90,7 @@ void cg_contract(KernelCtx *k) {
     for (uint32_t d = 0; d + 2 < out->rank; d++) b.at[d] = cg_i64(cg, 0);
     Contract c = {.cg = cg, .dt = root->type.dt, .m = out->dim[out->rank - 2],
                   .n = out->dim[out->rank - 1], .k = from->dim[from->rank - 1],
-                  .element = element, .store = store, .data = &b};
+                  .element = element, .store = store, .data = &b, .wordy = is_wordy(k)};
     c.x = matrix_of(&b, root->args[0]);
     c.y = matrix_of(&b, root->args[1]);
     contract_plan(&c);

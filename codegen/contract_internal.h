@@ -50,6 +50,7 @@ typedef struct Contract {
     ContractElement *element;
     ContractStore *store;
     void *data; /* of both */
+    bool wordy; /* what follows takes much code, which so stands in a loop */
     Tile tile;  /* filled by contract_plan */
 } Contract;
 

@@ -97,12 +97,31 @@ static void accumulate(const Contract *c, const Panel *p, V i, int64_t rows, V *
     copy_bytes(acc, l.phi, n * sizeof *acc);
 }
 
-static void store(const Contract *c, const Panel *p, V i, int64_t rows, V *values) {
-    for (int64_t r = 0; r < rows; r++) {
-        V row = cg_add_imm(c->cg, i, r);
-        for (int64_t v = 0; v < p->vecs; v++)
-            c->store(c->data, row, column(c, p, v), values[r * p->vecs + v], valid_lanes(c, p, v));
+static void store_row(const Contract *c, const Panel *p, V row, const V *values) {
+    for (int64_t v = 0; v < p->vecs; v++)
+        c->store(c->data, row, column(c, p, v), values[v], valid_lanes(c, p, v));
+}
+
+/* The same row by row in a loop, from scratch memory. */
+static void store_in_loop(const Contract *c, const Panel *p, V i, int64_t rows, const V *values) {
+    Cg *cg = c->cg;
+    unsigned n = (unsigned)(rows * p->vecs), lanes = c->tile.lanes;
+    V results = contract_scratch(c, n * lanes), row[MaxTileVecs];
+    for (unsigned a = 0; a < n; a++) contract_put(c, results, cg_i64(cg, a), values[a]);
+    Loop l;
+    V r = loop_open(cg, &l, cg_i64(cg, 0), cg_i64(cg, rows), 1, NULL, 0);
+    for (int64_t v = 0; v < p->vecs; v++)
+        row[v] = contract_get(c, results, cg_add_imm(cg, cg_mul_imm(cg, r, p->vecs), v), lanes);
+    store_row(c, p, cg_add(cg, i, r), row);
+    loop_close(cg, &l, NULL);
+}
+
+static void store(const Contract *c, const Panel *p, V i, int64_t rows, const V *values) {
+    if (c->wordy && rows > 1) {
+        store_in_loop(c, p, i, rows, values);
+        return;
     }
+    for (int64_t r = 0; r < rows; r++) store_row(c, p, cg_add_imm(c->cg, i, r), values + r * p->vecs);
 }
 
 /* Slot of accumulator `at` of the tile at row i. */

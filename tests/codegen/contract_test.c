@@ -87,9 +87,9 @@ static void run(Case *t, BpEntry *f, const char *how) {
                                 (size_t)size)) wrong++;
     free(expected);
     if (wrong < n)
-        fail_msg("%s [%d x %d x %d x %d] flipped %d %d bias %d, %s: element %d differs",
+        fail_msg("%s [%d x %d x %d x %d] flipped %d %d bias %d root %d, %s: element %d differs",
                  dtype_name(c->dt), (int)batches(c), (int)c->m, (int)c->n, (int)c->k, c->a_flipped,
-                 c->b_flipped, c->biased, how, (int)wrong);
+                 c->b_flipped, c->biased, c->rooted, how, (int)wrong);
     assert_int_equal(((unsigned char *)t->args[3])[n * size], 0xFF);
 }
 
@@ -136,7 +136,7 @@ static void tiles(void **state) {
                 if (dt == BF16 && (l + (size_t)flip) % 3) continue;
                 const int64_t *s = sizes[turn % LEN(sizes)];
                 cases[n++] = case_of((Contraction){(DType)dt, 0, s[0], s[1], lengths[l], flip & 1,
-                                                   flip >> 1, turn % 3 == 0});
+                                                   flip >> 1, turn % 3 == 0, turn % 6 == 0});
             }
     check_all(cases, n);
 }
@@ -152,7 +152,7 @@ static void dots(void **state) {
                 int64_t other = sizes[turn % LEN(sizes)][1], one = turn % 5 == 4 ? 1 : other;
                 bool row = turn & 4;
                 cases[n++] = case_of((Contraction){(DType)dt, 0, row ? 1 : one, row ? other : 1,
-                                                   lengths[l], flip & 1, flip >> 1, turn % 3 == 0});
+                                                   lengths[l], flip & 1, flip >> 1, turn % 3 == 0, false});
             }
     check_all(cases, n);
 }
@@ -160,17 +160,17 @@ static void dots(void **state) {
 static void batches_and_blocks(void **state) {
     (void)state;
     static Case cases[11];
-    cases[0] = case_of((Contraction){F32, 3, 5, 19, 8, false, true, true});
-    cases[1] = case_of((Contraction){F64, 4, 1, 19, 70, false, false, false});
-    cases[2] = case_of((Contraction){F32, 2, 6, 1, 70, true, false, false});
-    cases[3] = case_of((Contraction){F32, 0, 300, 70, 2000, false, true, true});
-    cases[4] = case_of((Contraction){F32, 0, 140, 600, 700, false, false, false});
-    cases[5] = case_of((Contraction){F64, 0, 40, 50, 9000, true, true, false});
-    cases[6] = case_of((Contraction){F32, 0, 0, 3, 4, false, false, false});
-    cases[7] = case_of((Contraction){F32, 0, 203, 50, 260, true, false, true});
-    cases[8] = case_of((Contraction){F64, 0, 137, 300, 257, true, true, false});
-    cases[9] = case_of((Contraction){BF16, 3, 30, 50, 260, true, false, true});
-    cases[10] = case_of((Contraction){F32, 0, 31, 45, 4200, true, false, false});
+    cases[0] = case_of((Contraction){F32, 3, 5, 19, 8, false, true, true, false});
+    cases[1] = case_of((Contraction){F64, 4, 1, 19, 70, false, false, false, false});
+    cases[2] = case_of((Contraction){F32, 2, 6, 1, 70, true, false, false, false});
+    cases[3] = case_of((Contraction){F32, 0, 300, 70, 2000, false, true, true, true});
+    cases[4] = case_of((Contraction){F32, 0, 140, 600, 700, false, false, false, false});
+    cases[5] = case_of((Contraction){F64, 0, 40, 50, 9000, true, true, false, false});
+    cases[6] = case_of((Contraction){F32, 0, 0, 3, 4, false, false, false, false});
+    cases[7] = case_of((Contraction){F32, 0, 203, 50, 260, true, false, true, true});
+    cases[8] = case_of((Contraction){F64, 0, 137, 300, 257, true, true, false, false});
+    cases[9] = case_of((Contraction){BF16, 3, 30, 50, 260, true, false, true, false});
+    cases[10] = case_of((Contraction){F32, 0, 31, 45, 4200, true, false, false, false});
     check_all(cases, LEN(cases));
 }
 

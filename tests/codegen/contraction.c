@@ -63,6 +63,7 @@ void contraction_add(Program *p, const char *name, const Contraction *c) {
         Val zero = b_float(b, b_type(b, root), 0);
         r = b_op(b, Op_max, (Val[]){r, zero}, 2, NULL, NULL);
     }
+    if (c->rooted) r = b_op(b, Op_rsqrt, &r, 1, NULL, NULL);
     b_result(b, r);
     Fn *f = builder_done(b);
     program_add(p, f);

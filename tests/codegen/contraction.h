@@ -10,6 +10,7 @@ typedef struct Contraction {
     int64_t batch, m, n, k; /* batch 0: operands of rank 2 */
     bool a_flipped, b_flipped; /* stored as [K, M], [N, K] */
     bool biased;               /* max(a @ b + bias, 0), bias [N] */
+    bool rooted;               /* rsqrt of that: a mathematical function follows */
 } Contraction;
 
 /* Adds function `name`(a, b, bias) to the program: fused and planned. */
