@@ -2,7 +2,11 @@
  * as chunks, what follows the contraction evaluated on the accumulators. */
 #include "codegen/contract_internal.h"
 
-enum { ChunkFlops = 1 << 18 };
+enum {
+    ChunkFlops = 1 << 18,
+    FunctionSteps = 8, /* of what follows a contraction */
+    ManySteps = 5,
+};
 
 typedef struct Batch {
     KernelCtx *k;
@@ -65,14 +69,15 @@ static void item(Contract *c, Batch *b, int64_t items, V number) {
     contract_item(c, within);
 }
 
-/* A mathematical function takes tens of instructions. */
+/* Mathematical functions take tens of instructions, others one or two. */
 static bool is_wordy(const KernelCtx *k) {
+    uint32_t steps = 0;
     for (uint32_t i = 0; i < k->k->members.len; i++) {
         Val v = k->k->members.data[i];
         const OpInfo *op = &op_info[k_ins(k, v)->op];
-        if (v > k->k->root && op->cls == ClsElem && !op->exact) return true;
+        if (v > k->k->root && op->cls == ClsElem) steps += op->exact ? 1 : FunctionSteps;
     }
-    return false;
+    return steps >= ManySteps;
 }
 
 void cg_contract(KernelCtx *k) {

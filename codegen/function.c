@@ -32,34 +32,54 @@ static V buffer_address(Cg *cg, const Fn *fn, Val v, V args, V arena) {
 
 /* ---- kernels ---- */
 
-static void call_serial(Cg *cg, V kernel, V table, uint32_t chunks) {
+static void call_chunk(Cg *cg, V kernel, V table, V chunk) {
     T params[] = {cg->ptr, cg->i64}, type = LLVMFunctionType(cg->void_, params, 2, false);
-    Loop l;
-    V chunk = cg_i64(cg, 0);
-    if (chunks > 1) chunk = loop_open(cg, &l, chunk, cg_i64(cg, chunks), 1, NULL, 0);
     LLVMBuildCall2(cg->b, type, kernel, (V[]){table, chunk}, 2, "");
-    if (chunks > 1) loop_close(cg, &l, NULL);
 }
 
-/* env->parallel(env, kernel, table, chunks), or a plain loop without an env. */
-static void call_kernel(Cg *cg, V kernel, V table, V env, uint32_t chunks) {
-    if (chunks == 1 || cg->o.library) {
-        call_serial(cg, kernel, table, chunks);
-        return;
-    }
-    Bb serial = cg_block(cg, "serial"), parallel = cg_block(cg, "parallel"),
-       done = cg_block(cg, "next");
-    LLVMBuildCondBr(cg->b, LLVMBuildIsNull(cg->b, env, ""), serial, parallel);
-    cg_at(cg, parallel);
+static void call_chunks(Cg *cg, V kernel, V table, V chunks) {
+    Loop l;
+    call_chunk(cg, kernel, table, loop_open(cg, &l, cg_i64(cg, 0), chunks, 1, NULL, 0));
+    loop_close(cg, &l, NULL);
+}
+
+static T launch_type(Cg *cg) {
     T params[] = {cg->ptr, cg->ptr, cg->ptr, cg->i64};
-    V run = LLVMBuildLoad2(cg->b, cg->ptr, env, "");
-    LLVMBuildCall2(cg->b, LLVMFunctionType(cg->void_, params, 4, false), run,
-                   (V[]){env, kernel, table, cg_i64(cg, chunks)}, 4, "");
-    LLVMBuildBr(cg->b, done);
+    return LLVMFunctionType(cg->void_, params, 4, false);
+}
+
+/* env->parallel(env, kernel, table, chunks), or a plain loop without an env; there once. */
+static V launch_function(Cg *cg) {
+    V made = LLVMGetNamedFunction(cg->m, "launch");
+    if (made) return made;
+    V outer = cg->fn, args[4];
+    Bb resume = LLVMGetInsertBlock(cg->b);
+    T params[] = {cg->ptr, cg->ptr, cg->ptr, cg->i64};
+    V f = cg->fn = cg_new_function(cg, "launch", params, LEN(params), false);
+    LLVMGetParams(f, args);
+    cg_at(cg, cg_block(cg, "entry"));
+    Bb serial = cg_block(cg, "serial"), parallel = cg_block(cg, "parallel");
+    LLVMBuildCondBr(cg->b, LLVMBuildIsNull(cg->b, args[0], ""), serial, parallel);
+    cg_at(cg, parallel);
+    V run = LLVMBuildLoad2(cg->b, cg->ptr, args[0], "");
+    LLVMBuildCall2(cg->b, launch_type(cg), run, args, LEN(args), "");
+    LLVMBuildRetVoid(cg->b);
     cg_at(cg, serial);
-    call_serial(cg, kernel, table, chunks);
-    LLVMBuildBr(cg->b, done);
-    cg_at(cg, done);
+    call_chunks(cg, args[1], args[2], args[3]);
+    LLVMBuildRetVoid(cg->b);
+    cg->fn = outer;
+    cg_at(cg, resume);
+    return f;
+}
+
+static void call_kernel(Cg *cg, V kernel, V table, V env, uint32_t chunks) {
+    V args[] = {env, kernel, table, cg_i64(cg, chunks)};
+    if (chunks == 1)
+        call_chunk(cg, kernel, table, cg_i64(cg, 0));
+    else if (cg->o.library)
+        call_chunks(cg, kernel, table, args[3]);
+    else
+        LLVMBuildCall2(cg->b, launch_type(cg), launch_function(cg), args, LEN(args), "");
 }
 
 /* The pointers that kernel k takes: what it reads, then what it stores. */
@@ -173,11 +193,12 @@ static uint32_t length_of(const Program *p, const Fn *fn, uint32_t most) {
 
 static V function_of(Cg *cg, const Fn *fn) {
     for (uint32_t n = 0; n < cg->functions.len; n++) {
-        if (cg->functions.data[n].fn == fn) return cg->functions.data[n].value;
+        const struct Emitted *e = &cg->functions.data[n];
+        if (e->fn == fn && e->once == cg->once) return e->value;
     }
     V outer = cg->fn;
     Bb resume = LLVMGetInsertBlock(cg->b);
-    struct Emitted made = {fn, cg_begin_function(cg, fn, false)};
+    struct Emitted made = {fn, cg_begin_function(cg, fn, false), cg->once};
     emit_whole(cg, fn, made.value, true);
     LLVMBuildRetVoid(cg->b);
     cg->fn = outer;

@@ -34,6 +34,7 @@ typedef struct KernelCode { /* emitted; equal kernels have equal text */
     Sym text;
     V value;
     uint32_t chunks;
+    bool once; /* runs once: as cg->once */
 } KernelCode;
 
 struct Cg {
@@ -49,9 +50,10 @@ struct Cg {
     bool foreign; /* not the architecture of this machine */
     T i1, i8, i16, i32, i64, f32, f64, ptr, void_;
     V fn;             /* being emitted */
+    bool once;        /* it runs once: LLVM is not to spend time on it */
     VEC(KernelCode) kernels;
     VEC(Tiling) contractions; /* planned, each once */
-    VEC(struct Emitted { const Fn *fn; V value; }) functions; /* of regions */
+    VEC(struct Emitted { const Fn *fn; V value; bool once; }) functions; /* of regions */
     VEC(struct Constant { const Num *data; Type type; V value; }) constants; /* in memory */
     bool optimised;
 };
@@ -59,7 +61,7 @@ struct Cg {
 /* ---- target.c ---- */
 bool target_open(Cg *cg);             /* fills tm, target, cpu; reports what is refused */
 void target_machine(Cg *cg);          /* tm for cg->m, once the rest is known */
-void target_attributes(Cg *cg, V fn); /* target-cpu, target-features, nounwind */
+void target_attributes(Cg *cg, V fn); /* target-cpu, target-features, nounwind, optnone */
 bool target_is_host(const Cg *cg);
 Sym target_text(const Cg *cg); /* all that code depends on beside the module */
 void target_optimise(Cg *cg);         /* the pipeline of the level, once */
@@ -215,7 +217,8 @@ enum { MaxUnits = 16 };
 uint32_t units_compile(Cg *cg, LLVMMemoryBufferRef *objects);
 
 /* ---- cache.c ---- */
-Sym cache_key(Cg *cg, LLVMMemoryBufferRef bitcode);
+/* Of one of so many units of the module. */
+Sym cache_key(Cg *cg, LLVMMemoryBufferRef bitcode, uint32_t unit, uint32_t units);
 LLVMMemoryBufferRef cache_get(Sym key); /* NULL: not there */
 void cache_put(Arena *a, Sym key, LLVMMemoryBufferRef object);
 

@@ -147,11 +147,11 @@ V cg_kernel(Cg *cg, const Fn *fn, const Kernel *k, uint32_t *chunks) {
     Sym text = description(cg, fn, k);
     for (uint32_t n = 0; n < cg->kernels.len; n++) {
         const KernelCode *c = &cg->kernels.data[n];
-        if (c->text != text) continue;
+        if (c->text != text || c->once != cg->once) continue;
         *chunks = c->chunks;
         return c->value;
     }
-    KernelCode made = {.text = text};
+    KernelCode made = {.text = text, .once = cg->once};
     made.value = emit_kernel(cg, fn, k, &made.chunks);
     vec_push(cg->cx->arena, &cg->kernels, made);
     *chunks = made.chunks;

@@ -34,9 +34,11 @@ static void restore_float_state(Cg *cg, V saved) {
 }
 
 static V emit_entry(Cg *cg, const Fn *fn) {
+    cg->once = fn->name == cg->p->init;
     V f = cg_begin_function(cg, fn, true), saved = save_float_state(cg);
     cg_entry_kernels(cg, fn, f);
     restore_float_state(cg, saved);
+    cg->once = false;
     LLVMBuildRetVoid(cg->b);
     return f;
 }

@@ -131,13 +131,20 @@ static void set_attribute(Cg *cg, V fn, const char *key, const char *value) {
     LLVMAddAttributeAtIndex(fn, LLVMAttributeFunctionIndex, a);
 }
 
+static void set_flag(Cg *cg, V fn, const char *name) {
+    unsigned kind = LLVMGetEnumAttributeKindForName(name, strlen(name));
+    LLVMAddAttributeAtIndex(fn, LLVMAttributeFunctionIndex,
+                            LLVMCreateEnumAttribute(cg->c, kind, 0));
+}
+
 void target_attributes(Cg *cg, V fn) {
     set_attribute(cg, fn, "target-cpu", cg->cpu);
     if (cg->features[0]) set_attribute(cg, fn, "target-features", cg->features);
     if (cg->target.vector_bytes == 64) set_attribute(cg, fn, "prefer-vector-width", "512");
-    unsigned kind = LLVMGetEnumAttributeKindForName("nounwind", 8);
-    LLVMAddAttributeAtIndex(fn, LLVMAttributeFunctionIndex,
-                            LLVMCreateEnumAttribute(cg->c, kind, 0));
+    set_flag(cg, fn, "nounwind");
+    if (!cg->once) return;
+    set_flag(cg, fn, "noinline");
+    set_flag(cg, fn, "optnone");
 }
 
 bool target_is_host(const Cg *cg) {

@@ -9,14 +9,10 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-enum { UnitCost = 1500 }; /* instructions that are worth a thread */
-
-typedef struct Unit {
-    Cg cg; /* of its own: c, m, tm */
-    LLVMMemoryBufferRef bitcode, object;
-    Sym key; /* of the cache */
-    int64_t cost;
-} Unit;
+enum {
+    UnitCost = 3000, /* of instructions: worth a thread */
+    VectorCost = 3,  /* of one that computes, beside 1 of the others */
+};
 
 typedef struct Part {
     V fn;
@@ -24,10 +20,26 @@ typedef struct Part {
     uint32_t place, unit;
 } Part;
 
+typedef struct Unit {
+    Cg cg; /* of its own: c, m, tm */
+    const Part *parts;
+    uint32_t nparts, number;
+    LLVMMemoryBufferRef bitcode; /* of the whole module, for all units */
+    LLVMMemoryBufferRef object;
+    Sym key; /* of the cache */
+    int64_t cost;
+} Unit;
+
+static bool computes(V i) {
+    LLVMTypeKind kind = LLVMGetTypeKind(LLVMTypeOf(i));
+    return kind == LLVMVectorTypeKind || kind == LLVMFloatTypeKind || kind == LLVMDoubleTypeKind;
+}
+
 static int64_t cost_of(V fn) {
     int64_t n = 0;
     for (Bb bb = LLVMGetFirstBasicBlock(fn); bb; bb = LLVMGetNextBasicBlock(bb)) {
-        for (V i = LLVMGetFirstInstruction(bb); i; i = LLVMGetNextInstruction(i)) n++;
+        for (V i = LLVMGetFirstInstruction(bb); i; i = LLVMGetNextInstruction(i))
+            n += computes(i) ? VectorCost : 1;
     }
     return n;
 }
@@ -50,7 +62,7 @@ static void share_out(Part *parts, uint32_t nparts, Unit *units, uint32_t n) {
     }
 }
 
-/* Leaves of a clone what belongs to one unit; the rest becomes declarations. */
+/* Leaves of the module what belongs to one unit; the rest becomes declarations. */
 static void keep_unit(LLVMModuleRef m, const Part *parts, uint32_t nparts, uint32_t unit) {
     for (uint32_t i = 0; i < nparts; i++) {
         if (parts[i].unit == unit) continue;
@@ -69,21 +81,13 @@ static void keep_unit(LLVMModuleRef m, const Part *parts, uint32_t nparts, uint3
     }
 }
 
-static void cut(Cg *cg, Unit *units, uint32_t n, const Part *parts, uint32_t nparts) {
-    for (uint32_t u = 0; u < n; u++) {
-        LLVMModuleRef m = LLVMCloneModule(cg->m);
-        keep_unit(m, parts, nparts, u);
-        units[u].bitcode = LLVMWriteBitcodeToMemoryBuffer(m);
-        LLVMDisposeModule(m);
-    }
-}
-
 static void *compile_unit(void *data) {
     Unit *u = data;
     Cg *cg = &u->cg;
     cg->c = LLVMContextCreate();
     if (LLVMParseBitcodeInContext2(cg->c, u->bitcode, &cg->m))
         BUG(cg->cx, "LLVM cannot read its own bitcode");
+    keep_unit(cg->m, u->parts, u->nparts, u->number);
     target_machine(cg);
     target_optimise(cg);
     u->object = target_emit(cg, LLVMObjectFile);
@@ -126,16 +130,13 @@ static Part *functions_of(Cg *cg, uint32_t *n, int64_t *cost) {
 static void compile_fresh(Cg *cg, Unit *units, uint32_t n) {
     bool fresh[MaxUnits];
     for (uint32_t u = 0; u < n; u++) {
-        units[u].cg = *cg;
-        units[u].key = cg->o.cache ? cache_key(cg, units[u].bitcode) : NULL;
+        if (cg->o.cache) units[u].key = cache_key(cg, units[u].bitcode, u, n);
         units[u].object = units[u].key ? cache_get(units[u].key) : NULL;
         fresh[u] = !units[u].object;
     }
     compile_units(units, n);
-    for (uint32_t u = 0; u < n; u++) {
-        LLVMDisposeMemoryBuffer(units[u].bitcode);
+    for (uint32_t u = 0; u < n; u++)
         if (fresh[u] && units[u].key) cache_put(cg->cx->scratch, units[u].key, units[u].object);
-    }
 }
 
 uint32_t units_compile(Cg *cg, LLVMMemoryBufferRef *objects) {
@@ -151,10 +152,13 @@ uint32_t units_compile(Cg *cg, LLVMMemoryBufferRef *objects) {
         return 1;
     }
     if (n < 1) n = 1;
-    Unit units[MaxUnits] = {0};
+    LLVMMemoryBufferRef bitcode = LLVMWriteBitcodeToMemoryBuffer(cg->m);
+    Unit units[MaxUnits];
+    for (uint32_t u = 0; u < n; u++)
+        units[u] = (Unit){.cg = *cg, .parts = parts, .nparts = nparts, .number = u, .bitcode = bitcode};
     share_out(parts, nparts, units, (uint32_t)n);
-    cut(cg, units, (uint32_t)n, parts, nparts);
     compile_fresh(cg, units, (uint32_t)n);
+    LLVMDisposeMemoryBuffer(bitcode);
     for (int64_t u = 0; u < n; u++) objects[u] = units[u].object;
     cx_took(cg->cx, start, "compile");
     return (uint32_t)n;
