@@ -9,7 +9,8 @@ enum {
     PanelBytes = 288 << 10,
     ManyRows = 256,      /* of an item, where sums wait in scratch memory */
     LongK = 256,
-    KBlock = 128,           /* of items that copy A */
+    KBlock = 128,           /* of items that copy A, or go through several panels of B in place */
+    InPlacePanels = 8,      /* of those, at most */
     BlockBytes = 96 << 10,  /* of A */
     BlockItems = 4,         /* of them, at least */
     Panels = 32,            /* at most, */
@@ -165,6 +166,18 @@ static bool takes_block(Contract *c) {
     return true;
 }
 
+/* Where more than three tiles of rows read columns of a B that is not copied, and the columns do not stay in the
+ * first cache, an item goes block by block of K through several panels: whole rows of B stay near. */
+static bool takes_rows_of_b(Contract *c) {
+    Tile *t = &c->tile;
+    int64_t width = t->vecs * t->lanes, size = c->dt == F64 ? 8 : 4;
+    if (t->pack || !has_rows(c) || c->m <= 3 * t->rows) return false;
+    if (c->k < LongK || c->k * width * size <= NearBytes) return false;
+    t->kblock = KBlock;
+    t->panels = least(InPlacePanels, ceil_div(ceil_div(c->n, width), 2));
+    return true;
+}
+
 void contract_plan(Contract *c) {
     Tile *t = &c->tile;
     choose_lanes(c);
@@ -173,7 +186,7 @@ void contract_plan(Contract *c) {
     int64_t row_bytes = t->vecs * t->lanes * (int64_t)(c->dt == F64 ? 8 : 4);
     t->panels = 1;
     t->kblock = c->k <= SumBlock ? c->k : SumBlock;
-    if (t->pack && t->kblock * row_bytes > PanelBytes) {
+    if (!takes_rows_of_b(c) && t->pack && t->kblock * row_bytes > PanelBytes) {
         t->kblock = SumBlock;
         while (t->kblock > 64 && t->kblock * row_bytes > PanelBytes) t->kblock /= 2;
     }

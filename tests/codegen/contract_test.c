@@ -159,7 +159,7 @@ static void dots(void **state) {
 
 static void batches_and_blocks(void **state) {
     (void)state;
-    static Case cases[11];
+    static Case cases[14];
     cases[0] = case_of((Contraction){F32, 3, 5, 19, 8, false, true, true, false});
     cases[1] = case_of((Contraction){F64, 4, 1, 19, 70, false, false, false, false});
     cases[2] = case_of((Contraction){F32, 2, 6, 1, 70, true, false, false, false});
@@ -171,6 +171,9 @@ static void batches_and_blocks(void **state) {
     cases[8] = case_of((Contraction){F64, 0, 137, 300, 257, true, true, false, false});
     cases[9] = case_of((Contraction){BF16, 3, 30, 50, 260, true, false, true, false});
     cases[10] = case_of((Contraction){F32, 0, 31, 45, 4200, true, false, false, false});
+    cases[11] = case_of((Contraction){F32, 0, 31, 200, 700, false, false, true, false});
+    cases[12] = case_of((Contraction){F64, 0, 20, 90, 4200, true, false, false, false});
+    cases[13] = case_of((Contraction){BF16, 2, 33, 330, 300, false, false, true, true});
     check_all(cases, LEN(cases));
 }
 
