@@ -143,21 +143,25 @@ def main():
     o.add_argument("sizes", nargs="*")
     o = o.parse_intermixed_args()
     sizes = {k: int(v) for k, v in (s.split("=") for s in o.sizes)}
-    p, loss, x, y = globals()[o.model](**sizes)
+    batch = sizes["B"]
+    sizes["B"] *= 4
+    p, loss, xs, ys = globals()[o.model](**sizes)
     update = adamw if o.model == "chargpt" else sgd
     zeros = jax.tree.map(np.zeros_like, p)
     state = (zeros, zeros) if update is adamw else ()
 
-    def step(p, state, t, x, y):
-        value, g = jax.value_and_grad(loss)(p, x, y)
+    def step(p, state, t, xs, ys, rows):
+        value, g = jax.value_and_grad(loss)(p, xs[rows], ys[rows])
         return (*update(p, g, state, t), value)
 
     step = jax.jit(step, donate_argnums=(0, 1))
     p = jax.tree.map(jnp.asarray, p)
     state = jax.tree.map(jnp.asarray, state)
-    x, y = jnp.asarray(x), jnp.asarray(y)
+    xs, ys = jnp.asarray(xs), jnp.asarray(ys)
     for n in range(o.steps):
-        p, state, value = step(p, state, float(n + 1), x, y)
+        if n % 4 == 0:
+            order = rng.permutation(len(xs)).reshape(4, batch)
+        p, state, value = step(p, state, float(n + 1), xs, ys, order[n % 4])
     value.block_until_ready()
 
 

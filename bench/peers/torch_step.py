@@ -108,7 +108,9 @@ def main():
     net = make(**sizes)
     adam = o.model == "chargpt"
     opt = (torch.optim.AdamW if adam else torch.optim.SGD)(net.parameters(), lr=1e-3 if adam else 1e-2)
-    data = [(inputs(**sizes), targets(**sizes)) for _ in range(4)]
+    batch = sizes["B"]
+    sizes["B"] *= 4
+    xs, ys = inputs(**sizes), targets(**sizes)
 
     def objective(x, y):
         return loss(net(x), y)
@@ -116,8 +118,11 @@ def main():
     if o.compile:
         objective = torch.compile(objective)
     for n in range(o.steps):
+        if n % 4 == 0:
+            order = torch.randperm(len(xs)).split(batch)
+        rows = order[n % 4]
         opt.zero_grad(set_to_none=True)
-        objective(*data[n % len(data)]).backward()
+        objective(xs[rows], ys[rows]).backward()
         opt.step()
 
 
