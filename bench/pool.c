@@ -1,7 +1,8 @@
-/* How long a fork and a join of the runtime's pool take: a job of one empty chunk a thread, one job after
- * another, and after so many microseconds of serial work. Argument: threads. */
+/* How long a fork and a join of the runtime's pool take: a job that all threads have to come to, one job
+ * after another, and after so many microseconds of serial work. Argument: threads. */
 #include "runtime/runtime.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -14,7 +15,17 @@ static double seconds(void) {
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static void nothing(void *data, int64_t i) { (void)data, (void)i; }
+typedef struct Meeting {
+    _Atomic int arrived;
+    int threads;
+} Meeting;
+
+static void meet(void *data, int64_t i) {
+    Meeting *m = data;
+    (void)i;
+    atomic_fetch_add(&m->arrived, 1);
+    while (atomic_load(&m->arrived) < m->threads) continue;
+}
 
 static int ascending(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
@@ -27,8 +38,9 @@ static double median_job(const BpEnv *env, double serial) {
     for (int i = 0; i < Jobs; i++) {
         double until = seconds() + serial;
         while (seconds() < until) continue;
+        Meeting m = {0, env->threads};
         double start = seconds();
-        env->parallel(env, nothing, NULL, env->threads);
+        env->parallel(env, meet, &m, env->threads);
         took[i] = seconds() - start;
     }
     qsort(took, Jobs, sizeof *took, ascending);

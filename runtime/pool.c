@@ -2,9 +2,11 @@
  * word, the caller takes part. Workers spin for a bounded time (a wake-up costs about 50 us, a
  * training step often less), then sleep.
  *
- * The word holds the job's number in its upper half and the next chunk in its lower half. A chunk
- * is claimed by compare-and-swap on the whole word, so a worker that comes late can never take a
- * chunk of one job with the body of another: between jobs the word shows Closed. */
+ * The word holds a few bits of the job's number, how many chunks it has and the next one. A chunk is
+ * claimed by compare-and-swap on the whole word, so a worker that comes late can never take a chunk of
+ * one job with the body of another: when a job is over, nothing can be claimed until the next word, and
+ * what it says of the job was stored before. What belongs to the fork lies in one cache line, `done`,
+ * which only grows, in another. */
 #include "runtime/runtime.h"
 
 #include <pthread.h>
@@ -15,8 +17,7 @@
 #include <immintrin.h>
 #endif
 
-enum { CacheLine = 64, SpinRounds = 4000 };
-#define CLOSED UINT32_MAX
+enum { CacheLine = 64, SpinRounds = 4000, ChunkBits = 24, MostChunks = (1 << ChunkBits) - 1 };
 
 typedef void Body(void *data, int64_t i);
 
@@ -27,14 +28,14 @@ typedef struct Worker {
 } Worker;
 
 struct Pool {
-    _Alignas(CacheLine) _Atomic uint64_t word; /* job << 32 | next chunk */
-    _Alignas(CacheLine) _Atomic uint64_t done; /* chunks of the job executed */
-    _Alignas(CacheLine) _Atomic(Body *) body;
+    _Alignas(CacheLine) _Atomic uint64_t word; /* job, chunks, next chunk */
+    _Atomic(Body *) body;
     _Atomic(void *) data;
-    _Atomic int64_t base; /* number of the job's first chunk */
-    _Atomic uint32_t n;
-    _Atomic int sleepers;
+    _Atomic int64_t base;                      /* number of the job's first chunk */
+    _Alignas(CacheLine) _Atomic uint64_t done; /* chunks executed */
+    _Alignas(CacheLine) _Atomic int sleepers;
     _Atomic bool stop;
+    uint64_t jobs, issued; /* so far, and their chunks */
     int spin;
     int32_t threads, started;
     pthread_mutex_t lock;
@@ -72,19 +73,19 @@ static void pause_briefly(void) {
 #endif
 }
 
-static bool claimable(Pool *p, uint64_t word) {
-    uint32_t next = (uint32_t)word;
-    return next != CLOSED && next < atomic_load(&p->n);
-}
+static uint32_t next_chunk(uint64_t word) { return word & MostChunks; }
+
+static bool claimable(uint64_t word) { return next_chunk(word) < (word >> ChunkBits & MostChunks); }
 
 /* Executes chunks of the current job until none is left to claim. A job cannot end before its
  * chunks are counted in `done`, so counting once at the end is enough. */
 static void work(Pool *p, Worker *w) {
     uint64_t word = atomic_load(&p->word), finished = 0;
-    while (claimable(p, word)) {
+    while (claimable(word)) {
         if (!atomic_compare_exchange_weak(&p->word, &word, word + 1)) continue;
-        Body *body = atomic_load(&p->body);
-        body(atomic_load(&p->data), atomic_load(&p->base) + (int64_t)(uint32_t)word);
+        Body *body = atomic_load_explicit(&p->body, memory_order_relaxed);
+        void *data = atomic_load_explicit(&p->data, memory_order_relaxed);
+        body(data, atomic_load_explicit(&p->base, memory_order_relaxed) + next_chunk(word));
         finished++;
         word = atomic_load(&p->word);
     }
@@ -95,7 +96,7 @@ static void work(Pool *p, Worker *w) {
 static void sleep_until_work(Pool *p) {
     pthread_mutex_lock(&p->lock);
     atomic_fetch_add(&p->sleepers, 1);
-    while (!atomic_load(&p->stop) && !claimable(p, atomic_load(&p->word))) {
+    while (!atomic_load(&p->stop) && !claimable(atomic_load(&p->word))) {
         pthread_cond_wait(&p->wake, &p->lock);
     }
     atomic_fetch_sub(&p->sleepers, 1);
@@ -109,9 +110,11 @@ static void *worker_main(void *data) {
     while (!atomic_load(&p->stop)) {
         work(p, w);
         int round = 0;
-        while (round < p->spin && !claimable(p, atomic_load(&p->word))) {
+        uint64_t word = atomic_load(&p->word), now = word;
+        for (; round < p->spin && !claimable(now); round++, now = atomic_load(&p->word)) {
+            if (now != word) round = 0; /* a job that others did alone */
+            word = now;
             pause_briefly();
-            round++;
         }
         if (round == p->spin) sleep_until_work(p);
     }
@@ -125,19 +128,16 @@ static void wake_all(Pool *p) {
     pthread_mutex_unlock(&p->lock);
 }
 
-/* One job of fewer than CLOSED chunks. */
-static void run_job(Pool *p, Body *body, void *data, int64_t base, uint32_t n) {
-    uint64_t job = (atomic_load(&p->word) >> 32) + 1;
-    atomic_store(&p->word, job << 32 | CLOSED);
-    atomic_store(&p->body, body);
-    atomic_store(&p->data, data);
-    atomic_store(&p->base, base);
-    atomic_store(&p->n, n);
-    atomic_store(&p->done, 0);
-    atomic_store(&p->word, job << 32);
+/* One job of at most MostChunks. */
+static void run_job(Pool *p, Body *body, void *data, int64_t base, uint64_t n) {
+    atomic_store_explicit(&p->body, body, memory_order_relaxed);
+    atomic_store_explicit(&p->data, data, memory_order_relaxed);
+    atomic_store_explicit(&p->base, base, memory_order_relaxed);
+    p->issued += n;
+    atomic_store(&p->word, ++p->jobs << 2 * ChunkBits | n << ChunkBits);
     wake_all(p);
     work(p, &p->workers[0]);
-    for (int round = 0; atomic_load(&p->done) < n; round++) {
+    for (int round = 0; atomic_load(&p->done) != p->issued; round++) {
         if (round < p->spin)
             pause_briefly();
         else
@@ -152,10 +152,8 @@ static void parallel(const BpEnv *env, Body *body, void *data, int64_t n) {
         p->workers[0].chunks += n > 0 ? n : 0;
         return;
     }
-    const int64_t most = CLOSED - 1;
-    for (int64_t base = 0; base < n; base += most) {
-        run_job(p, body, data, base, (uint32_t)(n - base < most ? n - base : most));
-    }
+    for (int64_t base = 0; base < n; base += MostChunks)
+        run_job(p, body, data, base, (uint64_t)(n - base < MostChunks ? n - base : MostChunks));
 }
 
 Pool *pool_new(int32_t threads, BpEnv *env) {
@@ -172,7 +170,6 @@ Pool *pool_new(int32_t threads, BpEnv *env) {
     p->workers = workers;
     /* Spinning takes the CPU from the thread that is waited for when there are too few. */
     p->spin = threads <= cpu_count() ? SpinRounds : SpinRounds / 40;
-    atomic_store(&p->word, CLOSED);
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->wake, NULL);
     for (int32_t i = 0; i < threads; i++) {

@@ -43,6 +43,23 @@ static void every_chunk_once(void **state) {
     for (int32_t threads = 1; threads <= 5; threads++) check_once(threads, sizes, LEN(sizes));
 }
 
+static void mark(void *data, int64_t i) { ((unsigned char *)data)[i]++; }
+
+/* Jobs are of 2^24 - 1 chunks at most. */
+static void very_many_chunks(void **state) {
+    (void)state;
+    const int64_t n = (1 << 24) + 3;
+    BpEnv env;
+    Pool *p = pool_new(2, &env);
+    unsigned char *seen = calloc((size_t)n + 1, 1);
+    env.parallel(&env, mark, seen, n);
+    int64_t once = 0;
+    while (seen[once] == 1) once++;
+    assert_int_equal(once, n);
+    free(seen);
+    pool_free(p);
+}
+
 static void many_small_jobs(void **state) {
     (void)state;
     enum { Jobs = 20000 };
@@ -106,7 +123,7 @@ static void denormals_are_kept(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_chunk_once),
+        cmocka_unit_test(every_chunk_once), cmocka_unit_test(very_many_chunks),
         cmocka_unit_test(many_small_jobs),
         cmocka_unit_test(every_thread_gets_work),
         cmocka_unit_test(denormals_are_kept),
