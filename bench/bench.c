@@ -19,11 +19,11 @@ enum { Chains = 12, Turns = 400000 };
         Vec acc[Chains], x = splat(0.5f);                                                         \
         for (int k = 0; k < Chains; k++) acc[k] = x;                                              \
         __asm__ volatile("" : "+v"(x));                                                           \
-        double start = processor_seconds();                                                           \
+        double start = processor_seconds();                                                       \
         for (int i = 0; i < Turns; i++) {                                                         \
             _Pragma("GCC unroll 12") for (int k = 0; k < Chains; k++) acc[k] = fma(acc[k], x, x); \
         }                                                                                         \
-        double took = processor_seconds() - start;                                                    \
+        double took = processor_seconds() - start;                                                \
         for (int k = 0; k < Chains; k++) __asm__ volatile("" ::"v"(acc[k]));                      \
         return 2.0 * Turns * Chains * (bytes / 4) / took * 1e-9;                                  \
     }
@@ -44,10 +44,17 @@ double bench_peak(void) {
 }
 
 void bench_one_thread(char **argv) {
-    if (getenv("OMP_NUM_THREADS")) return;
-    setenv("OMP_NUM_THREADS", "1", true);
-    setenv("OPENBLAS_NUM_THREADS", "1", true);
+    static const char *const names[] = {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"};
+    bool set = true;
+    for (size_t i = 0; i < LEN(names); i++) {
+        const char *value = getenv(names[i]);
+        set = set && value && !strcmp(value, "1");
+        setenv(names[i], "1", true);
+    }
+    if (set) return;
     execv("/proc/self/exe", argv);
+    perror("execv");
+    exit(1);
 }
 
 void bench_call(void *of) {
@@ -71,17 +78,20 @@ static double median(Series s) {
     return s.of[Samples / 2];
 }
 
-void bench_head(const char *what, const char *const *peers) {
-    printf("| %s | us | GF/s | of peak |", what);
-    for (size_t i = 0; peers[i]; i++) printf(" faster than %s |", peers[i]);
+static void head(const Contender *c, size_t n) {
+    printf("| operation | us | GF/s | of peak |");
+    for (size_t i = 1; i < n; i++) printf(" faster than %s |", c[i].name);
     printf("\n|---|---|---|---|");
-    for (size_t i = 0; peers[i]; i++) printf("---|");
+    for (size_t i = 1; i < n; i++) printf("---|");
     printf("\n");
 }
 
 void bench_row(const char *what, double flops, DType dt, const Contender *c, size_t n) {
     Series times, shares, faster[MaxContenders - 1];
+    static bool begun;
     int64_t turns = (int64_t)(2e8 / flops) + 1;
+    if (!begun) head(c, n);
+    begun = true;
     for (size_t i = 0; i < n; i++) c[i].run(c[i].of);
     for (int s = 0; s < Samples; s++)
         for (size_t i = 0; i < n; i++) {

@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Libraries run on one thread: their variables are set, and the program started again, before they
- * are loaded. */
+/* Libraries run on one thread: their variables are set, and the program started again, before
+ * they are loaded. */
 void bench_one_thread(char **argv);
 /* GF/s of fused multiply-adds in f32 on one core: the best of a few short runs. */
 double bench_peak(void);
@@ -30,11 +30,10 @@ typedef struct BenchCall {
 } BenchCall;
 void bench_call(void *of);
 
-/* Tables in Markdown, a row for each operation: the first contender's microseconds, GF/s and share of the
- * peak; how many times faster than each other contender it is. Contenders take turns, and the peak is
- * measured before and after each sample, as clocks change. Medians of 21 samples of this thread's
- * processor time, which others on the machine disturb less. */
-void bench_head(const char *what, const char *const *peers);
+/* Rows of a table in Markdown, the first with its head: the first contender's microseconds, GF/s
+ * and share of the peak; how many times faster than each other contender it is. Contenders take
+ * turns, and the peak is measured before and after each sample, as clocks change. Medians over
+ * samples of this thread's processor time, which others on the machine disturb less. */
 void bench_row(const char *what, double flops, DType dt, const Contender *c, size_t n);
 
 #endif

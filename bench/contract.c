@@ -1,5 +1,5 @@
-/* Speed of generated contractions on one thread, as a share of the fused multiply-add peak and beside
- * libraries. Arguments: M N K [nn|tn|nt], else a list of shapes. */
+/* Speed of generated contractions on one thread, as a share of the fused multiply-add peak and
+ * beside libraries. Arguments: M N K [nn|tn|nt], else a list of shapes. */
 #include "bench/peers.h"
 #include "tests/codegen/contraction.h"
 
@@ -45,22 +45,24 @@ static const struct Row {
     bool a, b; /* flipped */
     int m, n, k;
 } rows[] = {
-    {0, 0, 8, 16, 64}, {0, 0, 16, 64, 64}, {0, 0, 64, 128, 64}, {0, 0, 32, 128, 784},
-    {0, 0, 64, 256, 784}, {0, 0, 128, 512, 512}, {0, 0, 256, 768, 768}, {0, 0, 256, 1024, 1024},
-    {0, 0, 256, 3072, 768}, {0, 0, 1024, 1024, 1024}, {0, 0, 64, 10, 128}, {0, 0, 100, 100, 100},
-    {1, 0, 64, 64, 16}, {1, 0, 784, 128, 32}, {1, 0, 784, 256, 64}, {1, 0, 512, 512, 128},
-    {1, 0, 768, 3072, 256}, {1, 0, 1024, 1024, 1024}, {1, 0, 256, 10, 64},
-    {0, 1, 16, 64, 64}, {0, 1, 32, 784, 128}, {0, 1, 64, 784, 256}, {0, 1, 128, 512, 512},
-    {0, 1, 256, 768, 3072}, {0, 1, 1024, 1024, 1024}, {0, 1, 4, 784, 256}, {0, 1, 8, 1024, 1024},
-    {0, 0, 1, 256, 784}, {0, 0, 1, 1024, 1024}, {0, 1, 1, 784, 256}, {0, 1, 1, 1024, 1024},
-    {0, 0, 64, 1, 784}, {0, 0, 4, 256, 784}, {1, 0, 1024, 1024, 8}, {0, 0, 333, 555, 777},
+    {0, 0, 8, 16, 64},        {0, 0, 16, 64, 64},      {0, 0, 64, 128, 64},
+    {0, 0, 32, 128, 784},     {0, 0, 64, 256, 784},    {0, 0, 128, 512, 512},
+    {0, 0, 256, 768, 768},    {0, 0, 256, 1024, 1024}, {0, 0, 256, 3072, 768},
+    {0, 0, 1024, 1024, 1024}, {0, 0, 64, 10, 128},     {0, 0, 100, 100, 100},
+    {1, 0, 64, 64, 16},       {1, 0, 784, 128, 32},    {1, 0, 784, 256, 64},
+    {1, 0, 512, 512, 128},    {1, 0, 768, 3072, 256},  {1, 0, 1024, 1024, 1024},
+    {1, 0, 256, 10, 64},      {0, 1, 16, 64, 64},      {0, 1, 32, 784, 128},
+    {0, 1, 64, 784, 256},     {0, 1, 128, 512, 512},   {0, 1, 256, 768, 3072},
+    {0, 1, 1024, 1024, 1024}, {0, 1, 4, 784, 256},     {0, 1, 8, 1024, 1024},
+    {0, 0, 1, 256, 784},      {0, 0, 1, 1024, 1024},   {0, 1, 1, 784, 256},
+    {0, 1, 1, 1024, 1024},    {0, 0, 64, 1, 784},      {0, 0, 4, 256, 784},
+    {1, 0, 1024, 1024, 8},    {0, 0, 333, 555, 777},
 };
 
 int main(int argc, char **argv) {
     bench_one_thread(argv);
     const char *cpu = getenv("BENCH_CPU");
     printf("Peak %.1f GF/s (f32). T: stored transposed; M, N, K.\n\n", bench_peak());
-    bench_head("contraction", gemm_peers);
     if (argc >= 4) {
         Contraction c = {.m = atoi(argv[1]), .n = atoi(argv[2]), .k = atoi(argv[3])};
         c.a_flipped = argc > 4 && argv[4][0] == 't';
@@ -70,7 +72,8 @@ int main(int argc, char **argv) {
         return 0;
     }
     for (size_t i = 0; i < LEN(rows); i++)
-        measure((Contraction){F32, 0, rows[i].m, rows[i].n, rows[i].k, rows[i].a, rows[i].b, false, false},
+        measure((Contraction){F32, 0, rows[i].m, rows[i].n, rows[i].k, rows[i].a, rows[i].b, false,
+                              false},
                 cpu);
     measure((Contraction){F64, 0, 128, 512, 512, false, false, false, false}, cpu);
     measure((Contraction){F64, 0, 128, 512, 512, false, true, false, false}, cpu);

@@ -1,5 +1,5 @@
-/* Speed of generated convolutions and their two gradients on one thread, in GF/s and as a share of
- * the fused multiply-add peak. Arguments: N C O S K PAD, else a list. */
+/* Speed of generated convolutions and their two gradients on one thread, as a share of the fused
+ * multiply-add peak and beside oneDNN. Arguments: N C O S K PAD, else a list. */
 #include "bench/peers.h"
 #include "tests/codegen/conv_case.h"
 
@@ -38,19 +38,38 @@ static void layer(ConvLayer l) {
     int64_t out = l.s + 2 * l.pad - l.k + 1, back = l.k - 1 - l.pad;
     double flops = 2.0 * (double)(l.n * l.o * out * out * l.c * l.k * l.k);
     ConvCase cases[] = {
-        [ConvForward] = {.n = l.n, .c = l.c, .o = l.o, .rank = 2, .s = {l.s, l.s}, .k = {l.k, l.k},
-                         .lo = {l.pad, l.pad}, .hi = {l.pad, l.pad}},
-        [ConvInputGradient] = {.n = l.n, .c = l.o, .o = l.c, .rank = 2, .s = {out, out},
-                               .k = {l.k, l.k}, .lo = {back, back}, .hi = {back, back}},
-        [ConvWeightGradient] = {.n = l.c, .c = l.n, .o = l.o, .rank = 2, .s = {l.s, l.s},
-                                .k = {out, out}, .lo = {l.pad, l.pad}, .hi = {l.pad, l.pad},
+        [ConvForward] = {.n = l.n,
+                         .c = l.c,
+                         .o = l.o,
+                         .rank = 2,
+                         .s = {l.s, l.s},
+                         .k = {l.k, l.k},
+                         .lo = {l.pad, l.pad},
+                         .hi = {l.pad, l.pad}},
+        [ConvInputGradient] = {.n = l.n,
+                               .c = l.o,
+                               .o = l.c,
+                               .rank = 2,
+                               .s = {out, out},
+                               .k = {l.k, l.k},
+                               .lo = {back, back},
+                               .hi = {back, back}},
+        [ConvWeightGradient] = {.n = l.c,
+                                .c = l.n,
+                                .o = l.o,
+                                .rank = 2,
+                                .s = {l.s, l.s},
+                                .k = {out, out},
+                                .lo = {l.pad, l.pad},
+                                .hi = {l.pad, l.pad},
                                 .swapped = true},
     };
     static const char *const names[] = {"forward", "input gradient", "weight gradient"};
     for (size_t pass = 0; pass < LEN(cases); pass++) {
         char what[96];
-        snprintf(what, sizeof what, "%d x %d x %d x %d to %d by %d x %d, pad %d, %s", (int)l.n, (int)l.c,
-                 (int)l.s, (int)l.s, (int)l.o, (int)l.k, (int)l.k, (int)l.pad, names[pass]);
+        snprintf(what, sizeof what, "%d x %d x %d x %d to %d by %d x %d, pad %d, %s", (int)l.n,
+                 (int)l.c, (int)l.s, (int)l.s, (int)l.o, (int)l.k, (int)l.k, (int)l.pad,
+                 names[pass]);
         measure(what, &cases[pass], &l, (ConvPass)pass, flops);
     }
 }
@@ -58,15 +77,14 @@ static void layer(ConvLayer l) {
 int main(int argc, char **argv) {
     bench_one_thread(argv);
     printf("Peak %.1f GF/s (f32).\n\n", bench_peak());
-    bench_head("convolution", conv_peers);
     if (argc == 7) {
         layer((ConvLayer){atoi(argv[1]), atoi(argv[2]), atoi(argv[3]), atoi(argv[4]), atoi(argv[5]),
                           atoi(argv[6])});
         return 0;
     }
     static const ConvLayer layers[] = {
-        {64, 1, 6, 28, 5, 0}, {64, 6, 16, 12, 5, 0}, {64, 6, 16, 14, 5, 0}, {1, 64, 64, 56, 3, 1},
-        {8, 64, 64, 56, 3, 1},
+        {64, 1, 6, 28, 5, 0},  {64, 6, 16, 12, 5, 0}, {64, 6, 16, 14, 5, 0},
+        {1, 64, 64, 56, 3, 1}, {8, 64, 64, 56, 3, 1},
     };
     for (size_t i = 0; i < LEN(layers); i++) layer(layers[i]);
     return 0;

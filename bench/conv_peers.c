@@ -1,8 +1,11 @@
-/* oneDNN's convolutions, with the layouts that it chooses itself. */
+/* Convolutions of oneDNN 2, with the layouts that it chooses itself. */
 #include "bench/peers.h"
 
 #ifdef HAVE_ONEDNN
 #include <dnnl.h>
+#endif
+
+#if defined(HAVE_ONEDNN) && DNNL_VERSION_MAJOR == 2
 
 enum { Operands = 3 };
 
@@ -22,7 +25,8 @@ static void need(dnnl_status_t s) {
 
 static dnnl_memory_desc_t any(int64_t n, int64_t c, int64_t s) {
     dnnl_memory_desc_t d;
-    need(dnnl_memory_desc_init_by_tag(&d, 4, (dnnl_dims_t){n, c, s, s}, dnnl_f32, dnnl_format_tag_any));
+    need(dnnl_memory_desc_init_by_tag(&d, 4, (dnnl_dims_t){n, c, s, s}, dnnl_f32,
+                                      dnnl_format_tag_any));
     return d;
 }
 
@@ -33,14 +37,14 @@ typedef struct Role {
 
 static const Role roles[][Operands] = {
     [ConvForward] = {{dnnl_query_src_md, DNNL_ARG_SRC},
-                      {dnnl_query_weights_md, DNNL_ARG_WEIGHTS},
-                      {dnnl_query_dst_md, DNNL_ARG_DST}},
+                     {dnnl_query_weights_md, DNNL_ARG_WEIGHTS},
+                     {dnnl_query_dst_md, DNNL_ARG_DST}},
     [ConvInputGradient] = {{dnnl_query_diff_src_md, DNNL_ARG_DIFF_SRC},
-                            {dnnl_query_weights_md, DNNL_ARG_WEIGHTS},
-                            {dnnl_query_diff_dst_md, DNNL_ARG_DIFF_DST}},
+                           {dnnl_query_weights_md, DNNL_ARG_WEIGHTS},
+                           {dnnl_query_diff_dst_md, DNNL_ARG_DIFF_DST}},
     [ConvWeightGradient] = {{dnnl_query_src_md, DNNL_ARG_SRC},
-                             {dnnl_query_diff_weights_md, DNNL_ARG_DIFF_WEIGHTS},
-                             {dnnl_query_diff_dst_md, DNNL_ARG_DIFF_DST}},
+                            {dnnl_query_diff_weights_md, DNNL_ARG_DIFF_WEIGHTS},
+                            {dnnl_query_diff_dst_md, DNNL_ARG_DIFF_DST}},
 };
 
 static void describe(PeerConv *c, const ConvLayer *l, ConvPass pass) {
@@ -48,16 +52,17 @@ static void describe(PeerConv *c, const ConvLayer *l, ConvPass pass) {
                        y = any(l->n, l->o, l->s + 2 * l->pad - l->k + 1);
     dnnl_dims_t stride = {1, 1}, pad = {l->pad, l->pad};
     dnnl_convolution_desc_t d;
-    need(dnnl_convolution_forward_desc_init(&d, dnnl_forward_training, dnnl_convolution_direct, &x, &w, NULL,
-                                            &y, stride, pad, pad));
+    need(dnnl_convolution_forward_desc_init(&d, dnnl_forward_training, dnnl_convolution_direct, &x,
+                                            &w, NULL, &y, stride, pad, pad));
     need(dnnl_primitive_desc_create(&c->hint, &d, NULL, c->engine, NULL));
     if (pass == ConvInputGradient)
-        need(dnnl_convolution_backward_data_desc_init(&d, dnnl_convolution_direct, &x, &w, &y, stride, pad,
-                                                      pad));
+        need(dnnl_convolution_backward_data_desc_init(&d, dnnl_convolution_direct, &x, &w, &y,
+                                                      stride, pad, pad));
     if (pass == ConvWeightGradient)
-        need(dnnl_convolution_backward_weights_desc_init(&d, dnnl_convolution_direct, &x, &w, NULL, &y, stride,
-                                                         pad, pad));
-    need(dnnl_primitive_desc_create(&c->how, &d, NULL, c->engine, pass == ConvForward ? NULL : c->hint));
+        need(dnnl_convolution_backward_weights_desc_init(&d, dnnl_convolution_direct, &x, &w, NULL,
+                                                         &y, stride, pad, pad));
+    need(dnnl_primitive_desc_create(&c->how, &d, NULL, c->engine,
+                                    pass == ConvForward ? NULL : c->hint));
 }
 
 static void convolve(void *of) {
@@ -65,8 +70,6 @@ static void convolve(void *of) {
     need(dnnl_primitive_execute(c->run, c->stream, Operands, c->args));
     need(dnnl_stream_wait(c->stream));
 }
-
-const char *const conv_peers[] = {"oneDNN", NULL};
 
 size_t conv_contenders(const ConvLayer *l, ConvPass pass, Contender *out) {
     PeerConv *c = calloc(1, sizeof *c);
@@ -86,7 +89,7 @@ size_t conv_contenders(const ConvLayer *l, ConvPass pass, Contender *out) {
         for (size_t k = 0; k < dnnl_memory_desc_get_size(d) / sizeof *x; k++)
             x[k] = rng_f32(rng_bits(1, k)) - 0.5f;
     }
-    *out = (Contender){conv_peers[0], convolve, c};
+    *out = (Contender){"oneDNN", convolve, c};
     return 1;
 }
 
@@ -103,12 +106,12 @@ void conv_contenders_free(Contender *contenders, size_t n) {
     }
 }
 #else
-const char *const conv_peers[] = {NULL};
-
 size_t conv_contenders(const ConvLayer *l, ConvPass pass, Contender *out) {
     (void)l, (void)pass, (void)out;
     return 0;
 }
 
-void conv_contenders_free(Contender *c, size_t n) { (void)c, (void)n; }
+void conv_contenders_free(Contender *c, size_t n) {
+    (void)c, (void)n;
+}
 #endif

@@ -1,3 +1,4 @@
+/* Matrix products of libraries, with row-major operands. */
 #include "bench/peers.h"
 
 #ifdef HAVE_OPENBLAS
@@ -7,8 +8,8 @@ static void openblas(void *of) {
     const Gemm *g = of;
     int lda = (int)(g->a_flipped ? g->m : g->k), ldb = (int)(g->b_flipped ? g->k : g->n);
     cblas_sgemm(CblasRowMajor, g->a_flipped ? CblasTrans : CblasNoTrans,
-                g->b_flipped ? CblasTrans : CblasNoTrans, (int)g->m, (int)g->n, (int)g->k, 1, g->a, lda,
-                g->b, ldb, 0, g->c, (int)g->n);
+                g->b_flipped ? CblasTrans : CblasNoTrans, (int)g->m, (int)g->n, (int)g->k, 1, g->a,
+                lda, g->b, ldb, 0, g->c, (int)g->n);
 }
 #endif
 
@@ -22,27 +23,18 @@ static void onednn(void *of) {
 }
 #endif
 
-static void (*const runs[])(void *) = {
+static const Contender peers[] = {
 #ifdef HAVE_OPENBLAS
-    openblas,
+    {"OpenBLAS", openblas, NULL},
 #endif
 #ifdef HAVE_ONEDNN
-    onednn,
+    {"oneDNN", onednn, NULL},
 #endif
-    NULL,
-};
-const char *const gemm_peers[] = {
-#ifdef HAVE_OPENBLAS
-    "OpenBLAS",
-#endif
-#ifdef HAVE_ONEDNN
-    "oneDNN",
-#endif
-    NULL,
+    {NULL, NULL, NULL},
 };
 
 size_t gemm_contenders(Gemm *g, Contender *out) {
     size_t n = 0;
-    for (; runs[n]; n++) out[n] = (Contender){gemm_peers[n], runs[n], g};
+    for (; peers[n].run; n++) out[n] = (Contender){peers[n].name, peers[n].run, g};
     return n;
 }

@@ -1,5 +1,5 @@
-/* The same operations by the libraries that were found when the build was configured: OpenBLAS, oneDNN.
- * Lists of names end with NULL. */
+/* The same operations by the libraries that were found when the build was configured: OpenBLAS,
+ * oneDNN. */
 #ifndef BPC_PEERS_H
 #define BPC_PEERS_H
 
@@ -12,8 +12,7 @@ typedef struct Gemm {
     const float *a, *b;
     float *c;
 } Gemm;
-extern const char *const gemm_peers[];
-/* As many contenders as there are names, of *g. */
+/* Gives how many there are. */
 size_t gemm_contenders(Gemm *g, Contender *out);
 
 /* [N, C, S, S] to [N, O, ...] by filters [O, C, K, K] */
@@ -21,8 +20,7 @@ typedef struct ConvLayer {
     int64_t n, c, o, s, k, pad;
 } ConvLayer;
 typedef enum ConvPass { ConvForward, ConvInputGradient, ConvWeightGradient } ConvPass;
-extern const char *const conv_peers[];
-/* Operands, of the layouts that the library likes best, are made here. */
+/* Operands, of the layouts that the library likes best, are made here. Gives how many there are. */
 size_t conv_contenders(const ConvLayer *l, ConvPass pass, Contender *out);
 void conv_contenders_free(Contender *c, size_t n);
 

@@ -1,5 +1,5 @@
-/* How long a fork and a join of the runtime's pool take: a job that all threads have to come to, one job
- * after another, and after so many microseconds of serial work. Argument: threads. */
+/* How long a fork and a join of the runtime's pool take: a job that all threads have to come to,
+ * one job after another, and after so many microseconds of serial work. Argument: threads. */
 #include "runtime/runtime.h"
 
 #include <stdatomic.h>

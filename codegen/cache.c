@@ -33,9 +33,8 @@ static int open_folder(void) {
     return -1;
 }
 
-Sym cache_key(Cg *cg, LLVMMemoryBufferRef bitcode, uint32_t unit, uint32_t units) {
-    Sym code = sym_digest(cg->cx, LLVMGetBufferStart(bitcode), LLVMGetBufferSize(bitcode));
-    Sym all = sym_fmt(cg->cx, "%s\n%s\n%u of %u", target_text(cg), code, unit, units);
+Sym cache_key(Cg *cg, Sym module, const char *part) {
+    Sym all = sym_fmt(cg->cx, "%s\n%s\n%s", target_text(cg), module, part);
     return sym_digest(cg->cx, all, strlen(all));
 }
 

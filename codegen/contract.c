@@ -4,8 +4,7 @@
 
 enum {
     ChunkFlops = 1 << 18,
-    FunctionSteps = 8, /* of what follows a contraction */
-    ManySteps = 5,
+    ManySteps = 5, /* of what follows a contraction */
 };
 
 typedef struct Batch {
@@ -69,13 +68,14 @@ static void item(Contract *c, Batch *b, int64_t items, V number) {
     contract_item(c, within);
 }
 
-/* Mathematical functions take tens of instructions, others one or two. */
+/* A mathematical function takes tens of instructions, other operations one or two. */
 static bool is_wordy(const KernelCtx *k) {
     uint32_t steps = 0;
     for (uint32_t i = 0; i < k->k->members.len; i++) {
-        Val v = k->k->members.data[i];
-        const OpInfo *op = &op_info[k_ins(k, v)->op];
-        if (v > k->k->root && op->cls == ClsElem) steps += op->exact ? 1 : FunctionSteps;
+        const Ins *ins = k_ins(k, k->k->members.data[i]);
+        if (k->k->members.data[i] <= k->k->root || op_info[ins->op].cls != ClsElem) continue;
+        if (!cg_is_plain(ins)) return true;
+        steps++;
     }
     return steps >= ManySteps;
 }
@@ -93,9 +93,15 @@ void cg_contract(KernelCtx *k) {
     k->chunks = 1;
     if (out->size == 0) return;
     for (uint32_t d = 0; d + 2 < out->rank; d++) b.at[d] = cg_i64(cg, 0);
-    Contract c = {.cg = cg, .dt = root->type.dt, .m = out->dim[out->rank - 2],
-                  .n = out->dim[out->rank - 1], .k = from->dim[from->rank - 1],
-                  .element = element, .store = store, .data = &b, .wordy = is_wordy(k)};
+    Contract c = {.cg = cg,
+                  .dt = root->type.dt,
+                  .m = out->dim[out->rank - 2],
+                  .n = out->dim[out->rank - 1],
+                  .k = from->dim[from->rank - 1],
+                  .element = element,
+                  .store = store,
+                  .data = &b,
+                  .wordy = is_wordy(k)};
     c.x = matrix_of(&b, root->args[0]);
     c.y = matrix_of(&b, root->args[1]);
     contract_plan(&c);

@@ -3,19 +3,25 @@
 #include "codegen/contract_internal.h"
 
 enum {
-    ItemFlops = 1 << 18, /* an item of less work is not worth a thread's while */
-    Items = 16,          /* wanted at least, so that threads have something to share */
+    ItemFlops = 1 << 18,  /* an item of less work is not worth a thread's while */
+    Items = 16,           /* wanted at least, so that threads have something to share */
     NearBytes = 24 << 10, /* of a panel that stays in the first cache beside rows of A */
     PanelBytes = 288 << 10,
-    ManyRows = 256,      /* of an item, where sums wait in scratch memory */
+    ManyRows = 256, /* of an item, where sums wait in scratch memory */
     LongK = 256,
-    KBlock = 128,           /* of items that copy A, or go through several panels of B in place */
-    InPlacePanels = 8,      /* of those, at most */
-    BlockBytes = 96 << 10,  /* of A */
-    BlockItems = 4,         /* of them, at least */
-    Panels = 32,            /* at most, */
+    KBlock = 128,            /* of items that copy A, or go through several panels of B in place */
+    InPlacePanels = 8,       /* of those, at most */
+    RowsTogether = 6,        /* tiles of rows that share what is near of B, at least */
+    BlockBytes = 96 << 10,   /* of A */
+    BlockItems = 4,          /* of those with several panels, at least */
+    Panels = 32,             /* at most, */
     PanelsBytes = 512 << 10, /* and what they and their sums take of the stack */
 };
+
+/* Of a sum. */
+static int64_t size_of(const Contract *c) {
+    return c->dt == F64 ? 8 : 4;
+}
 
 /* Rows of A at a distance that is a large power of two fall on each other in the first cache. */
 static bool rows_clash(const Contract *c) {
@@ -26,8 +32,8 @@ static bool rows_clash(const Contract *c) {
 /* A step of k of one tile: arithmetic is bound by its latency where there are few accumulators, and
  * loads are partly hidden behind it, less where they miss the first cache. */
 static double tile_time(const Contract *c, int64_t rows, int64_t vecs) {
-    int64_t sums = rows * vecs, size = c->dt == F64 ? 8 : 4;
-    double far = c->k * vecs * c->tile.lanes * size > NearBytes ? 0.8 : 0.3;
+    int64_t sums = rows * vecs;
+    double far = c->k * vecs * c->tile.lanes * size_of(c) > NearBytes ? 0.8 : 0.3;
     double row = rows_clash(c) ? 0.6 : 0.3;
     return (double)(sums < 8 ? 8 : sums) + row * (double)rows + far * (double)vecs;
 }
@@ -148,34 +154,43 @@ uint32_t contract_candidates(Cg *cg, const Tiling *t, Tiling *out, uint32_t most
     return got;
 }
 
+/* Panels of an item with scratch memory for so many elements in a column of each: enough items are
+ * left for threads, and the stack is. */
+static int64_t panels_of_item(const Contract *c, int64_t most, int64_t items, int64_t column) {
+    int64_t width = c->tile.vecs * c->tile.lanes, panels = ceil_div(c->n, width);
+    int64_t fit = PanelsBytes / (column * width * size_of(c));
+    int64_t some = least(least(ceil_div(panels, items), most), fit);
+    return some > 1 ? some : 1;
+}
 
 /* Where a tile would read a line of A for every step of a long k, an item copies its block of A
  * first, and goes through several panels of B with it. */
 static bool takes_block(Contract *c) {
     Tile *t = &c->tile;
-    int64_t size = c->dt == F64 ? 8 : 4, width = t->vecs * t->lanes, panels = ceil_div(c->n, width);
     if (!c->x.base || c->x.row != 1 || c->x.col == 1 || c->k < LongK) return false;
-    if (c->m < 2 * t->rows || panels < 2) return false;
+    if (c->m < 2 * t->rows || c->n <= t->vecs * t->lanes) return false;
     t->kblock = KBlock;
-    t->mblock = least(BlockBytes / (KBlock * size), c->m + t->rows - 1) / t->rows * t->rows;
-    int64_t groups = ceil_div(BlockItems, ceil_div(c->m, t->mblock));
+    int64_t rows = least(BlockBytes / (KBlock * size_of(c)), c->m + t->rows - 1);
+    t->mblock = rows / t->rows * t->rows;
+    int64_t items = ceil_div(BlockItems, ceil_div(c->m, t->mblock));
     int64_t sums = t->mblock * (c->k > SumBlock ? 2 : 1);
-    int64_t most = least(Panels, PanelsBytes / ((KBlock + sums) * width * size));
-    t->panels = least(ceil_div(panels, groups), most > 1 ? most : 1);
+    t->panels = panels_of_item(c, Panels, items, KBlock + sums);
     t->pack = t->pack_rows = true;
     return true;
 }
 
-/* Where more than three tiles of rows read columns of a B that is not copied, and the columns do not stay in the
- * first cache, an item goes block by block of K through several panels: whole rows of B stay near. */
-static bool takes_rows_of_b(Contract *c) {
+/* Where more than three tiles of rows read columns of a B that is not copied, and the columns do
+ * not stay in the first cache, an item goes block by block of K through several panels: whole rows
+ * of B stay near. */
+static void take_rows_of_b(Contract *c) {
     Tile *t = &c->tile;
-    int64_t width = t->vecs * t->lanes, size = c->dt == F64 ? 8 : 4;
-    if (t->pack || !has_rows(c) || c->m <= 3 * t->rows) return false;
-    if (c->k < LongK || c->k * width * size <= NearBytes) return false;
+    if (t->pack || !has_rows(c) || c->m <= 3 * t->rows) return;
+    if (c->k < LongK || c->k * t->vecs * t->lanes * size_of(c) <= NearBytes) return;
+    int64_t sums = least(c->m, ManyRows) * (c->k > SumBlock ? 2 : 1);
+    int64_t panels = panels_of_item(c, InPlacePanels, BlockItems, sums);
+    if (panels < 2) return;
+    t->panels = panels;
     t->kblock = KBlock;
-    t->panels = least(InPlacePanels, ceil_div(ceil_div(c->n, width), 2));
-    return true;
 }
 
 void contract_plan(Contract *c) {
@@ -183,18 +198,20 @@ void contract_plan(Contract *c) {
     choose_lanes(c);
     choose_tile(c);
     if (takes_block(c)) return;
-    int64_t row_bytes = t->vecs * t->lanes * (int64_t)(c->dt == F64 ? 8 : 4);
+    int64_t width = t->vecs * t->lanes, row_bytes = width * size_of(c);
     t->panels = 1;
     t->kblock = c->k <= SumBlock ? c->k : SumBlock;
-    if (!takes_rows_of_b(c) && t->pack && t->kblock * row_bytes > PanelBytes) {
+    take_rows_of_b(c);
+    if (t->pack && t->kblock * row_bytes > PanelBytes) {
         t->kblock = SumBlock;
         while (t->kblock > 64 && t->kblock * row_bytes > PanelBytes) t->kblock /= 2;
     }
     int64_t rows = c->m;
     if (t->kblock < c->k && rows > ManyRows) rows = ManyRows;
-    int64_t panels = ceil_div(c->n, t->vecs * t->lanes);
-    int64_t enough = ItemFlops / (2 * t->vecs * t->lanes * (c->k + 1)) + 1;
-    int64_t share = c->m / ceil_div(Items, panels);
+    int64_t groups = ceil_div(ceil_div(c->n, width), t->panels);
+    int64_t enough = ItemFlops / (2 * width * t->panels * (c->k + 1)) + 1;
+    if (t->panels > 1 && enough < RowsTogether * t->rows) enough = RowsTogether * t->rows;
+    int64_t share = c->m / ceil_div(Items, groups);
     if (share < enough) share = enough;
     if (share < rows) rows = share;
     t->mblock = ceil_div(rows, t->rows) * t->rows;

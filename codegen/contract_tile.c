@@ -121,7 +121,8 @@ static void store(const Contract *c, const Panel *p, V i, int64_t rows, const V 
         store_in_loop(c, p, i, rows, values);
         return;
     }
-    for (int64_t r = 0; r < rows; r++) store_row(c, p, cg_add_imm(c->cg, i, r), values + r * p->vecs);
+    for (int64_t r = 0; r < rows; r++)
+        store_row(c, p, cg_add_imm(c->cg, i, r), values + r * p->vecs);
 }
 
 /* Slot of accumulator `at` of the tile at row i. */

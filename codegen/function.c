@@ -1,8 +1,8 @@
 /* A function of the program: its frame, which has the address of every value in memory, then its
- * kernels in order. An entry calls them, so that they may be cut into chunks and are there once. A
- * function that a region runs is part of the code around it where it is short or this is the only
- * place, and so are its short kernels. Single numbers live on the stack instead of the arena, where
- * LLVM makes registers of them. */
+ * kernels in order. An entry calls them, so that they may be cut into chunks and equal ones are
+ * there once. A function that a region runs is part of the code around it where it is short or this
+ * is the only place, and so are its short kernels. Single numbers live on the stack instead of the
+ * arena, where LLVM makes registers of them. */
 #include "codegen/internal.h"
 
 enum { /* instructions, roughly */
@@ -53,8 +53,10 @@ static V launch_function(Cg *cg) {
     V made = LLVMGetNamedFunction(cg->m, "launch");
     if (made) return made;
     V outer = cg->fn, args[4];
+    bool once = cg->once;
     Bb resume = LLVMGetInsertBlock(cg->b);
     T params[] = {cg->ptr, cg->ptr, cg->ptr, cg->i64};
+    cg->once = false;
     V f = cg->fn = cg_new_function(cg, "launch", params, LEN(params), false);
     LLVMGetParams(f, args);
     cg_at(cg, cg_block(cg, "entry"));
@@ -68,6 +70,7 @@ static V launch_function(Cg *cg) {
     call_chunks(cg, args[1], args[2], args[3]);
     LLVMBuildRetVoid(cg->b);
     cg->fn = outer;
+    cg->once = once;
     cg_at(cg, resume);
     return f;
 }

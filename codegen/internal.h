@@ -50,7 +50,7 @@ struct Cg {
     bool foreign; /* not the architecture of this machine */
     T i1, i8, i16, i32, i64, f32, f64, ptr, void_;
     V fn;             /* being emitted */
-    bool once;        /* it runs once: LLVM is not to spend time on it */
+    bool once;        /* it runs once, and the first step waits for its code */
     VEC(KernelCode) kernels;
     VEC(Tiling) contractions; /* planned, each once */
     VEC(struct Emitted { const Fn *fn; V value; bool once; }) functions; /* of regions */
@@ -61,7 +61,7 @@ struct Cg {
 /* ---- target.c ---- */
 bool target_open(Cg *cg);             /* fills tm, target, cpu; reports what is refused */
 void target_machine(Cg *cg);          /* tm for cg->m, once the rest is known */
-void target_attributes(Cg *cg, V fn); /* target-cpu, target-features, nounwind, optnone */
+void target_attributes(Cg *cg, V fn); /* and optnone for what runs once */
 bool target_is_host(const Cg *cg);
 Sym target_text(const Cg *cg); /* all that code depends on beside the module */
 void target_optimise(Cg *cg);         /* the pipeline of the level, once */
@@ -217,8 +217,8 @@ enum { MaxUnits = 16 };
 uint32_t units_compile(Cg *cg, LLVMMemoryBufferRef *objects);
 
 /* ---- cache.c ---- */
-/* Of one of so many units of the module. */
-Sym cache_key(Cg *cg, LLVMMemoryBufferRef bitcode, uint32_t unit, uint32_t units);
+/* Of what is compiled of a module: its digest, and which part. */
+Sym cache_key(Cg *cg, Sym module, const char *part);
 LLVMMemoryBufferRef cache_get(Sym key); /* NULL: not there */
 void cache_put(Arena *a, Sym key, LLVMMemoryBufferRef object);
 
@@ -246,5 +246,7 @@ typedef struct Nest {
     void *data;
 } Nest;
 void k_nest(const Nest *n); /* sets k->chunks if it cuts */
+/* An instruction or two for a vector. */
+bool cg_is_plain(const Ins *i);
 
 #endif

@@ -1,4 +1,4 @@
-/* A program as one LLVM module: a function per kernel, a function per entry that calls them in
+/* A program as one LLVM module: a function per kernel, a function per entry that launches them in
  * order, and the table of entries for the runtime. */
 #include "codegen/internal.h"
 
@@ -34,7 +34,7 @@ static void restore_float_state(Cg *cg, V saved) {
 }
 
 static V emit_entry(Cg *cg, const Fn *fn) {
-    cg->once = fn->name == cg->p->init;
+    cg->once = cg->o.part == CgFirst && fn->name == cg->p->init;
     V f = cg_begin_function(cg, fn, true), saved = save_float_state(cg);
     cg_entry_kernels(cg, fn, f);
     restore_float_state(cg, saved);

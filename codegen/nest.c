@@ -50,11 +50,11 @@ static void remainder_of(Walk *w, int64_t from, int64_t n) {
     }
 }
 
-static bool is_plain(const Ins *i) {
+bool cg_is_plain(const Ins *i) {
     OpClass c = op_info[i->op].cls;
     if (i->op == Op_div && !dtype_is_float(i->type.dt)) return false;
     return op_info[i->op].exact || c == ClsView || c == ClsMove || i->op == Op_const ||
-           i->op == Op_opt_barrier;
+           i->op == Op_opt_barrier || i->op == Op_stop_gradient;
 }
 
 /* Vectors of a row that are done in one turn: several where each is little more than loads and
@@ -64,7 +64,7 @@ static int64_t vectors_at_once(const Walk *w, bool cut) {
     bool plain = !cut && (k->kind == KernMap || k->kind == KernMove);
     plain &= k->members.len <= FewMembers;
     for (uint32_t i = 0; plain && i < k->members.len; i++) {
-        plain = is_plain(k_ins(w->n->k, k->members.data[i]));
+        plain = cg_is_plain(k_ins(w->n->k, k->members.data[i]));
     }
     return plain ? Unrolled : 1;
 }

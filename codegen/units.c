@@ -127,10 +127,23 @@ static Part *functions_of(Cg *cg, uint32_t *n, int64_t *cost) {
     return parts.data;
 }
 
+/* The names of a unit's functions. */
+static const char *contents(Cg *cg, const Unit *u) {
+    Text t = {0};
+    for (uint32_t i = 0; i < u->nparts; i++)
+        if (u->parts[i].unit == u->number) text_add(&t, "%s\n", LLVMGetValueName(u->parts[i].fn));
+    const char *names = arena_strndup(cg->cx->scratch, t.data ? t.data : "", t.len);
+    free(t.data);
+    return names;
+}
+
 static void compile_fresh(Cg *cg, Unit *units, uint32_t n) {
+    LLVMMemoryBufferRef code = units[0].bitcode;
+    Sym digest = NULL;
     bool fresh[MaxUnits];
+    if (cg->o.cache) digest = sym_digest(cg->cx, LLVMGetBufferStart(code), LLVMGetBufferSize(code));
     for (uint32_t u = 0; u < n; u++) {
-        if (cg->o.cache) units[u].key = cache_key(cg, units[u].bitcode, u, n);
+        if (digest) units[u].key = cache_key(cg, digest, contents(cg, &units[u]));
         units[u].object = units[u].key ? cache_get(units[u].key) : NULL;
         fresh[u] = !units[u].object;
     }
@@ -154,8 +167,10 @@ uint32_t units_compile(Cg *cg, LLVMMemoryBufferRef *objects) {
     if (n < 1) n = 1;
     LLVMMemoryBufferRef bitcode = LLVMWriteBitcodeToMemoryBuffer(cg->m);
     Unit units[MaxUnits];
-    for (uint32_t u = 0; u < n; u++)
-        units[u] = (Unit){.cg = *cg, .parts = parts, .nparts = nparts, .number = u, .bitcode = bitcode};
+    for (uint32_t u = 0; u < n; u++) {
+        units[u] =
+            (Unit){.cg = *cg, .parts = parts, .nparts = nparts, .number = u, .bitcode = bitcode};
+    }
     share_out(parts, nparts, units, (uint32_t)n);
     compile_fresh(cg, units, (uint32_t)n);
     LLVMDisposeMemoryBuffer(bitcode);

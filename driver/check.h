@@ -20,7 +20,7 @@ typedef struct Check {
     uint64_t key;
     bool quiet;                           /* only false rows are printed */
     uint32_t failures, compared; /* rows; comparisons */
-    uint32_t row_compared, row_ties; /* before this row */
+    uint32_t row_compared, row_ties, row_skipped; /* before this row */
     uint32_t skipped, ties;      /* comparisons left out: every step meets a kink; equal values
                                   * are chosen from at the point itself, whichever it is */
     VEC(Sym) surrogates; /* operations and functions with a rule that is no derivative */

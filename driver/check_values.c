@@ -138,12 +138,14 @@ double gated_error(double analytic, double numeric, double scale, double err, do
     return allowed > 0 ? diff / allowed : INFINITY;
 }
 
-/* Whether all that was compared since the last row lies at ties. */
+/* Whether all that was to be compared since the last row lies at ties, or beside them at kinks. */
 static bool only_ties(Check *c) {
     uint32_t compared = c->compared - c->row_compared, ties = c->ties - c->row_ties;
+    uint32_t skipped = c->skipped - c->row_skipped;
     c->row_compared = c->compared;
     c->row_ties = c->ties;
-    return ties && ties == compared;
+    c->row_skipped = c->skipped;
+    return ties && ties + skipped == compared;
 }
 
 void report_row(Check *c, bool ok, const char *what, double error) {

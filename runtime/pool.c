@@ -2,11 +2,11 @@
  * word, the caller takes part. Workers spin for a bounded time (a wake-up costs about 50 us, a
  * training step often less), then sleep.
  *
- * The word holds a few bits of the job's number, how many chunks it has and the next one. A chunk is
- * claimed by compare-and-swap on the whole word, so a worker that comes late can never take a chunk of
- * one job with the body of another: when a job is over, nothing can be claimed until the next word, and
- * what it says of the job was stored before. What belongs to the fork lies in one cache line, `done`,
- * which only grows, in another. */
+ * The word holds a few bits of the job's number, how many chunks it has and the next one. A chunk
+ * is claimed by compare-and-swap on the whole word, so a worker that comes late can never take a
+ * chunk of one job with the body of another: when a job is over, nothing can be claimed until the
+ * next word, and what it says of the job was stored before. What belongs to the fork lies in one
+ * cache line, `done`, which only grows, in another. */
 #include "runtime/runtime.h"
 
 #include <pthread.h>
@@ -32,10 +32,10 @@ struct Pool {
     _Atomic(Body *) body;
     _Atomic(void *) data;
     _Atomic int64_t base;                      /* number of the job's first chunk */
+    uint64_t jobs, issued;                     /* so far, and their chunks */
     _Alignas(CacheLine) _Atomic uint64_t done; /* chunks executed */
     _Alignas(CacheLine) _Atomic int sleepers;
     _Atomic bool stop;
-    uint64_t jobs, issued; /* so far, and their chunks */
     int spin;
     int32_t threads, started;
     pthread_mutex_t lock;
@@ -73,9 +73,13 @@ static void pause_briefly(void) {
 #endif
 }
 
-static uint32_t next_chunk(uint64_t word) { return word & MostChunks; }
+static uint32_t next_chunk(uint64_t word) {
+    return word & MostChunks;
+}
 
-static bool claimable(uint64_t word) { return next_chunk(word) < (word >> ChunkBits & MostChunks); }
+static bool claimable(uint64_t word) {
+    return next_chunk(word) < (word >> ChunkBits & MostChunks);
+}
 
 /* Executes chunks of the current job until none is left to claim. A job cannot end before its
  * chunks are counted in `done`, so counting once at the end is enough. */
@@ -89,8 +93,9 @@ static void work(Pool *p, Worker *w) {
         finished++;
         word = atomic_load(&p->word);
     }
+    if (!finished) return;
     w->chunks += (int64_t)finished;
-    if (finished) atomic_fetch_add(&p->done, finished);
+    atomic_fetch_add(&p->done, finished);
 }
 
 static void sleep_until_work(Pool *p) {
@@ -106,17 +111,18 @@ static void sleep_until_work(Pool *p) {
 static void *worker_main(void *data) {
     Worker *w = data;
     Pool *p = w->pool;
+    const int spin = p->spin;
     fp_enter();
     while (!atomic_load(&p->stop)) {
         work(p, w);
         int round = 0;
         uint64_t word = atomic_load(&p->word), now = word;
-        for (; round < p->spin && !claimable(now); round++, now = atomic_load(&p->word)) {
+        for (; round < spin && !claimable(now); round++, now = atomic_load(&p->word)) {
             if (now != word) round = 0; /* a job that others did alone */
             word = now;
             pause_briefly();
         }
-        if (round == p->spin) sleep_until_work(p);
+        if (round == spin) sleep_until_work(p);
     }
     return NULL;
 }
@@ -133,11 +139,11 @@ static void run_job(Pool *p, Body *body, void *data, int64_t base, uint64_t n) {
     atomic_store_explicit(&p->body, body, memory_order_relaxed);
     atomic_store_explicit(&p->data, data, memory_order_relaxed);
     atomic_store_explicit(&p->base, base, memory_order_relaxed);
-    p->issued += n;
+    const uint64_t until = p->issued += n;
     atomic_store(&p->word, ++p->jobs << 2 * ChunkBits | n << ChunkBits);
     wake_all(p);
     work(p, &p->workers[0]);
-    for (int round = 0; atomic_load(&p->done) != p->issued; round++) {
+    for (int round = 0; atomic_load(&p->done) != until; round++) {
         if (round < p->spin)
             pause_briefly();
         else

@@ -12,6 +12,8 @@ from jax import lax
 
 rng = np.random.default_rng(1)
 
+BATCHES = 4  # of rows: as in models/
+
 
 def dense(i, o):
     return {"w": (rng.standard_normal((i, o)) * (2 / i) ** 0.5).astype("f"), "b": np.zeros(o, "f")}
@@ -144,7 +146,7 @@ def main():
     o = o.parse_intermixed_args()
     sizes = {k: int(v) for k, v in (s.split("=") for s in o.sizes)}
     batch = sizes["B"]
-    sizes["B"] *= 4
+    sizes["B"] *= BATCHES
     p, loss, xs, ys = globals()[o.model](**sizes)
     update = adamw if o.model == "chargpt" else sgd
     zeros = jax.tree.map(np.zeros_like, p)
@@ -159,9 +161,9 @@ def main():
     state = jax.tree.map(jnp.asarray, state)
     xs, ys = jnp.asarray(xs), jnp.asarray(ys)
     for n in range(o.steps):
-        if n % 4 == 0:
-            order = rng.permutation(len(xs)).reshape(4, batch)
-        p, state, value = step(p, state, float(n + 1), xs, ys, order[n % 4])
+        if n % BATCHES == 0:
+            order = rng.permutation(len(xs)).reshape(BATCHES, batch)
+        p, state, value = step(p, state, float(n + 1), xs, ys, order[n % BATCHES])
     value.block_until_ready()
 
 

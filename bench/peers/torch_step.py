@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+BATCHES = 4  # of rows: as in models/
+
 
 class MLP(nn.Module):
     def __init__(self, I, H, L, C, **_):
@@ -109,7 +111,7 @@ def main():
     adam = o.model == "chargpt"
     opt = (torch.optim.AdamW if adam else torch.optim.SGD)(net.parameters(), lr=1e-3 if adam else 1e-2)
     batch = sizes["B"]
-    sizes["B"] *= 4
+    sizes["B"] *= BATCHES
     xs, ys = inputs(**sizes), targets(**sizes)
 
     def objective(x, y):
@@ -118,9 +120,9 @@ def main():
     if o.compile:
         objective = torch.compile(objective)
     for n in range(o.steps):
-        if n % 4 == 0:
+        if n % BATCHES == 0:
             order = torch.randperm(len(xs)).split(batch)
-        rows = order[n % 4]
+        rows = order[n % BATCHES]
         opt.zero_grad(set_to_none=True)
         objective(xs[rows], ys[rows]).backward()
         opt.step()

@@ -151,15 +151,16 @@ static void dots(void **state) {
             for (int flip = 0; flip < 4; flip++, turn++) {
                 int64_t other = sizes[turn % LEN(sizes)][1], one = turn % 5 == 4 ? 1 : other;
                 bool row = turn & 4;
-                cases[n++] = case_of((Contraction){(DType)dt, 0, row ? 1 : one, row ? other : 1,
-                                                   lengths[l], flip & 1, flip >> 1, turn % 3 == 0, false});
+                cases[n++] =
+                    case_of((Contraction){(DType)dt, 0, row ? 1 : one, row ? other : 1, lengths[l],
+                                          flip & 1, flip >> 1, turn % 3 == 0, false});
             }
     check_all(cases, n);
 }
 
 static void batches_and_blocks(void **state) {
     (void)state;
-    static Case cases[14];
+    static Case cases[15];
     cases[0] = case_of((Contraction){F32, 3, 5, 19, 8, false, true, true, false});
     cases[1] = case_of((Contraction){F64, 4, 1, 19, 70, false, false, false, false});
     cases[2] = case_of((Contraction){F32, 2, 6, 1, 70, true, false, false, false});
@@ -174,6 +175,7 @@ static void batches_and_blocks(void **state) {
     cases[11] = case_of((Contraction){F32, 0, 31, 200, 700, false, false, true, false});
     cases[12] = case_of((Contraction){F64, 0, 20, 90, 4200, true, false, false, false});
     cases[13] = case_of((Contraction){BF16, 2, 33, 330, 300, false, false, true, true});
+    cases[14] = case_of((Contraction){F32, 0, 31, 200, 4200, false, false, true, true});
     check_all(cases, LEN(cases));
 }
 

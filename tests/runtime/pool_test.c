@@ -43,7 +43,9 @@ static void every_chunk_once(void **state) {
     for (int32_t threads = 1; threads <= 5; threads++) check_once(threads, sizes, LEN(sizes));
 }
 
-static void mark(void *data, int64_t i) { ((unsigned char *)data)[i]++; }
+static void mark(void *data, int64_t i) {
+    ((unsigned char *)data)[i]++;
+}
 
 /* Jobs are of 2^24 - 1 chunks at most. */
 static void very_many_chunks(void **state) {
@@ -123,9 +125,8 @@ static void denormals_are_kept(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_chunk_once), cmocka_unit_test(very_many_chunks),
-        cmocka_unit_test(many_small_jobs),
-        cmocka_unit_test(every_thread_gets_work),
+        cmocka_unit_test(every_chunk_once),   cmocka_unit_test(very_many_chunks),
+        cmocka_unit_test(many_small_jobs),    cmocka_unit_test(every_thread_gets_work),
         cmocka_unit_test(denormals_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
