@@ -11,7 +11,7 @@ enum {
     LongK = 256,
     KBlock = 128,            /* of items that copy A, or go through several panels of B in place */
     InPlacePanels = 8,       /* of those, at most */
-    RowsTogether = 6,        /* tiles of rows that share what is near of B, at least */
+    RowsTogether = 64,       /* of A, that share what is near of B, at least */
     BlockBytes = 96 << 10,   /* of A */
     BlockItems = 4,          /* of those with several panels, at least */
     Panels = 32,             /* at most, */
@@ -210,7 +210,7 @@ void contract_plan(Contract *c) {
     if (t->kblock < c->k && rows > ManyRows) rows = ManyRows;
     int64_t groups = ceil_div(ceil_div(c->n, width), t->panels);
     int64_t enough = ItemFlops / (2 * width * t->panels * (c->k + 1)) + 1;
-    if (t->panels > 1 && enough < RowsTogether * t->rows) enough = RowsTogether * t->rows;
+    if (t->panels > 1 && enough < RowsTogether) enough = RowsTogether;
     int64_t share = c->m / ceil_div(Items, groups);
     if (share < enough) share = enough;
     if (share < rows) rows = share;
