@@ -88,6 +88,8 @@ static Program *again(Oracle *o, Cx *cx, const char *stage, const char *text) {
 
 /* ---- arguments ---- */
 
+static bool is_wild(Sym name) { return !strncmp(name, "wild", 4); }
+
 static double special(uint64_t bits) {
     static const double odd[] = {INFINITY, -INFINITY, NAN, -0.0, 0.0, 1e-310, 1e-42, 3e38, 1e308};
     return odd[bits / 64 % LEN(odd)];
@@ -95,7 +97,7 @@ static double special(uint64_t bits) {
 
 static Tensor argument(Oracle *o, Type t, Sym name, uint64_t key) {
     Tensor x = tensor_new(o->a, t, false);
-    bool wild = !strncmp(name, "wild", 4);
+    bool wild = is_wild(name);
     for (int64_t i = 0; i < t.shape->size; i++) {
         uint64_t bits = rng_bits(key, (uint64_t)i);
         double u = rng_f64(bits) * 4 - 2;
@@ -166,8 +168,8 @@ static bool explained(Oracle *o, Case *c, uint32_t r, int64_t i, double got) {
 }
 
 static void compare_f64(Oracle *o, Case *c) {
-    bool wild = c->fn->nparams && !strncmp(c->fn->ins.data[0].name, "wild", 4);
-    if (wild) return; /* f64 has another range */
+    for (Val v = 0; v < c->fn->nparams; v++)
+        if (is_wild(c->fn->ins.data[v].name)) return; /* f64 has another range */
     for (uint32_t r = 0; r < c->fn->results.len; r++) {
         const Tensor *x = &c->round[r], *y = &c->f64[r];
         for (int64_t i = 0; i < x->type.shape->size; i++) {
