@@ -208,9 +208,6 @@ V cg_new_function(Cg *cg, const char *name, T *params, unsigned n, bool external
 #define CgLaterCall "bp_later"
 #define CgLaterData "bp_later_data"
 
-/* ---- object.c ---- */
-LLVMMemoryBufferRef cg_buffer(Cg *cg, CgFile kind); /* object or assembly; the caller's */
-
 /* ---- units.c ---- */
 enum { MaxUnits = 16 };
 /* The objects of cg's module, at most MaxUnits; the caller's. */

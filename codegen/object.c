@@ -1,7 +1,8 @@
 /* The module as a file: object, assembly or LLVM IR. */
 #include "codegen/internal.h"
 
-LLVMMemoryBufferRef cg_buffer(Cg *cg, CgFile kind) {
+/* Object or assembly; the caller's. */
+static LLVMMemoryBufferRef buffer(Cg *cg, CgFile kind) {
     double start = now_seconds();
     target_optimise(cg);
     cx_took(cg->cx, start, "optimise");
@@ -25,7 +26,7 @@ char *cg_emit(Cg *cg, CgFile kind, size_t *len) {
         LLVMDisposeMessage(text);
         return copy;
     }
-    LLVMMemoryBufferRef out = cg_buffer(cg, kind);
+    LLVMMemoryBufferRef out = buffer(cg, kind);
     *len = LLVMGetBufferSize(out);
     char *bytes = arena_strndup(a, LLVMGetBufferStart(out), *len);
     LLVMDisposeMemoryBuffer(out);

@@ -161,7 +161,9 @@ uint32_t units_compile(Cg *cg, LLVMMemoryBufferRef *objects) {
     if (n > cg->o.threads) n = cg->o.threads;
     if (n > MaxUnits) n = MaxUnits;
     if (n <= 1 && !cg->o.cache) {
-        objects[0] = cg_buffer(cg, CgObject);
+        target_optimise(cg);
+        objects[0] = target_emit(cg, LLVMObjectFile);
+        cx_took(cg->cx, start, "compile");
         return 1;
     }
     if (n < 1) n = 1;
