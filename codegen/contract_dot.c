@@ -17,7 +17,6 @@ typedef struct Dot {
     unsigned valid;      /* outputs of the last value */
 } Dot;
 
-
 static Dot dot_of(const Contract *c) {
     Dot d = {.c = c, .outputs = c->m == 1 ? c->n : c->m, .sum_lanes = cg_sum_lanes(c->dt)};
     const Matrix *m = c->m == 1 ? &c->y : &c->x;
