@@ -47,10 +47,19 @@ static bool keeps_rows(const Planner *s, Val v) {
     return i->op == Op_reshape && shape_same_rows(i->type.shape, ins_at(s, i->args[0])->type.shape);
 }
 
-/* What scatter_add adds to in place, or NoVal. */
+/* Operand n of i if no other operand is the same memory, or NoVal. */
+static Val only_operand(const Planner *s, const Ins *i, uint32_t n) {
+    Val x = memory_of(s->fn, i->args[n]);
+    for (uint32_t j = 0; j < i->nargs; j++) {
+        if (j != n && memory_of(s->fn, i->args[j]) == x) return NoVal;
+    }
+    return i->args[n];
+}
+
+/* What scatter_add adds to in place, if it reads it as nothing else, or NoVal. */
 static Val added_to(const Planner *s, const Kernel *k) {
     if (k->kind != KernMove || ins_at(s, k->root)->op != Op_scatter_add) return NoVal;
-    return ins_at(s, k->root)->args[0];
+    return only_operand(s, ins_at(s, k->root), 0);
 }
 
 /* Operands of anything but an elementwise member at the written index are read elsewhere. */
@@ -126,11 +135,10 @@ static Val begins_as(const Planner *s, const Kernel *k, Val out) {
     const Ins *i = ins_at(s, k->root);
     if (i->op != Op_scan && i->op != Op_while) return NoVal;
     Region r = region_of(s->p, i);
-    uint32_t n = i->type.shape ? 0 : out - k->root - 1, times = 0;
+    uint32_t n = i->type.shape ? 0 : out - k->root - 1;
     if (n >= r.carry || !region_in_place(&r, n)) return NoVal;
-    Val x = memory_of(s->fn, i->args[n]);
-    for (uint32_t j = 0; j < i->nargs; j++) times += memory_of(s->fn, i->args[j]) == x;
-    return times == 1 ? x : NoVal;
+    Val x = only_operand(s, i, n);
+    return x == NoVal ? NoVal : memory_of(s->fn, x);
 }
 
 /* Whether v may be stored over param; find_reads has been done. */

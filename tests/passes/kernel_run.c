@@ -163,11 +163,11 @@ static void pull_operands(Run *r) {
     }
 }
 
-/* Those of a concat may be members. */
-static void read_all_operands(Run *r) {
+/* From the first-th on; those of a concat may be members. */
+static void read_operands(Run *r, uint32_t first) {
     const Ins *i = ins_at(r, r->k->root);
     r->now++;
-    for (uint32_t k = 0; k < i->nargs; k++) {
+    for (uint32_t k = first; k < i->nargs; k++) {
         const Ins *x = ins_at(r, i->args[k]);
         if (x->op == Op_const && x->ndata == 1) continue;
         assert_true(r->input[i->args[k]] || i->op == Op_concat);
@@ -178,17 +178,17 @@ static void read_all_operands(Run *r) {
 static void run_move(Run *r) {
     assert_true(r->k->members.len == 1 || ins_at(r, r->k->root)->op == Op_concat);
     r->root_known = false;
-    read_all_operands(r);
+    read_operands(r, 0);
     for (int64_t e = 0; e < size_at(r, r->k->root); e++) write_element(r, r->k->root, e);
-    if (ins_at(r, r->k->root)->op != Op_scatter_add) read_all_operands(r); /* adds in place */
+    read_operands(r, ins_at(r, r->k->root)->op == Op_scatter_add); /* adds to its first in place */
 }
 
 /* Its scratch memory is written while it still reads. */
 static void run_region(Run *r) {
     const Kernel *k = r->k;
-    read_all_operands(r);
+    read_operands(r, 0);
     for (uint64_t i = 0; i < k->scratch.bytes; i++) r->arena[k->scratch.offset + i].v = NoVal;
-    read_all_operands(r);
+    read_operands(r, 0);
     for (uint32_t j = 0; j < k->outputs.len; j++) {
         Val v = k->outputs.data[j];
         for (int64_t e = 0; e < size_at(r, v); e++) write_element(r, v, e);

@@ -174,6 +174,30 @@ static void test_begins_in_result(void **state) {
     t_free(t);
 }
 
+/* What is scattered over itself is read while it is written: in the arena, in a result's place, in
+ * an argument's, by another name. */
+static void test_scattered_over_itself(void **state) {
+    (void)state;
+    for (int way = 0; way < 4; way++) {
+        T *t = t_new();
+        t_fn(t, "f");
+        Type type = t_type(t, 1, 6), index = {I32, 6, type.shape};
+        Val x = t_param(t, "x", type), i = t_param(t, "i", index);
+        Val to = way == 2 ? x : t_op(t, Op_exp, x), u = to;
+        Attr axis = attr_int(0);
+        if (way == 3) {
+            u = t_ints(t, Op_reshape, to, 2, (int64_t[]){2, 3});
+            u = t_ints(t, Op_reshape, u, 1, (int64_t[]){6});
+        }
+        Val y = b_op(t->b, Op_scatter_add, (Val[]){to, i, u}, 3, &axis, NULL);
+        if (way == 2) donate(t, 1, (int32_t[]){0});
+        b_fn(t->b)->exported = true;
+        t_end(t, way == 0 ? t_sum(t, y) : y, NoVal);
+        planned(t);
+        t_free(t);
+    }
+}
+
 static void test_classes(void **state) {
     (void)state;
     T *t = t_new();
@@ -212,7 +236,7 @@ int main(void) {
         cmocka_unit_test(test_over_dying),   cmocka_unit_test(test_donated),
         cmocka_unit_test(test_not_in_place), cmocka_unit_test(test_order),
         cmocka_unit_test(test_exchange),     cmocka_unit_test(test_begins_in_result),
-        cmocka_unit_test(test_classes),
+        cmocka_unit_test(test_classes),      cmocka_unit_test(test_scattered_over_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
