@@ -138,21 +138,30 @@ double numdiff_noise(const NumDiff *d, const Tensor *u, double t) {
     return fmax(crossed ? 0 : fabs(ahead + behind), 0x1p-53 * numdiff_magnitude(d));
 }
 
-/* At 2h and h, and at h and h/2: four points each, of which two are shared. */
+/* At 2h and h, and at h and h/2: four points each, of which two are shared. *settled: they say about
+ * the same, two points at h and at h/2 too; else h may be too long to see what f does. */
+static NumSlope differences_at(const NumDiff *d, const Tensor *u, double h, bool *settled) {
+    NumSlope s = {.step = h / 2};
+    double wide = symmetric(d, u, 2 * h, &s.crossed), mid = symmetric(d, u, h, &s.crossed);
+    double near = symmetric(d, u, h / 2, &s.crossed);
+    double coarse = (8 * mid - wide) / (12 * h), fine = (8 * near - mid) / (6 * h);
+    s.value = (16 * fine - coarse) / 15;
+    double rounding = numdiff_noise(d, u, h * 0x1p-24) / h, apart = fabs(s.value - fine);
+    s.error = apart * (s.crossed ? 1 : 0x1p-4) + rounding;
+    double plain = fabs(mid / (2 * h) - near / h);
+    *settled = !s.crossed && !(apart > 0x1p-12 * fabs(s.value) + 16 * rounding ||
+                               plain > 0x1p-4 * fabs(s.value) + 16 * rounding);
+    return s;
+}
+
+/* At steps that get smaller, until one has settled. */
 static NumSlope differences(const NumDiff *d, const Tensor *u) {
-    NumSlope best = {0};
+    NumSlope best = {.crossed = true, .error = INFINITY};
     double h = first_step(d, u);
-    for (int tries = 0; tries < 6; tries++, h /= 8) {
-        bool crossed = false;
-        double wide = symmetric(d, u, 2 * h, &crossed), mid = symmetric(d, u, h, &crossed);
-        double near = symmetric(d, u, h / 2, &crossed);
-        double coarse = (8 * mid - wide) / (12 * h), fine = (8 * near - mid) / (6 * h);
-        best.value = (16 * fine - coarse) / 15;
-        best.error = fabs(best.value - fine) * (crossed ? 1 : 0x1p-4) +
-                     numdiff_noise(d, u, h * 0x1p-24) / h;
-        best.crossed = crossed;
-        best.step = h / 2;
-        if (!crossed) break;
+    bool settled = false;
+    for (int tries = 0; tries < 6 && !settled; tries++, h /= 8) {
+        NumSlope s = differences_at(d, u, h, &settled);
+        if (settled || best.crossed || (!s.crossed && s.error < best.error)) best = s;
     }
     return best;
 }

@@ -123,6 +123,26 @@ static void largest_changes_hands(void **state) {
     fixture_close(&f);
 }
 
+/* sin(10^4 log1p(x)), whose period the first step does not see. */
+static void faster_than_a_step(void **state) {
+    (void)state;
+    Fixture f = fixture_open(true);
+    Val x = param(&f, "x", "f64[3]"), far = num(&f, "f64[3]", 1e4);
+    b_result(f.b, op(&f, Op_sin, 1, op(&f, Op_mul, 2, op(&f, Op_log1p, 1, x), far)));
+    for (int k = 0; k < 200; k++) {
+        double from[] = {0.01 * k, 0.3 + 0.007 * k, 1.9 - 0.003 * k}, want = 0, scale = 0, err;
+        double got = slope(&f, from, along, &err);
+        for (int i = 0; i < 3; i++) {
+            double d = (1 + i) * along[i] * 1e4 / (1 + from[i]);
+            want += d * cos(1e4 * log1p(from[i]));
+            scale += fabs(d);
+        }
+        if (!(fabs(got - want) <= 10 * err + 1e-9 * scale && err < 1e-4 * scale))
+            fail_msg("%d: %.17g, not %.17g; %g", k, got, want, err);
+    }
+    fixture_close(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(elementwise),
@@ -130,6 +150,7 @@ int main(void) {
         cmocka_unit_test(power_in_a_call),
         cmocka_unit_test(steps_stay_on_one_piece),
         cmocka_unit_test(largest_changes_hands),
+        cmocka_unit_test(faster_than_a_step),
     };
     return cmocka_run_group_tests_name("numdiff", tests, NULL, NULL);
 }
