@@ -2,6 +2,7 @@
 #include "bench/bench.h"
 
 #include <immintrin.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -55,6 +56,14 @@ void bench_one_thread(char **argv) {
     execv("/proc/self/exe", argv);
     perror("execv");
     exit(1);
+}
+
+void *bench_memory(size_t bytes) {
+    size_t huge = (size_t)2 << 20, unit = bytes < huge ? 64 : huge, size = (bytes / unit + 1) * unit;
+    void *p = aligned_alloc(unit, size);
+    if (!p) abort();
+    if (unit == huge) madvise(p, size, MADV_HUGEPAGE);
+    return p;
 }
 
 void bench_call(void *of) {

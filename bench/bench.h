@@ -14,6 +14,9 @@ void bench_one_thread(char **argv);
 /* GF/s of fused multiply-adds in f32 on one core: the best of a few short runs. */
 double bench_peak(void);
 
+/* On huge pages if it is large, as trainers have it; free() frees it. */
+void *bench_memory(size_t bytes);
+
 enum { MaxContenders = 3 };
 
 typedef struct Contender {

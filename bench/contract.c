@@ -5,7 +5,7 @@
 
 static void *array(int64_t n, DType dt) {
     size_t bytes = ((size_t)n * dtype_size(dt) + 127) / 64 * 64;
-    unsigned char *p = aligned_alloc(64, bytes);
+    unsigned char *p = bench_memory(bytes);
     for (size_t i = 0; i + 4 <= bytes; i += 4) {
         float f = rng_f32(rng_bits(1, i)) - 0.5f;
         memcpy(p + i, &f, 4);

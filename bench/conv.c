@@ -20,7 +20,7 @@ static void measure(const char *what, const ConvCase *c, const ConvLayer *layer,
         Tensor t = conv_case_tensor(cx->arena, fn->ins.data[v].type, i);
         args[i] = conv_case_memory(&t);
     }
-    void *arena = aligned_alloc(64, (fn->plan->arena_bytes + 127) / 64 * 64);
+    void *arena = bench_memory(fn->plan->arena_bytes);
     BenchCall call = {(BpEntry *)(uintptr_t)jit_symbol(jit, "bp_f"), args, arena};
     Contender all[MaxContenders] = {{"bpc", bench_call, &call}};
     size_t n = 1 + conv_contenders(layer, pass, all + 1);

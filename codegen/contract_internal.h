@@ -93,6 +93,8 @@ V contract_element(const Contract *c, const Matrix *m, V i, V j);
 /* `count` elements from (i, j) on along a column (axis 0) or a row (axis 1); other lanes are 0. */
 V contract_vector(const Contract *c, const Matrix *m, V i, V j, int axis, unsigned lanes,
                   unsigned count);
+/* Asks for the line of element (i, j), which need not exist. */
+void contract_prefetch(const Contract *c, const Matrix *m, V i, V j);
 /* Lanes [0, count) of a, the others of b. */
 V contract_first(const Contract *c, unsigned count, V a, V b);
 V contract_fma(const Contract *c, V x, V y, V z);

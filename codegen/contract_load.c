@@ -58,6 +58,14 @@ V contract_vector(const Contract *c, const Matrix *m, V i, V j, int axis, unsign
     return v;
 }
 
+void contract_prefetch(const Contract *c, const Matrix *m, V i, V j) {
+    Cg *cg = c->cg;
+    V at = offset(c, m, i, j);
+    V p = LLVMBuildGEP2(cg->b, cg_mem_type(cg, c->dt), m->base, &at, 1, "");
+    V args[] = {p, cg_int(cg->i32, 0), cg_int(cg->i32, 3), cg_int(cg->i32, 1)};
+    cg_call(cg, "llvm.prefetch", &cg->ptr, 1, args, 4);
+}
+
 V contract_fma(const Contract *c, V x, V y, V z) {
     T t = LLVMTypeOf(z);
     return cg_call(c->cg, "llvm.fma", &t, 1, (V[]){x, y, z}, 3);

@@ -2,6 +2,10 @@
  * [k][rows]. Where B is stored by columns, lanes x lanes blocks are transposed in registers. */
 #include "codegen/contract_internal.h"
 
+/* Rows that follow are asked for before their turn: each is another page, where the processor's own
+ * prefetcher begins anew. */
+enum { Ahead = 8, CacheLine = 64 };
+
 typedef struct Packing {
     const Contract *c;
     V panel, k0, j;
@@ -36,8 +40,12 @@ static V column(const Packing *p, int64_t vec) {
 }
 
 static void pack_row(const Packing *p, V k) {
+    const Contract *c = p->c;
+    int64_t bytes = c->tile.lanes * (int64_t)dtype_size(c->dt);
+    V later = cg_add_imm(c->cg, k, Ahead);
     for (int64_t v = 0; v < p->vecs; v++) {
-        put_row(p, k, v, contract_vector(p->c, &p->c->y, k, column(p, v), 1, p->c->tile.lanes,
+        if (v * bytes % CacheLine == 0) contract_prefetch(c, &c->y, later, column(p, v));
+        put_row(p, k, v, contract_vector(c, &c->y, k, column(p, v), 1, c->tile.lanes,
                                          valid_lanes(p, v)));
     }
 }
@@ -158,6 +166,7 @@ void contract_pack_rows(const Contract *c, V block, V k0, V k1, V i0, V end) {
     V column = cg_mul_imm(cg, LLVMBuildSub(cg->b, k, k0, ""), contract_block_column(c));
     V at = LLVMBuildSub(cg->b, column, i0, "");
     V i = loop_open(cg, &vectors, i0, whole, lanes, NULL, 0);
+    contract_prefetch(c, &c->x, i, cg_add_imm(cg, k, Ahead));
     cg_store(cg, c->dt, contract_vector(c, &c->x, i, k, 0, lanes, lanes), block, cg_add(cg, at, i));
     loop_close(cg, &vectors, NULL);
     i = loop_open(cg, &elements, whole, end, 1, NULL, 0);

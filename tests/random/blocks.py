@@ -1,6 +1,6 @@
 """Steps of a random body that hold bodies of their own or refer to functions: loops, branches, calls,
 derivative operators."""
-from body import Body, Type, Value
+from body import LIMIT, Body, Type, Value
 from steps import STEPS, b_value, step
 
 DEEPEST = 2
@@ -223,7 +223,7 @@ def call(b):
 def operator(b, f, names, args):
     """An operator applied to f: an expression and its types, or None."""
     results = [filled(t, names) for t in f.results]
-    if not all(t.float and t.dt != "bf16" for t in results):
+    if not all(t.float and t.dt != "bf16" and b.size(t) <= LIMIT for t in results):
         return None
     floats = [k for k, t in enumerate(f.params) if t.float and t.dt != "bf16"]
     if not floats:

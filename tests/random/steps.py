@@ -445,7 +445,7 @@ def einsum(b):
     if not y:
         return
     letters, dims = {}, {}
-    free = iter("ijklmnpq")
+    free = iter("ijklmnpqabcdefgh")
 
     def spell(t):
         out = ""
