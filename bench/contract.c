@@ -1,6 +1,7 @@
 /* Speed of generated contractions on one thread, as a share of the fused multiply-add peak and
  * beside libraries. Arguments: M N K [nn|tn|nt], else a list of shapes. */
 #include "bench/peers.h"
+#include "passes/passes.h"
 #include "tests/codegen/contraction.h"
 
 static void *array(int64_t n, DType dt) {
@@ -22,12 +23,15 @@ static void measure(Contraction c, const char *cpu) {
     Cx *cx = cx_new();
     Program *p = program_new(cx);
     p->name = p->path = sym(cx, "bench");
-    contraction_add(p, "f", &c);
+    contraction_write(p, "f", &c);
+    PassOptions how = {.level = 2, .limit = -1, .out = stderr};
+    passes_run(p, &how);
     Cg *cg = cg_build(p, &(CgOptions){.level = 2, .cpu = cpu, .library = true});
     Jit *jit = jit_new(cg);
     void *args[] = {array(c.m * c.k, c.dt), array(c.k * c.n, c.dt), array(c.n, c.dt),
                     array(c.m * c.n, c.dt)};
-    BenchCall call = {(BpEntry *)(uintptr_t)jit_symbol(jit, "bp_f"), args, NULL};
+    void *arena = bench_memory(program_fn(p, sym(cx, "f"))->plan->arena_bytes);
+    BenchCall call = {(BpEntry *)(uintptr_t)jit_symbol(jit, "bp_f"), args, arena};
     Gemm gemm = {c.a_flipped, c.b_flipped, c.m, c.n, c.k, args[0], args[1], args[3]};
     Contender all[MaxContenders] = {{"bpc", bench_call, &call}};
     size_t n = 1 + (c.dt == F32 ? gemm_contenders(&gemm, all + 1) : 0);
@@ -36,6 +40,7 @@ static void measure(Contraction c, const char *cpu) {
              c.b_flipped ? 'T' : 'N', (int)c.m, (int)c.n, (int)c.k);
     bench_row(what, 2.0 * (double)c.m * (double)c.n * (double)c.k, c.dt, all, n);
     for (size_t i = 0; i < LEN(args); i++) free(args[i]);
+    free(arena);
     jit_free(jit);
     cg_free(cg);
     cx_free(cx);

@@ -34,7 +34,6 @@ typedef struct Tile {
     int64_t panels;     /* of `vecs` vectors of columns that an item does */
     int64_t kblock;     /* K, or a divisor of SumBlock: how far a tile goes at a time */
     bool pack;          /* B's columns of a tile are copied, so that its rows follow each other */
-    bool pack_rows;     /* an item's rows of A are copied, as they are stored by columns */
 } Tile;
 
 typedef V ContractElement(void *data, const Matrix *m, V i, V j);
@@ -71,10 +70,6 @@ V contract_panel(const Contract *c, V panels, V first, V number);
 /* Panels [first, to) of B: number n is [k - k0][0 .. width) = y[k][n * width ..] for k in [k0, k1);
  * its first `valid` columns exist, the others become 0. */
 void contract_pack(const Contract *c, V panels, V k0, V k1, V first, V to, int64_t valid);
-/* block[(k - k0) * contract_block_column + i - i0] = x[i][k] for rows [i0, end) of A and k in
- * [k0, k1); in the type of A. */
-void contract_pack_rows(const Contract *c, V block, V k0, V k1, V i0, V end);
-int64_t contract_block_column(const Contract *c);
 
 /* rows: lanes x lanes, in registers. */
 void contract_transpose(Cg *cg, V *rows, unsigned lanes);

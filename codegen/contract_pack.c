@@ -1,5 +1,5 @@
-/* Copies columns of B to a panel [k][vecs * lanes], from any strides, and rows of A to a block
- * [k][rows]. Where B is stored by columns, lanes x lanes blocks are transposed in registers. */
+/* Copies columns of B to a panel [k][vecs * lanes], from any strides. Where B is stored by columns,
+ * lanes x lanes blocks are transposed in registers. */
 #include "codegen/contract_internal.h"
 
 /* Rows that follow are asked for before their turn: each is another page, where the processor's own
@@ -151,26 +151,4 @@ void contract_pack(const Contract *c, V panels, V k0, V k1, V first, V to, int64
     }
     by_elements(&p, k0, k1);
     loop_close(cg, &l, NULL);
-}
-
-/* ---- rows of A ---- */
-
-void contract_pack_rows(const Contract *c, V block, V k0, V k1, V i0, V end) {
-    Cg *cg = c->cg;
-    unsigned lanes = cg_lanes(cg, c->dt);
-    V length = LLVMBuildSub(cg->b, end, i0, "");
-    V rest = LLVMBuildURem(cg->b, length, cg_i64(cg, lanes), "");
-    V whole = LLVMBuildSub(cg->b, end, rest, "");
-    Loop columns, vectors, elements;
-    V k = loop_open(cg, &columns, k0, k1, 1, NULL, 0);
-    V column = cg_mul_imm(cg, LLVMBuildSub(cg->b, k, k0, ""), contract_block_column(c));
-    V at = LLVMBuildSub(cg->b, column, i0, "");
-    V i = loop_open(cg, &vectors, i0, whole, lanes, NULL, 0);
-    contract_prefetch(c, &c->x, i, cg_add_imm(cg, k, Ahead));
-    cg_store(cg, c->dt, contract_vector(c, &c->x, i, k, 0, lanes, lanes), block, cg_add(cg, at, i));
-    loop_close(cg, &vectors, NULL);
-    i = loop_open(cg, &elements, whole, end, 1, NULL, 0);
-    cg_store(cg, c->dt, contract_element(c, &c->x, i, k), block, cg_add(cg, at, i));
-    loop_close(cg, &elements, NULL);
-    loop_close(cg, &columns, NULL);
 }

@@ -9,13 +9,12 @@ enum {
     PanelBytes = 288 << 10,
     ManyRows = 256, /* of an item, where sums wait in scratch memory */
     LongK = 256,
-    KBlock = 128,            /* of items that copy A, or go through several panels of B in place */
-    InPlacePanels = 8,       /* of those, at most */
-    RowsTogether = 64,       /* of A, that share what is near of B, at least */
-    BlockBytes = 96 << 10,   /* of A */
-    BlockItems = 4,          /* of those with several panels, at least */
-    Panels = 32,             /* at most, */
-    PanelsBytes = 512 << 10, /* and what they and their sums take of the stack */
+    CopiedPanels = 2,        /* at a time: longer pieces of B's rows */
+    KBlock = 128,            /* of items that go through several panels of B in place */
+    InPlacePanels = 8,       /* of those, at most, */
+    RowsTogether = 64,       /* rows of A that share what is near of B, at least, */
+    BlockItems = 4,          /* items, at least, */
+    SumsBytes = 512 << 10,   /* and what their sums take of the stack, at most */
 };
 
 /* Of a sum. */
@@ -154,31 +153,6 @@ uint32_t contract_candidates(Cg *cg, const Tiling *t, Tiling *out, uint32_t most
     return got;
 }
 
-/* Panels of an item with scratch memory for so many elements in a column of each: enough items are
- * left for threads, and the stack is. */
-static int64_t panels_of_item(const Contract *c, int64_t most, int64_t items, int64_t column) {
-    int64_t width = c->tile.vecs * c->tile.lanes, panels = ceil_div(c->n, width);
-    int64_t fit = PanelsBytes / (column * width * size_of(c));
-    int64_t some = least(least(ceil_div(panels, items), most), fit);
-    return some > 1 ? some : 1;
-}
-
-/* Where a tile would read a line of A for every step of a long k, an item copies its block of A
- * first, and goes through several panels of B with it. */
-static bool takes_block(Contract *c) {
-    Tile *t = &c->tile;
-    if (!c->x.base || c->x.row != 1 || c->x.col == 1 || c->k < LongK) return false;
-    if (c->m < 2 * t->rows || c->n <= t->vecs * t->lanes) return false;
-    t->kblock = KBlock;
-    int64_t rows = least(BlockBytes / (KBlock * size_of(c)), c->m + t->rows - 1);
-    t->mblock = rows / t->rows * t->rows;
-    int64_t items = ceil_div(BlockItems, ceil_div(c->m, t->mblock));
-    int64_t sums = t->mblock * (c->k > SumBlock ? 2 : 1);
-    t->panels = panels_of_item(c, Panels, items, KBlock + sums);
-    t->pack = t->pack_rows = true;
-    return true;
-}
-
 /* Where more than three tiles of rows read columns of a B that is not copied, and the columns do
  * not stay in the first cache, an item goes block by block of K through several panels: whole rows
  * of B stay near. */
@@ -186,8 +160,10 @@ static void take_rows_of_b(Contract *c) {
     Tile *t = &c->tile;
     if (t->pack || !has_rows(c) || c->m <= 3 * t->rows) return;
     if (c->k < LongK || c->k * t->vecs * t->lanes * size_of(c) <= NearBytes) return;
-    int64_t sums = least(c->m, ManyRows) * (c->k > SumBlock ? 2 : 1);
-    int64_t panels = panels_of_item(c, InPlacePanels, BlockItems, sums);
+    int64_t width = t->vecs * t->lanes, all = ceil_div(c->n, width);
+    int64_t sums = least(c->m, ManyRows) * width * (c->k > SumBlock ? 2 : 1);
+    int64_t panels = least(ceil_div(all, BlockItems), InPlacePanels);
+    panels = least(panels, SumsBytes / (sums * size_of(c)));
     if (panels < 2) return;
     t->panels = panels;
     t->kblock = KBlock;
@@ -197,7 +173,6 @@ void contract_plan(Contract *c) {
     Tile *t = &c->tile;
     choose_lanes(c);
     choose_tile(c);
-    if (takes_block(c)) return;
     int64_t width = t->vecs * t->lanes, row_bytes = width * size_of(c);
     t->panels = 1;
     t->kblock = c->k <= SumBlock ? c->k : SumBlock;
@@ -206,13 +181,15 @@ void contract_plan(Contract *c) {
         t->kblock = SumBlock;
         while (t->kblock > 64 && t->kblock * row_bytes > PanelBytes) t->kblock /= 2;
     }
+    bool share = t->pack && has_rows(c) && c->n >= BlockItems * CopiedPanels * width;
+    if (share && CopiedPanels * t->kblock * row_bytes <= PanelBytes) t->panels = CopiedPanels;
     int64_t rows = c->m;
     if (t->kblock < c->k && rows > ManyRows) rows = ManyRows;
     int64_t groups = ceil_div(ceil_div(c->n, width), t->panels);
     int64_t enough = ItemFlops / (2 * width * t->panels * (c->k + 1)) + 1;
     if (t->panels > 1 && enough < RowsTogether) enough = RowsTogether;
-    int64_t share = c->m / ceil_div(Items, groups);
-    if (share < enough) share = enough;
-    if (share < rows) rows = share;
+    int64_t wanted = c->m / ceil_div(Items, groups);
+    if (wanted < enough) wanted = enough;
+    if (wanted < rows) rows = wanted;
     t->mblock = ceil_div(rows, t->rows) * t->rows;
 }

@@ -6,21 +6,14 @@
 typedef struct Panel {
     V j;
     int64_t vecs, valid;
-    V packed, rows;   /* scratch for copies of B's columns and A's rows, or NULL */
+    V packed;         /* scratch for copies of B's columns, or NULL */
     V acc, total;     /* scratch [mblock][vecs] where K takes several blocks, else NULL */
     V i0;             /* the item's first row */
     V k0, k1;         /* of the block */
 } Panel;
 
-
 static int64_t rows_of_item(const Contract *c) {
     return c->tile.mblock < c->m ? c->tile.mblock : c->m;
-}
-
-/* An odd number of cache lines, so that columns do not fall on each other in a cache. */
-int64_t contract_block_column(const Contract *c) {
-    int64_t line = 64 / (int64_t)dtype_size(c->dt);
-    return (ceil_div(rows_of_item(c), line) | 1) * line;
 }
 
 /* Items along N. */
@@ -61,20 +54,13 @@ static Bb rest_open(const Contract *c, const Panel *p, int64_t whole) {
     return when_open(c, index_less(c, cg_i64(c->cg, whole), next));
 }
 
-static V element_of_a(const Contract *c, const Panel *p, V i, V k) {
-    if (!p->rows) return contract_element(c, &c->x, i, k);
-    Matrix block = {.base = p->rows, .row = 1, .col = contract_block_column(c)};
-    return contract_element(c, &block, LLVMBuildSub(c->cg->b, i, p->i0, ""),
-                            LLVMBuildSub(c->cg->b, k, p->k0, ""));
-}
-
 /* acc[r][v] += x[i + r][k] * y[k][j + v] */
 static void step(const Contract *c, const Panel *p, V i, V k, int64_t rows, V *acc) {
     Cg *cg = c->cg;
     V b[MaxTileVecs];
     for (int64_t v = 0; v < p->vecs; v++) b[v] = row_of_b(c, p, k, v);
     for (int64_t r = 0; r < rows; r++) {
-        V a = cg_splat(cg, element_of_a(c, p, cg_add_imm(cg, i, r), k), c->tile.lanes);
+        V a = cg_splat(cg, contract_element(c, &c->x, cg_add_imm(cg, i, r), k), c->tile.lanes);
         for (int64_t v = 0; v < p->vecs; v++) {
             V *at = &acc[r * p->vecs + v];
             *at = contract_fma(c, a, b[v], *at);
@@ -200,13 +186,6 @@ static void tiles(const Contract *c, const Panel *p) {
 
 /* ---- items ---- */
 
-static void pack_rows(const Contract *c, const Panel *p) {
-    V m = cg_i64(c->cg, c->m), end = cg_add_imm(c->cg, p->i0, c->tile.mblock);
-    if (c->m % c->tile.mblock)
-        end = cg_least(c->cg, end, m);
-    contract_pack_rows(c, p->rows, p->k0, p->k1, p->i0, end);
-}
-
 /* Panels [first, to) of the item that begins with `base`, each of `valid` columns. */
 static void some_panels(const Contract *c, Panel p, V base, V first, V to, int64_t valid) {
     Cg *cg = c->cg;
@@ -237,7 +216,6 @@ static void panels(const Contract *c, const Panel *p, V first) {
     Cg *cg = c->cg;
     int64_t width = c->tile.vecs * c->tile.lanes, whole = c->n / width, rest = c->n % width;
     V last = cg_i64(cg, whole), next = cg_add_imm(cg, first, c->tile.panels);
-    if (p->rows) pack_rows(c, p);
     bool all = c->tile.panels >= whole + (rest != 0);
     if (whole) {
         V to = all ? last : cg_least(cg, next, last);
@@ -271,7 +249,6 @@ void contract_item(const Contract *c, V item) {
     p.k0 = cg_i64(cg, 0);
     p.k1 = cg_i64(cg, c->k);
     if (t->pack) p.packed = contract_scratch(c, t->kblock * width * t->panels);
-    if (t->pack_rows) p.rows = contract_scratch(c, t->kblock * contract_block_column(c));
     if (t->kblock >= c->k) {
         panels(c, &p, first);
         return;

@@ -1,10 +1,13 @@
-/* Operands of convolutions in the form that kernels read in place:
+/* Operands of convolutions and contractions in the form that kernels read in place:
  *
- *   conv(x, w)    conv(x, f)
+ *   conv(x, w)                 conv(x, f)
+ *   matmul(transpose(x), y)    matmul(opt_barrier(transpose(x)), y)
  *
  * Filters are copied in the order in which taps are summed, o next to o: f =
  * opt_barrier(transpose(w)) seen through the inverse transposition; so is x, channels last, where
- * many of them are summed at each place. No bit changes. Tests: tests/codegen/conv_test.c */
+ * many of them are summed at each place. A left operand stored by columns is turned where much is
+ * computed with each of its elements. No bit changes. Tests: tests/codegen/conv_test.c,
+ * tests/codegen/contract_test.c */
 #include "passes/passes.h"
 
 typedef struct Layout {
@@ -62,15 +65,36 @@ static Val laid_out(Program *p, Builder *b, const Ins *ins, const Val *map) {
     return y;
 }
 
+enum { ManyColumns = 128, MuchPerElement = 1 << 16 };
+
+/* Reads of columns cost more than one copy from so many columns of the result on, unless the sums
+ * are short. */
+static Val turned(Builder *b, const Ins *ins, const Val *map) {
+    const Ins *x = b_ins(b, map[ins->args[0]]), *y = b_ins(b, map[ins->args[1]]);
+    uint32_t rank = ins->type.shape->rank;
+    int64_t k = y->type.shape->dim[rank - 2], n = y->type.shape->dim[rank - 1];
+    bool by_columns = x->op == Op_transpose && x->attrs[0].is.v[rank - 1] != rank - 1;
+    bool much = n >= ManyColumns && k * n >= MuchPerElement;
+    if (!by_columns || !much || ins->type.shape->dim[rank - 2] == 1) return b_copy(b, ins, map);
+    b_at(b, ins->loc, ins->rule);
+    Val rows = b_op(b, Op_opt_barrier, &map[ins->args[0]], 1, NULL, NULL);
+    Val z = b_op(b, Op_matmul, (Val[]){rows, map[ins->args[1]]}, 2, ins->attrs, NULL);
+    if (ins->name) b_name(b, z, ins->name);
+    return z;
+}
+
 static Fn *layout_fn(Program *p, Fn *fn) {
     bool has = false;
-    for (Val v = 0; v < fn->ins.len; v++) has |= fn->ins.data[v].op == Op_conv;
+    for (Val v = 0; v < fn->ins.len; v++)
+        has |= fn->ins.data[v].op == Op_conv || fn->ins.data[v].op == Op_matmul;
     if (!has) return fn;
     Val *map;
     Builder *b = copy_begin(p, fn, fn->name, &map);
     for (Val v = fn->nparams; v < fn->ins.len; v++) {
         const Ins *ins = &fn->ins.data[v];
-        map[v] = ins->op == Op_conv ? laid_out(p, b, ins, map) : b_copy(b, ins, map);
+        map[v] = ins->op == Op_conv     ? laid_out(p, b, ins, map)
+                 : ins->op == Op_matmul ? turned(b, ins, map)
+                                        : b_copy(b, ins, map);
     }
     return copy_done(b, fn, map);
 }

@@ -44,11 +44,11 @@ void contraction_fuse(Program *p, Fn *f, Val root) {
     vec_push(a, &k->outputs, result);
     f->plan->bufs[result] = (Buf){.kind = BufResult};
     vec_push(a, &f->kernels, k);
-    f->props |= PropNoOperators | PropInlined | PropFused | PropPlanned;
     f->exported = true;
+    f->props |= PropNoOperators | PropInlined | PropFused | PropPlanned;
 }
 
-void contraction_add(Program *p, const char *name, const Contraction *c) {
+Val contraction_write(Program *p, const char *name, const Contraction *c) {
     Builder *b = builder_new(p, sym(p->cx, name), true);
     Val x[2], bias;
     x[0] = operand(p, b, c, "a", c->m, c->k, c->a_flipped);
@@ -66,6 +66,12 @@ void contraction_add(Program *p, const char *name, const Contraction *c) {
     if (c->rooted) r = b_op(b, Op_rsqrt, &r, 1, NULL, NULL);
     b_result(b, r);
     Fn *f = builder_done(b);
+    f->exported = true;
     program_add(p, f);
-    contraction_fuse(p, f, root);
+    return root;
+}
+
+void contraction_add(Program *p, const char *name, const Contraction *c) {
+    Val root = contraction_write(p, name, c);
+    contraction_fuse(p, program_fn(p, sym(p->cx, name)), root);
 }

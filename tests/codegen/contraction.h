@@ -13,7 +13,9 @@ typedef struct Contraction {
     bool rooted;               /* rsqrt of that: a mathematical function follows */
 } Contraction;
 
-/* Adds function `name`(a, b, bias) to the program: fused and planned. */
+/* Adds function `name`(a, b, bias) to the program, exported; gives the matmul. */
+Val contraction_write(Program *p, const char *name, const Contraction *c);
+/* The same, fused and planned. */
 void contraction_add(Program *p, const char *name, const Contraction *c);
 /* Makes f one kernel of all its instructions around the matmul `root`, parameters and result in
  * buffers of the caller. */
