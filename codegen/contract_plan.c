@@ -6,15 +6,13 @@ enum {
     ItemFlops = 1 << 18,  /* an item of less work is not worth a thread's while */
     Items = 16,           /* wanted at least, so that threads have something to share */
     NearBytes = 24 << 10, /* of a panel that stays in the first cache beside rows of A */
+    Page = 4096, Line = 64, Ways = 8, /* of that cache */
     PanelBytes = 288 << 10,
     ManyRows = 256, /* of an item, where sums wait in scratch memory */
-    LongK = 256,
-    CopiedPanels = 2,        /* at a time: longer pieces of B's rows */
-    KBlock = 128,            /* of items that go through several panels of B in place */
-    InPlacePanels = 8,       /* of those, at most, */
-    RowsTogether = 64,       /* rows of A that share what is near of B, at least, */
-    BlockItems = 4,          /* items, at least, */
-    SumsBytes = 512 << 10,   /* and what their sums take of the stack, at most */
+    LongK = 512,
+    CopiedPanels = 2, /* at a time, as pieces of B's rows are longer then, */
+    PanelItems = 4,   /* where so many items are left */
+    RowsTogether = 64, /* of A, that share a copy, at least */
 };
 
 /* Of a sum. */
@@ -83,20 +81,27 @@ static uint32_t ranked(const Contract *c, Tile *out, uint32_t most) {
 
 /* Copied columns of B are read once per tile of rows: it pays from so many rows on, and where B is
  * larger than so many bytes, but for a single row of B. Few registers make low tiles, which read B
- * often. */
+ * often; sooner where columns do not stay in the first cache. */
 static const struct Packs {
     unsigned registers;
-    int64_t rows, bytes;
-} packs[] = {{16, 48, 0}, {32, 128, 1 << 20}};
+    int64_t rows, rows_far, rows_long, bytes;
+} packs[] = {{16, 48, 24, 16, 0}, {32, 128, 128, 128, 1 << 20}};
 
 /* Whether rows of B can be read where they are. */
 static bool has_rows(const Contract *c) { return c->y.base && c->y.col == 1; }
+
+/* Rows of B at that many places of a page; lines at the same one share the ways of the cache. */
+static bool columns_stay(const Contract *c) {
+    int64_t step = c->y.row * (int64_t)dtype_size(c->dt) | Page, places = Page / (step & -step);
+    return c->k <= Ways * least(places, Page / Line);
+}
 
 static bool wants_pack(const Contract *c) {
     if (!has_rows(c)) return c->m > 1;
     int64_t bytes = c->k * c->y.row * (int64_t)dtype_size(c->dt);
     const struct Packs *p = &packs[c->cg->target.registers > packs[0].registers];
-    return c->k > 1 && c->m >= p->rows && bytes > p->bytes;
+    int64_t rows = columns_stay(c) ? p->rows : c->k < LongK ? p->rows_far : p->rows_long;
+    return c->k > 1 && c->m >= rows && bytes > p->bytes;
 }
 
 static void choose_lanes(Contract *c) {
@@ -153,22 +158,6 @@ uint32_t contract_candidates(Cg *cg, const Tiling *t, Tiling *out, uint32_t most
     return got;
 }
 
-/* Where more than three tiles of rows read columns of a B that is not copied, and the columns do
- * not stay in the first cache, an item goes block by block of K through several panels: whole rows
- * of B stay near. */
-static void take_rows_of_b(Contract *c) {
-    Tile *t = &c->tile;
-    if (t->pack || !has_rows(c) || c->m <= 3 * t->rows) return;
-    if (c->k < LongK || c->k * t->vecs * t->lanes * size_of(c) <= NearBytes) return;
-    int64_t width = t->vecs * t->lanes, all = ceil_div(c->n, width);
-    int64_t sums = least(c->m, ManyRows) * width * (c->k > SumBlock ? 2 : 1);
-    int64_t panels = least(ceil_div(all, BlockItems), InPlacePanels);
-    panels = least(panels, SumsBytes / (sums * size_of(c)));
-    if (panels < 2) return;
-    t->panels = panels;
-    t->kblock = KBlock;
-}
-
 void contract_plan(Contract *c) {
     Tile *t = &c->tile;
     choose_lanes(c);
@@ -176,18 +165,17 @@ void contract_plan(Contract *c) {
     int64_t width = t->vecs * t->lanes, row_bytes = width * size_of(c);
     t->panels = 1;
     t->kblock = c->k <= SumBlock ? c->k : SumBlock;
-    take_rows_of_b(c);
     if (t->pack && t->kblock * row_bytes > PanelBytes) {
         t->kblock = SumBlock;
         while (t->kblock > 64 && t->kblock * row_bytes > PanelBytes) t->kblock /= 2;
     }
-    bool share = t->pack && has_rows(c) && c->n >= BlockItems * CopiedPanels * width;
+    bool share = t->pack && has_rows(c) && c->n >= PanelItems * CopiedPanels * width;
     if (share && CopiedPanels * t->kblock * row_bytes <= PanelBytes) t->panels = CopiedPanels;
     int64_t rows = c->m;
     if (t->kblock < c->k && rows > ManyRows) rows = ManyRows;
     int64_t groups = ceil_div(ceil_div(c->n, width), t->panels);
     int64_t enough = ItemFlops / (2 * width * t->panels * (c->k + 1)) + 1;
-    if (t->panels > 1 && enough < RowsTogether) enough = RowsTogether;
+    if (t->pack && enough < RowsTogether) enough = RowsTogether;
     int64_t wanted = c->m / ceil_div(Items, groups);
     if (wanted < enough) wanted = enough;
     if (wanted < rows) rows = wanted;

@@ -7,7 +7,7 @@
  * opt_barrier(transpose(w)) seen through the inverse transposition; so is x, channels last, where
  * many of them are summed at each place. A left operand stored by columns is turned where much is
  * computed with each of its elements. No bit changes. Tests: tests/codegen/conv_test.c,
- * tests/codegen/contract_test.c */
+ * tests/passes/layout_test.c */
 #include "passes/passes.h"
 
 typedef struct Layout {
