@@ -79,9 +79,9 @@ static uint32_t ranked(const Contract *c, Tile *out, uint32_t most) {
     return n;
 }
 
-/* Copied columns of B are read once per tile of rows: it pays from so many rows on, and where B is
- * larger than so many bytes, but for a single row of B. Few registers make low tiles, which read B
- * often; sooner where columns do not stay in the first cache. */
+/* Columns of B are copied for so many rows or more, which all read them, and where B is larger than
+ * so many bytes. Few registers make low tiles, which read B often. It pays sooner where columns fill
+ * the first cache, or do not stay there. */
 static const struct Packs {
     unsigned registers;
     int64_t rows, rows_far, rows_long, bytes;
@@ -90,18 +90,19 @@ static const struct Packs {
 /* Whether rows of B can be read where they are. */
 static bool has_rows(const Contract *c) { return c->y.base && c->y.col == 1; }
 
-/* Rows of B at that many places of a page; lines at the same one share the ways of the cache. */
-static bool columns_stay(const Contract *c) {
-    int64_t step = c->y.row * (int64_t)dtype_size(c->dt) | Page, places = Page / (step & -step);
-    return c->k <= Ways * least(places, Page / Line);
+/* Rows of B stand at so many places of a page; lines at one place share the ways of the cache. */
+static int64_t rows_to_pack(const Contract *c, const struct Packs *p) {
+    int64_t step = (c->y.row * (int64_t)dtype_size(c->dt)) | Page;
+    int64_t room = Ways * least(Page / (step & -step), Page / Line);
+    if (2 * c->k <= room) return INT64_MAX;
+    return c->k <= room ? p->rows : c->k < LongK ? p->rows_far : p->rows_long;
 }
 
 static bool wants_pack(const Contract *c) {
     if (!has_rows(c)) return c->m > 1;
     int64_t bytes = c->k * c->y.row * (int64_t)dtype_size(c->dt);
     const struct Packs *p = &packs[c->cg->target.registers > packs[0].registers];
-    int64_t rows = columns_stay(c) ? p->rows : c->k < LongK ? p->rows_far : p->rows_long;
-    return c->k > 1 && c->m >= rows && bytes > p->bytes;
+    return c->m >= rows_to_pack(c, p) && bytes > p->bytes;
 }
 
 static void choose_lanes(Contract *c) {
