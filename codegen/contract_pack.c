@@ -35,19 +35,16 @@ static void put_row(const Packing *p, V k, int64_t vec, V value) {
     contract_put(p->c, p->panel, cg_add_imm(cg, cg_mul_imm(cg, row, p->vecs), vec), value);
 }
 
-static V column(const Packing *p, int64_t vec) {
-    return cg_add_imm(p->c->cg, p->j, vec * p->c->tile.lanes);
+V contract_row(const Contract *c, V k, V j, int64_t vec, unsigned valid) {
+    int64_t lanes = c->tile.lanes, begin = vec * lanes * (int64_t)dtype_size(c->dt);
+    V at = cg_add_imm(c->cg, j, vec * lanes);
+    if (begin % CacheLine == 0) contract_prefetch(c, &c->y, cg_add_imm(c->cg, k, Ahead), at);
+    return contract_vector(c, &c->y, k, at, 1, c->tile.lanes, valid);
 }
 
 static void pack_row(const Packing *p, V k) {
-    const Contract *c = p->c;
-    int64_t bytes = c->tile.lanes * (int64_t)dtype_size(c->dt);
-    V later = cg_add_imm(c->cg, k, Ahead);
-    for (int64_t v = 0; v < p->vecs; v++) {
-        if (v * bytes % CacheLine == 0) contract_prefetch(c, &c->y, later, column(p, v));
-        put_row(p, k, v, contract_vector(c, &c->y, k, column(p, v), 1, c->tile.lanes,
-                                         valid_lanes(p, v)));
-    }
+    for (int64_t v = 0; v < p->vecs; v++)
+        put_row(p, k, v, contract_row(p->c, k, p->j, v, valid_lanes(p, v)));
 }
 
 /* Exchanges, in rows a and b, the off-diagonal blocks of size d. */

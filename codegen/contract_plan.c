@@ -6,13 +6,15 @@ enum {
     ItemFlops = 1 << 18,  /* an item of less work is not worth a thread's while */
     Items = 16,           /* wanted at least, so that threads have something to share */
     NearBytes = 24 << 10, /* of a panel that stays in the first cache beside rows of A */
-    Page = 4096, Line = 64, Ways = 8, /* of that cache */
+    Page = 4096,
+    Line = 64,
+    Ways = 8, /* of that cache */
     PanelBytes = 288 << 10,
     ManyRows = 256, /* of an item, where sums wait in scratch memory */
     LongK = 512,
-    CopiedPanels = 2, /* at a time, as pieces of B's rows are longer then, */
-    PanelItems = 4,   /* where so many items are left */
-    RowsTogether = 64, /* of A, that share a copy, at least */
+    CopiedPanels = 2,  /* at a time, as pieces of B's rows are longer then, */
+    PanelItems = 4,    /* where so many items are left */
+    RowsTogether = 64, /* of A, that share a copy, at least; the first tile of so few makes it */
 };
 
 /* Of a sum. */
@@ -170,7 +172,9 @@ void contract_plan(Contract *c) {
         t->kblock = SumBlock;
         while (t->kblock > 64 && t->kblock * row_bytes > PanelBytes) t->kblock /= 2;
     }
-    bool share = t->pack && has_rows(c) && c->n >= PanelItems * CopiedPanels * width;
+    bool rows_of_b = t->pack && has_rows(c);
+    t->by_first = rows_of_b && c->m >= t->rows && c->m <= RowsTogether;
+    bool share = rows_of_b && !t->by_first && c->n >= PanelItems * CopiedPanels * width;
     if (share && CopiedPanels * t->kblock * row_bytes <= PanelBytes) t->panels = CopiedPanels;
     int64_t rows = c->m;
     if (t->kblock < c->k && rows > ManyRows) rows = ManyRows;

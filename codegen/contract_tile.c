@@ -10,6 +10,7 @@ typedef struct Panel {
     V acc, total;     /* scratch [mblock][vecs] where K takes several blocks, else NULL */
     V i0;             /* the item's first row */
     V k0, k1;         /* of the block */
+    bool copies;      /* what it reads of B to `packed` */
 } Panel;
 
 static int64_t rows_of_item(const Contract *c) {
@@ -36,7 +37,10 @@ static V row_of_b(const Contract *c, const Panel *p, V k, int64_t vec) {
         return contract_vector(c, &c->y, k, column(c, p, vec), 1, lanes, valid_lanes(c, p, vec));
     V row = LLVMBuildSub(c->cg->b, k, p->k0, "");
     V i = cg_add_imm(c->cg, cg_mul_imm(c->cg, row, p->vecs), vec);
-    return contract_get(c, p->packed, i, lanes);
+    if (!p->copies) return contract_get(c, p->packed, i, lanes);
+    V b = contract_row(c, k, p->j, vec, valid_lanes(c, p, vec));
+    contract_put(c, p->packed, i, b);
+    return b;
 }
 
 /* Where the item's whole tiles end. */
@@ -168,13 +172,20 @@ static void tile(const Contract *c, const Panel *p, V i, int64_t rows) {
     store(c, p, i, rows, acc);
 }
 
+static V first_tile(const Contract *c, Panel p) {
+    p.copies = true;
+    tile(c, &p, p.i0, c->tile.rows);
+    return cg_add_imm(c->cg, p.i0, c->tile.rows);
+}
+
 /* All tiles of the rows of an item; those that M leaves over are a smaller tile at the end. */
 static void tiles(const Contract *c, const Panel *p) {
     Cg *cg = c->cg;
     int64_t rows = c->tile.rows, rest = c->m % rows, whole = c->m - rest;
     if (whole) {
         Loop l;
-        V i = loop_open(cg, &l, p->i0, end_of(c, p), rows, NULL, 0);
+        V from = c->tile.by_first ? first_tile(c, *p) : p->i0;
+        V i = loop_open(cg, &l, from, end_of(c, p), rows, NULL, 0);
         tile(c, p, i, rows);
         loop_close(cg, &l, NULL);
     }
@@ -195,7 +206,7 @@ static void some_panels(const Contract *c, Panel p, V base, V first, V to, int64
     p.vecs = ceil_div(valid, lanes);
     if (p.packed) {
         packed = contract_panel(c, p.packed, base, first);
-        contract_pack(c, packed, p.k0, p.k1, first, to, valid);
+        if (!c->tile.by_first) contract_pack(c, packed, p.k0, p.k1, first, to, valid);
     }
     Loop l;
     V number = loop_open(cg, &l, first, to, 1, NULL, 0);
