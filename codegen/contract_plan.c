@@ -12,9 +12,10 @@ enum {
     PanelBytes = 288 << 10,
     ManyRows = 256, /* of an item, where sums wait in scratch memory */
     LongK = 512,
-    CopiedPanels = 2,  /* at a time, as pieces of B's rows are longer then, */
-    PanelItems = 4,    /* where so many items are left */
-    RowsTogether = 64, /* of A, that share a copy, at least; the first tile of so few makes it */
+    CopiedPanels = 2,   /* at a time, as pieces of B's rows are longer then, */
+    PanelItems = 4,     /* where so many items are left */
+    FewRows = 64,       /* of A: their first tile copies */
+    RowsTogether = 256, /* that share a copy, at least */
 };
 
 /* Of a sum. */
@@ -173,7 +174,7 @@ void contract_plan(Contract *c) {
         while (t->kblock > 64 && t->kblock * row_bytes > PanelBytes) t->kblock /= 2;
     }
     bool rows_of_b = t->pack && has_rows(c);
-    t->by_first = rows_of_b && c->m >= t->rows && c->m <= RowsTogether;
+    t->by_first = rows_of_b && c->m >= t->rows && c->m <= FewRows;
     bool share = rows_of_b && !t->by_first && c->n >= PanelItems * CopiedPanels * width;
     if (share && CopiedPanels * t->kblock * row_bytes <= PanelBytes) t->panels = CopiedPanels;
     int64_t rows = c->m;

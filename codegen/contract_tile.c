@@ -2,9 +2,10 @@
  * each step loads `vecs` vectors of B and broadcasts `rows` elements of A. */
 #include "codegen/contract_internal.h"
 
-/* Columns [j, j + valid) of the result, as an item works on them. */
+/* Columns [j, j + valid) of the result, as an item works on them: of one of its panels [first, to),
+ * whose scratch begins with panel `base`'s. */
 typedef struct Panel {
-    V j;
+    V base, first, to, j;
     int64_t vecs, valid;
     V packed;         /* scratch for copies of B's columns, or NULL */
     V acc, total;     /* scratch [mblock][vecs] where K takes several blocks, else NULL */
@@ -172,69 +173,79 @@ static void tile(const Contract *c, const Panel *p, V i, int64_t rows) {
     store(c, p, i, rows, acc);
 }
 
-static V first_tile(const Contract *c, Panel p) {
-    p.copies = true;
-    tile(c, &p, p.i0, c->tile.rows);
-    return cg_add_imm(c->cg, p.i0, c->tile.rows);
+/* That panel of an item. */
+static Panel panel_at(const Contract *c, const Panel *item, V number) {
+    Cg *cg = c->cg;
+    int64_t width = c->tile.vecs * c->tile.lanes;
+    Panel p = *item;
+    p.j = cg_mul_imm(cg, number, width);
+    if (p.packed) p.packed = contract_panel(c, p.packed, p.base, number);
+    if (p.acc) {
+        V n = LLVMBuildSub(cg->b, number, p.base, "");
+        V at = cg_mul_imm(cg, n, rows_of_item(c) * width);
+        p.acc = contract_address(c, p.acc, at);
+        if (p.total) p.total = contract_address(c, p.total, at);
+    }
+    return p;
+}
+
+/* One tile of rows, which stays near while the panels pass. */
+static void tile_of_panels(const Contract *c, const Panel *item, V i, int64_t rows) {
+    Loop l;
+    V number = loop_open(c->cg, &l, item->first, item->to, 1, NULL, 0);
+    Panel p = panel_at(c, item, number);
+    tile(c, &p, i, rows);
+    loop_close(c->cg, &l, NULL);
+}
+
+static V first_tile(const Contract *c, Panel item) {
+    item.copies = true;
+    tile_of_panels(c, &item, item.i0, c->tile.rows);
+    return cg_add_imm(c->cg, item.i0, c->tile.rows);
 }
 
 /* All tiles of the rows of an item; those that M leaves over are a smaller tile at the end. */
-static void tiles(const Contract *c, const Panel *p) {
+static void tiles(const Contract *c, const Panel *item) {
     Cg *cg = c->cg;
     int64_t rows = c->tile.rows, rest = c->m % rows, whole = c->m - rest;
     if (whole) {
         Loop l;
-        V from = c->tile.by_first ? first_tile(c, *p) : p->i0;
-        V i = loop_open(cg, &l, from, end_of(c, p), rows, NULL, 0);
-        tile(c, p, i, rows);
+        V from = c->tile.by_first ? first_tile(c, *item) : item->i0;
+        V i = loop_open(cg, &l, from, end_of(c, item), rows, NULL, 0);
+        tile_of_panels(c, item, i, rows);
         loop_close(cg, &l, NULL);
     }
     if (!rest) return;
-    Bb after = rest_open(c, p, whole);
-    tile(c, p, cg_i64(cg, whole), rest);
+    Bb after = rest_open(c, item, whole);
+    tile_of_panels(c, item, cg_i64(cg, whole), rest);
     if (after) when_close(c, after);
 }
 
 /* ---- items ---- */
 
-/* Panels [first, to) of the item that begins with `base`, each of `valid` columns. */
-static void some_panels(const Contract *c, Panel p, V base, V first, V to, int64_t valid) {
-    Cg *cg = c->cg;
-    int64_t lanes = c->tile.lanes, width = c->tile.vecs * lanes;
-    V packed = NULL, acc = p.acc, total = p.total;
-    p.valid = valid;
-    p.vecs = ceil_div(valid, lanes);
-    if (p.packed) {
-        packed = contract_panel(c, p.packed, base, first);
-        if (!c->tile.by_first) contract_pack(c, packed, p.k0, p.k1, first, to, valid);
+/* Panels [first, to), each of `valid` columns. */
+static void some_panels(const Contract *c, Panel item, V first, V to, int64_t valid) {
+    item.first = first;
+    item.to = to;
+    item.valid = valid;
+    item.vecs = ceil_div(valid, c->tile.lanes);
+    if (item.packed && !c->tile.by_first) {
+        V packed = contract_panel(c, item.packed, item.base, first);
+        contract_pack(c, packed, item.k0, item.k1, first, to, valid);
     }
-    Loop l;
-    V number = loop_open(cg, &l, first, to, 1, NULL, 0);
-    p.j = cg_mul_imm(cg, number, width);
-    if (packed) p.packed = contract_panel(c, packed, first, number);
-    if (acc) {
-        V n = LLVMBuildSub(cg->b, number, base, "");
-        V at = cg_mul_imm(cg, n, rows_of_item(c) * width);
-        p.acc = contract_address(c, acc, at);
-        if (total) p.total = contract_address(c, total, at);
-    }
-    tiles(c, &p);
-    loop_close(cg, &l, NULL);
+    tiles(c, &item);
 }
 
-/* The item's panels from `first` on, for its rows and the block of K from p->k0 on. */
-static void panels(const Contract *c, const Panel *p, V first) {
+/* All panels of the item, for its rows and the block of K from k0 on. */
+static void panels(const Contract *c, const Panel *item) {
     Cg *cg = c->cg;
     int64_t width = c->tile.vecs * c->tile.lanes, whole = c->n / width, rest = c->n % width;
-    V last = cg_i64(cg, whole), next = cg_add_imm(cg, first, c->tile.panels);
+    V last = cg_i64(cg, whole), next = cg_add_imm(cg, item->base, c->tile.panels);
     bool all = c->tile.panels >= whole + (rest != 0);
-    if (whole) {
-        V to = all ? last : cg_least(cg, next, last);
-        some_panels(c, *p, first, first, to, width);
-    }
+    if (whole) some_panels(c, *item, item->base, all ? last : cg_least(cg, next, last), width);
     if (!rest) return;
     Bb after = all ? NULL : when_open(c, index_less(c, last, next));
-    some_panels(c, *p, first, last, cg_add_imm(cg, last, 1), rest);
+    some_panels(c, *item, last, cg_add_imm(cg, last, 1), rest);
     if (after) when_close(c, after);
 }
 
@@ -255,13 +266,13 @@ void contract_item(const Contract *c, V item) {
     const Tile *t = &c->tile;
     int64_t width = t->vecs * t->lanes, sums = rows_of_item(c) * t->panels * width;
     V n = cg_i64(cg, groups(c));
-    V first = cg_mul_imm(cg, LLVMBuildURem(cg->b, item, n, ""), t->panels);
-    Panel p = {.i0 = cg_mul_imm(cg, LLVMBuildUDiv(cg->b, item, n, ""), t->mblock)};
+    Panel p = {.base = cg_mul_imm(cg, LLVMBuildURem(cg->b, item, n, ""), t->panels),
+               .i0 = cg_mul_imm(cg, LLVMBuildUDiv(cg->b, item, n, ""), t->mblock)};
     p.k0 = cg_i64(cg, 0);
     p.k1 = cg_i64(cg, c->k);
     if (t->pack) p.packed = contract_scratch(c, t->kblock * width * t->panels);
     if (t->kblock >= c->k) {
-        panels(c, &p, first);
+        panels(c, &p);
         return;
     }
     p.acc = contract_scratch(c, sums);
@@ -271,6 +282,6 @@ void contract_item(const Contract *c, V item) {
     p.k0 = loop_open(cg, &l, p.k0, end, t->kblock, NULL, 0);
     V next = cg_add_imm(cg, p.k0, t->kblock);
     p.k1 = cg_least(cg, next, end);
-    panels(c, &p, first);
+    panels(c, &p);
     loop_close(cg, &l, NULL);
 }
