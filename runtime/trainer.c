@@ -134,11 +134,11 @@ static Exit save(Trainer *t) {
     return e;
 }
 
-/* Where the program does not say how often, saving takes at most a tenth of the time. */
+/* Where the program does not say how often, saving takes at most a fiftieth of the time. */
 static bool save_due(const Trainer *t) {
     if (t->at.step == t->plan.updates) return true;
     if (t->at.step % t->plan.save_every) return false;
-    return t->s->save_every || t->saving * 10 <= now_seconds() - t->began;
+    return t->s->save_every || t->saving * 50 <= now_seconds() - t->began;
 }
 
 static void note_best(Trainer *t) {
