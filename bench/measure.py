@@ -30,17 +30,17 @@ def run(command, env=None):
 
 
 def steps_for(command, seconds):
-    """A number of steps that takes about so long, and no less than half of what start-up takes, whose
-    noise grows with its length; found by growing the difference to no steps."""
-    n = 8
+    """A number of steps that was seen to take about so long, and no less than half of what start-up takes,
+    whose noise grows with its length; a hiccup of a few steps would make them look slow."""
+    most, n = 1 << 20, 8
     base, _ = run(command(1))
     seconds = max(seconds, base / 2)
     while True:
         took, _ = run(command(1 + n))
-        if took - base > seconds / 4 or n >= 1 << 20:
-            per = max(took - base, 1e-6) / n
-            return max(8, min(1 << 20, int(seconds / per)))
-        n *= 16
+        if took - base > seconds * 0.6 or n >= most:
+            return n
+        wanted = seconds * n / max(took - base, 1e-6)
+        n = int(min(most, 16 * n, max(2 * n, wanted)))
 
 
 def step_times(contenders, rounds, seconds):
