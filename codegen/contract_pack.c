@@ -4,7 +4,7 @@
 
 /* Rows that follow are asked for before their turn: each is another page, where the processor's own
  * prefetcher begins anew. */
-enum { Ahead = 8, CacheLine = 64 };
+enum { Ahead = 8 };
 
 typedef struct Packing {
     const Contract *c;

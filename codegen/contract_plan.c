@@ -7,7 +7,6 @@ enum {
     Items = 16,           /* wanted at least, so that threads have something to share */
     NearBytes = 24 << 10, /* of a panel that stays in the first cache beside rows of A */
     Page = 4096,
-    Line = 64,
     Ways = 8, /* of that cache */
     PanelBytes = 288 << 10,
     ManyRows = 256, /* of an item, where sums wait in scratch memory */
@@ -83,8 +82,8 @@ static uint32_t ranked(const Contract *c, Tile *out, uint32_t most) {
 }
 
 /* Columns of B are copied for so many rows or more, which all read them, and where B is larger than
- * so many bytes. Few registers make low tiles, which read B often. It pays sooner where columns fill
- * the first cache, or do not stay there. */
+ * so many bytes. Few registers make low tiles, which read B often. It pays sooner where columns
+ * fill the first cache, or do not stay there. */
 static const struct Packs {
     unsigned registers;
     int64_t rows, rows_far, rows_long, bytes;
@@ -96,7 +95,7 @@ static bool has_rows(const Contract *c) { return c->y.base && c->y.col == 1; }
 /* Rows of B stand at so many places of a page; lines at one place share the ways of the cache. */
 static int64_t rows_to_pack(const Contract *c, const struct Packs *p) {
     int64_t step = (c->y.row * (int64_t)dtype_size(c->dt)) | Page;
-    int64_t room = Ways * least(Page / (step & -step), Page / Line);
+    int64_t room = Ways * least(Page / (step & -step), Page / CacheLine);
     if (2 * c->k <= room) return INT64_MAX;
     return c->k <= room ? p->rows : c->k < LongK ? p->rows_far : p->rows_long;
 }

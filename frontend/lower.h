@@ -265,6 +265,13 @@ Fn *front_rule(Program *p, RuleKind kind, Sym name, const Ins *site, const Type 
 void check_items(Front *fr);
 bool is_rule(const Item *item); /* backward or forward */
 
+/* ---- lower_global.c: each reports what is wrong ---- */
+/* -DNAME=VALUE replaces the value of a const. */
+void apply_defines(Front *fr);
+/* Adds the item to the program's constants, or hyperparameters. */
+void lower_const(Front *fr, const Item *item);
+void lower_hyper(Front *fr, const Item *item);
+
 /* ---- lower_data.c ---- */
 Dataset *lower_dataset(Front *fr, const Item *item);
 Dataset *find_dataset(Front *fr, Sym name);

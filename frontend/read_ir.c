@@ -2,8 +2,6 @@
  * one by one: no folding, no merging. The printer's counterpart (ir/print.c). */
 #include "frontend/read_ir.h"
 
-#include <math.h>
-
 bool item_is_ir(const Item *fn) {
     if (fn->kind != ItFn || !fn->body) return false;
     bool any = fn->body->origin.loc.file != NULL;
@@ -22,110 +20,6 @@ bool ir_wrong(Reader *r, Loc loc, const char *fmt, ...) {
     diag_error(r->cx, loc, "%s", arena_vprintf(r->cx->arena, fmt, ap));
     va_end(ap);
     return false;
-}
-
-/* ---- types and attributes ---- */
-
-static const int dtypes[] = {
-    [TnF32] = F32,   [TnF64] = F64, [TnBf16] = BF16, [TnI32] = I32, [TnI64] = I64,
-    [TnBool] = BOOL, [TnReal] = -1, [TnInt] = -1,    [TnStr] = -1};
-
-static bool read_type(Reader *r, const TypeX *t, Type *out) {
-    if (t->tuple || dtypes[t->name] < 0) return ir_wrong(r, t->loc, "IR text has concrete types");
-    int64_t *dim = NEW_ARRAY(r->cx->arena, int64_t, t->dims.len);
-    for (uint32_t i = 0; i < t->dims.len; i++) {
-        const DimX *d = &t->dims.data[i];
-        if (d->kind != DimExpr || d->e->kind != ExInt)
-            return ir_wrong(r, d->loc, "dimensions of IR text are integers");
-        dim[i] = d->e->i;
-    }
-    *out = (Type){.dt = (DType)dtypes[t->name], .shape = shape_of(r->cx, dim, t->dims.len)};
-    if (!out->shape)
-        return ir_wrong(r, t->loc, "the tensor %s", shape_excess(r->cx, t->dims.len));
-    if (t->range && t->range->kind != ExInt)
-        return ir_wrong(r, t->range->loc, "the range of IR text is an integer");
-    out->range = t->range ? t->range->i : 0;
-    return true;
-}
-
-/* A number, negative ones too. */
-static bool read_num(const Expr *e, DType dt, Num *out) {
-    double sign = 1;
-    if (e->kind == ExUnary && e->uop == '-') {
-        sign = -1;
-        e = e->x;
-    }
-    if (e->kind != ExInt && e->kind != ExFloat && e->kind != ExBool) return false;
-    if (dtype_is_float(dt)) {
-        if (e->kind == ExBool) return false;
-        double v = sign * (e->kind == ExFloat ? e->f : (double)e->i);
-        out->f = dt == F64 ? v : dt == F32 ? (double)(float)v : (double)round_bf16((float)v);
-        return true;
-    }
-    if (e->kind == ExFloat || (e->kind == ExBool) != (dt == BOOL)) return false;
-    out->i = sign < 0 ? (int64_t)(0 - (uint64_t)e->i) : e->i;
-    return true;
-}
-
-static bool is_literal(const Expr *e) {
-    Num n;
-    return read_num(e, F64, &n) || read_num(e, BOOL, &n);
-}
-
-static bool read_ints(Reader *r, const Expr *e, Attr *out) {
-    int64_t *v = NEW_ARRAY(r->cx->arena, int64_t, e->elems.len);
-    Num n;
-    for (uint32_t i = 0; i < e->elems.len; i++) {
-        if (!read_num(e->elems.data[i], I64, &n))
-            return ir_wrong(r, e->elems.data[i]->loc, "an integer is needed");
-        v[i] = n.i;
-    }
-    *out = attr_ints(r->cx, v, e->elems.len);
-    return true;
-}
-
-static bool read_names(Reader *r, const Expr *e, Attr *out) {
-    uint32_t n = e->kind == ExTuple ? e->elems.len : 1;
-    Sym *names = NEW_ARRAY(r->cx->arena, Sym, n);
-    for (uint32_t i = 0; i < n; i++) {
-        const Expr *x = e->kind == ExTuple ? e->elems.data[i] : e;
-        if (!(names[i] = ast_path(r->cx, x))) return ir_wrong(r, x->loc, "a name is needed");
-    }
-    *out = attr_names(r->cx, names, n);
-    return true;
-}
-
-static bool read_attr(Reader *r, Op op, const Arg *a, Attr *attrs) {
-    const OpInfo *info = &op_info[op];
-    Num n;
-    for (int i = 0; i < info->nattrs; i++) {
-        if (strcmp(info->attrs[i].name, a->name)) continue;
-        const Expr *e = a->value;
-        switch (info->attrs[i].kind) {
-        case AttrInt:
-            if (!read_num(e, I64, &n)) break;
-            attrs[i] = attr_int(n.i);
-            return true;
-        case AttrBool:
-            if (!read_num(e, BOOL, &n)) break;
-            attrs[i] = attr_bool(n.i);
-            return true;
-        case AttrFloat:
-            if (!read_num(e, F64, &n)) break;
-            attrs[i] = attr_float(n.f);
-            return true;
-        case AttrInts:
-            if (e->kind != ExList) break;
-            return read_ints(r, e, &attrs[i]);
-        case AttrNames:
-            return read_names(r, e, &attrs[i]);
-        case AttrFn:
-        case AttrNone:
-            break;
-        }
-        return ir_wrong(r, e->loc, "attribute '%s' of %s cannot be this", a->name, info->name);
-    }
-    return ir_wrong(r, a->loc, "%s has no attribute '%s'", info->name, a->name);
 }
 
 /* ---- operands ---- */
@@ -157,7 +51,7 @@ static bool read_operands(Reader *r, const Expr *call, Op op, Type result, Val *
         const Arg *a = &call->args.data[i];
         if (a->name) continue;
         vals[*n] = NoVal;
-        if (!is_literal(a->value)) {
+        if (!ir_is_literal(a->value)) {
             if (!ir_find(r, a->value, &vals[*n])) return false;
             if (*n >= first && !typed) type = b_type(r->b, vals[*n]), typed = true;
         } else if (op_info[op].cls != ClsElem) {
@@ -172,7 +66,7 @@ static bool read_operands(Reader *r, const Expr *call, Op op, Type result, Val *
         if (a->name) continue;
         Num num;
         if (vals[k] == NoVal) {
-            if (!read_num(a->value, type.dt, &num))
+            if (!ir_read_num(a->value, type.dt, &num))
                 return ir_wrong(r, a->value->loc, "this is no %s", dtype_name(type.dt));
             vals[k] = b_const(r->b, (Type){type.dt, type.range, type.shape}, &num, 1);
         }
@@ -185,7 +79,7 @@ static bool read_operands(Reader *r, const Expr *call, Op op, Type result, Val *
 
 static bool read_constant(Reader *r, const Expr *e, Type t, Val *out) {
     Num one;
-    if (read_num(e, t.dt, &one)) {
+    if (ir_read_num(e, t.dt, &one)) {
         *out = b_const(r->b, t, &one, 1);
         return true;
     }
@@ -195,7 +89,7 @@ static bool read_constant(Reader *r, const Expr *e, Type t, Val *out) {
     }
     Num *nums = NEW_ARRAY(r->cx->arena, Num, e->elems.len + 1);
     for (uint32_t i = 0; i < e->elems.len; i++) {
-        if (!read_num(e->elems.data[i], t.dt, &nums[i]))
+        if (!ir_read_num(e->elems.data[i], t.dt, &nums[i]))
             return ir_wrong(r, e->elems.data[i]->loc, "this is no %s", dtype_name(t.dt));
     }
     *out = b_const(r->b, t, nums, e->elems.len);
@@ -221,7 +115,7 @@ static bool read_op(Reader *r, const Expr *e, Op op, Type t, Val *out) {
     uint32_t n;
     if (!read_operands(r, e, op, t, vals, &n)) return false;
     for (uint32_t i = 0; i < e->args.len; i++) {
-        if (e->args.data[i].name && !read_attr(r, op, &e->args.data[i], attrs)) return false;
+        if (e->args.data[i].name && !ir_read_attr(r, op, &e->args.data[i], attrs)) return false;
     }
     if (!infer(r, e->loc, op, vals, n, attrs, t)) return false;
     *out = b_op(r->b, op, vals, n, attrs, &t);
@@ -279,7 +173,7 @@ static bool read_brackets(Reader *r, const Expr *head, Op op, Attr *attrs) {
     for (uint32_t i = 0; i < head->args.len; i++) {
         const Arg *a = &head->args.data[i];
         if (a->name) {
-            if (!read_attr(r, op, a, attrs)) return false;
+            if (!ir_read_attr(r, op, a, attrs)) return false;
             continue;
         }
         if (next >= info->nattrs || info->attrs[next].kind != AttrFn || a->value->kind != ExName)
@@ -297,7 +191,7 @@ static bool read_operator_args(Reader *r, const Expr *e, Op op, Attr *attrs, Val
     *n = 0;
     for (uint32_t i = 0; i < e->args.len; i++) {
         const Arg *a = &e->args.data[i];
-        if (!(a->name ? read_attr(r, op, a, attrs) : ir_find(r, a->value, &vals[(*n)++])))
+        if (!(a->name ? ir_read_attr(r, op, a, attrs) : ir_find(r, a->value, &vals[(*n)++])))
             return false;
     }
     for (int k = 0; k < op_info[op].nattrs; k++) {
@@ -390,7 +284,7 @@ bool ir_read_let(Reader *r, const Stmt *st) {
     for (uint32_t i = 0; i < n; i++) {
         const Bind *b = &st->binds.data[i];
         if (!b->type) return ir_wrong(r, b->loc, "every let of IR text has a type");
-        if (!read_type(r, b->type, &types[i])) return false;
+        if (!ir_read_type(r, b->type, &types[i])) return false;
     }
     b_at(r->b, st->origin.loc, st->origin.rule);
     if (!read_right(r, st->e ? st->e : st->binds.data[0].init, types, n, out)) {
@@ -411,7 +305,7 @@ static bool read_return(Reader *r, const Stmt *st) {
         Val v = NoVal;
         Type want;
         if (!ir_find(r, st->elems.data[i], &v)) return false;
-        if (t && !read_type(r, t->tuple ? t->elems.data[i] : t, &want)) return false;
+        if (t && !ir_read_type(r, t->tuple ? t->elems.data[i] : t, &want)) return false;
         if (t && !type_equal(b_type(r->b, v), want)) {
             return ir_wrong(r, st->elems.data[i]->loc, "%s is returned, %s is declared",
                             type_text(r->cx, b_type(r->b, v)), type_text(r->cx, want));
@@ -427,7 +321,7 @@ static bool read_body(Reader *r) {
         Type t;
         if (!b->type || b->init)
             return ir_wrong(r, b->loc, "a parameter of IR text has a type and no default");
-        if (!read_type(r, b->type, &t)) return false;
+        if (!ir_read_type(r, b->type, &t)) return false;
         struct Named n = {b->name, b_param(r->b, b->name, t)};
         vec_push(r->cx->arena, &r->names, n);
     }

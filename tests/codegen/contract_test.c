@@ -249,6 +249,7 @@ static void views_at(void (*make)(Views *, Val *), int level) {
     Val root = b_op(t->b, Op_matmul, x, 2, NULL, NULL);
     b_result(t->b, root);
     Fn *f = builder_done(t->b);
+    f->exported = true;
     program_add(t->p, f);
     contraction_fuse(t->p, f, root);
     Tensor args[2], result;

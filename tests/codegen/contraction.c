@@ -44,7 +44,6 @@ void contraction_fuse(Program *p, Fn *f, Val root) {
     vec_push(a, &k->outputs, result);
     f->plan->bufs[result] = (Buf){.kind = BufResult};
     vec_push(a, &f->kernels, k);
-    f->exported = true;
     f->props |= PropNoOperators | PropInlined | PropFused | PropPlanned;
 }
 
