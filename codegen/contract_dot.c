@@ -3,8 +3,8 @@
  * multiply-add, lanes fold by halves, block sums are added up by the same rule. */
 #include "codegen/contract_internal.h"
 
-/* A matrix of more elements is read in long pieces of its rows, for the prefetcher. */
-enum { NearElements = 1 << 18, MaxSums = 64, ItemWork = 1 << 17 };
+/* Elements of a sum that are few, and many: see group_of. Of a matrix in the first cache. */
+enum { FewTerms = 128, ManyTerms = 512, NearElements = 1 << 13, MaxSums = 64, ItemWork = 1 << 17 };
 
 /* out[o] = sum over k of matrix(o, k) * vector(k) */
 typedef struct Dot {
@@ -13,9 +13,17 @@ typedef struct Dot {
     bool along_outputs;  /* vectors hold neighbouring outputs, else neighbouring k */
     unsigned lanes, sum_lanes;
     unsigned n;          /* values (scalars, or vectors of outputs) at a time */
-    unsigned group;      /* along outputs: lanes of the sum at a time, as far apart as can be */
+    unsigned group;      /* along outputs: lanes of the sum at a time, as far apart as can be; */
+    bool asks;           /* for the rows of the next ones */
     unsigned valid;      /* outputs of the last value */
 } Dot;
+
+/* Vectors of outputs at a time are long pieces of the matrix's rows, but every lane of a sum costs a
+ * trip through scratch memory: the fewer elements it has, the more lanes are taken together. */
+static unsigned group_of(int64_t k, bool many_registers) {
+    if (k > ManyTerms) return 1;
+    return (k < FewTerms ? 4 : 2) * (many_registers ? 2 : 1);
+}
 
 static Dot dot_of(const Contract *c) {
     Dot d = {.c = c, .outputs = c->m == 1 ? c->n : c->m, .sum_lanes = cg_sum_lanes(c->dt)};
@@ -27,8 +35,11 @@ static Dot dot_of(const Contract *c) {
     d.along_outputs = d.outputs > 1 && m->base && by_output == 1 && by_k != 1;
     if (d.along_outputs) {
         while (d.lanes > 1 && (int64_t)d.lanes / 2 >= d.outputs) d.lanes /= 2;
-        d.group = c->k * d.outputs >= NearElements ? 1 : many ? 8 : 4;
-        d.n = (unsigned)least(most / d.group, ceil_div(d.outputs, d.lanes));
+        int64_t vectors = ceil_div(d.outputs, d.lanes);
+        d.group = group_of(c->k, many);
+        while (2 * d.group * vectors <= most) d.group *= 2;
+        d.asks = c->k >= FewTerms && c->k * d.outputs > NearElements;
+        d.n = (unsigned)least(most / d.group, vectors);
     } else {
         unsigned per = d.sum_lanes / d.lanes;
         d.n = (unsigned)least(most / per ? most / per : 1, d.outputs);
@@ -45,6 +56,13 @@ static V matrix_vector(const Dot *d, V o, V k, unsigned count) {
     const Matrix *m = c->m == 1 ? &c->y : &c->x;
     V i = c->m == 1 ? k : o, j = c->m == 1 ? o : k;
     return contract_vector(c, m, i, j, down ? 0 : 1, d->lanes, count);
+}
+
+/* Asks for the line of (o, k) of the matrix, which need not exist. */
+static void prefetch(const Dot *d, V o, V k) {
+    const Contract *c = d->c;
+    if (c->m == 1) contract_prefetch(c, &c->y, k, o);
+    else contract_prefetch(c, &c->x, o, k);
 }
 
 static V vector_at(const Dot *d, V k, unsigned lanes, unsigned count) {
@@ -110,7 +128,9 @@ static void step_along_outputs(const Dot *d, V o, V k, V left, V *acc) {
         }
         V y = cg_splat(cg, vector_at(d, at, 1, 1), d->lanes);
         for (unsigned i = 0; i < d->n; i++) {
-            V x = matrix_vector(d, cg_add_imm(cg, o, i * d->lanes), at, valid_of(d, i));
+            V j = cg_add_imm(cg, o, i * d->lanes), x = matrix_vector(d, j, at, valid_of(d, i));
+            bool line = i * d->lanes * dtype_size(d->c->dt) % CacheLine == 0;
+            if (d->asks && line) prefetch(d, j, cg_add_imm(cg, at, 1));
             V *a = &acc[i * d->group + q], next = contract_fma(d->c, x, y, *a);
             *a = there ? LLVMBuildSelect(cg->b, there, next, *a, "") : next;
         }

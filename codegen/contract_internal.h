@@ -30,7 +30,8 @@ typedef struct Affine {
 typedef struct Tile {
     unsigned lanes;     /* of a vector along N */
     int64_t rows, vecs; /* of accumulators */
-    int64_t mblock;     /* rows of an item: a multiple of `rows`, or at least M */
+    int64_t rest, rests; /* rows, then number of the tiles of the rows that are left over */
+    int64_t mblock;     /* rows of an item: a multiple of `rows` */
     int64_t panels;     /* of `vecs` vectors of columns that an item does */
     int64_t kblock;     /* K, or a divisor of SumBlock: how far a tile goes at a time */
     bool pack;          /* B's columns of a tile are copied, so that its rows follow each other, */
@@ -74,9 +75,6 @@ void contract_pack(const Contract *c, V panels, V k0, V k1, V first, V to, int64
 /* Vector `vec` of row k of a B stored by rows, from column j on, before it is copied; asks for a row
  * that will follow. */
 V contract_row(const Contract *c, V k, V j, int64_t vec, unsigned valid);
-
-/* rows: lanes x lanes, in registers. */
-void contract_transpose(Cg *cg, V *rows, unsigned lanes);
 
 /* ---- contract_view.c ---- */
 /* How v lies in memory: false where views of a stored value do not keep even strides. */

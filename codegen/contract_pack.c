@@ -47,28 +47,34 @@ static void pack_row(const Packing *p, V k) {
         put_row(p, k, v, contract_row(p->c, k, p->j, v, valid_lanes(p, v)));
 }
 
-/* Exchanges, in rows a and b, the off-diagonal blocks of size d. */
-static void exchange(Cg *cg, V *a, V *b, unsigned lanes, unsigned d) {
-    V low[MaxLanes], high[MaxLanes];
-    for (unsigned l = 0; l < lanes; l++) {
-        bool second = l & d;
-        low[l] = cg_int(cg->i32, second ? lanes + l - d : l);
-        high[l] = cg_int(cg->i32, second ? lanes + l : l + d);
-    }
-    V x = *a, y = *b;
-    *a = LLVMBuildShuffleVector(cg->b, x, y, LLVMConstVector(low, lanes), "");
-    *b = LLVMBuildShuffleVector(cg->b, x, y, LLVMConstVector(high, lanes), "");
+/* `lanes` elements of column j of B from row k on; 0 where it does not exist. */
+static V column_piece(const Packing *p, V k, V j, bool exists, unsigned lanes) {
+    if (!exists) return contract_zero(p->c, lanes);
+    return contract_vector(p->c, &p->c->y, k, j, 0, lanes, lanes);
 }
 
-void contract_transpose(Cg *cg, V *rows, unsigned lanes) {
-    for (unsigned d = lanes / 2; d; d /= 2) {
-        for (unsigned i = 0; i < lanes; i++) {
-            if (!(i & d)) exchange(cg, &rows[i], &rows[i + d], lanes, d);
+/* Rows of a block of lanes x lanes from k and column j on, by loads along K. Where vectors have more
+ * than 128 bits, halves of two rows share one: such loads move the large blocks of the transpose. Gives the
+ * size of the blocks that are left. */
+static unsigned load_block(const Packing *p, V k, V j, unsigned valid, V *rows) {
+    const Contract *c = p->c;
+    Cg *cg = c->cg;
+    unsigned lanes = c->tile.lanes, half = lanes / 2;
+    bool halves = half * dtype_size(c->dt == F64 ? F64 : F32) >= 16;
+    for (unsigned i = 0; i < lanes; i++) {
+        if (!halves) {
+            rows[i] = column_piece(p, k, cg_add_imm(cg, j, i), i < valid, lanes);
+            continue;
         }
+        V from = cg_add_imm(cg, k, i < half ? 0 : half), low = cg_add_imm(cg, j, i % half);
+        V x = column_piece(p, from, low, i % half < valid, half);
+        V y = column_piece(p, from, cg_add_imm(cg, low, half), i % half + half < valid, half);
+        rows[i] = cg_joined(cg, x, y);
     }
+    return halves ? half : lanes;
 }
 
-/* A block of lanes x lanes from k and vector `vec` on, by loads along K. */
+/* A block of lanes x lanes from k and vector `vec` on. */
 static void block(const Packing *p, V k, V vec, unsigned valid) {
     const Contract *c = p->c;
     Cg *cg = c->cg;
@@ -76,11 +82,7 @@ static void block(const Packing *p, V k, V vec, unsigned valid) {
     V rows[MaxLanes], j = cg_add(cg, p->j, cg_mul_imm(cg, vec, lanes));
     V row = LLVMBuildSub(cg->b, k, p->k0, "");
     V slot = cg_add(cg, cg_mul_imm(cg, row, p->vecs), vec);
-    for (unsigned i = 0; i < lanes; i++) {
-        rows[i] = i < valid ? contract_vector(c, &c->y, k, cg_add_imm(cg, j, i), 0, lanes, lanes)
-                            : contract_zero(c, lanes);
-    }
-    contract_transpose(cg, rows, lanes);
+    cg_transpose(cg, rows, lanes, load_block(p, k, j, valid, rows));
     for (unsigned i = 0; i < lanes; i++)
         contract_put(c, p->panel, cg_add_imm(cg, slot, (int64_t)i * p->vecs), rows[i]);
 }
@@ -146,6 +148,6 @@ void contract_pack(const Contract *c, V panels, V k0, V k1, V first, V to, int64
         by_columns(&p, k0, whole);
         k0 = whole;
     }
-    by_elements(&p, k0, k1);
+    if (c->y.row != 1 || !c->y.base || c->k % c->tile.lanes) by_elements(&p, k0, k1);
     loop_close(cg, &l, NULL);
 }

@@ -34,17 +34,29 @@ static double tile_time(const Contract *c, int64_t rows, int64_t vecs) {
     int64_t sums = rows * vecs;
     double far = c->k * vecs * c->tile.lanes * size_of(c) > NearBytes ? 0.8 : 0.3;
     double row = rows_clash(c) ? 0.6 : 0.3;
-    return (double)(sums < 8 ? 8 : sums) + row * (double)rows + far * (double)vecs;
+    return (double)(sums < 8 ? 8 : sums) + 8.0 / (double)sums + row * (double)rows + far * (double)vecs;
+}
+
+/* What M leaves over: one tile, or two of half the rows with those of a whole tile, where one would
+ * have few. */
+static void split_rest(int64_t m, int64_t rows, int64_t *rest, int64_t *rests) {
+    *rest = m % rows;
+    *rests = *rest != 0;
+    if (*rest && 2 * *rest < rows && (rows + *rest) % 2 == 0 && m >= 2 * rows) {
+        *rest = (rows + *rest) / 2;
+        *rests = 2;
+    }
 }
 
 static double time_of(const Contract *c, int64_t rows, int64_t vecs) {
-    int64_t nv = ceil_div(c->n, c->tile.lanes);
-    int64_t m_rest = c->m % rows, n_rest = nv % vecs;
-    double whole_m = (double)(c->m / rows), whole_n = (double)(nv / vecs);
-    double t = whole_m * whole_n * tile_time(c, rows, vecs);
-    if (m_rest) t += whole_n * tile_time(c, m_rest, vecs);
+    int64_t nv = ceil_div(c->n, c->tile.lanes), m_rest, m_rests;
+    split_rest(c->m, rows, &m_rest, &m_rests);
+    int64_t n_rest = nv % vecs;
+    double whole_m = (double)((c->m - m_rests * m_rest) / rows), whole_n = (double)(nv / vecs);
+    double rests = (double)m_rests, t = whole_m * whole_n * tile_time(c, rows, vecs);
+    if (m_rest) t += rests * whole_n * tile_time(c, m_rest, vecs);
     if (n_rest) t += whole_m * tile_time(c, rows, n_rest);
-    if (m_rest && n_rest) t += tile_time(c, m_rest, n_rest);
+    if (m_rest && n_rest) t += rests * tile_time(c, m_rest, n_rest);
     /* Each shape of tile is code to generate. */
     return t * (1 + 0.005 * ((m_rest != 0) + (n_rest != 0)));
 }
@@ -165,6 +177,7 @@ void contract_plan(Contract *c) {
     Tile *t = &c->tile;
     choose_lanes(c);
     choose_tile(c);
+    split_rest(c->m, t->rows, &t->rest, &t->rests);
     int64_t width = t->vecs * t->lanes, row_bytes = width * size_of(c);
     t->panels = 1;
     t->kblock = c->k <= SumBlock ? c->k : SumBlock;

@@ -2,6 +2,8 @@
  * each step loads `vecs` vectors of B and broadcasts `rows` elements of A. */
 #include "codegen/contract_internal.h"
 
+enum { WrittenSums = 24, FewSteps = 8 }; /* multiply-adds of a turn of a loop along K; no loop */
+
 /* Columns [j, j + valid) of the result, as an item works on them: of one of its panels [first, to),
  * whose scratch begins with panel `base`'s. */
 typedef struct Panel {
@@ -14,8 +16,16 @@ typedef struct Panel {
     bool copies;      /* what it reads of B to `packed` */
 } Panel;
 
+/* Rows of the result that tiles of tile.rows cover; the last item has the others as well. */
+static int64_t whole_rows(const Contract *c) { return c->m - c->tile.rests * c->tile.rest; }
+
+static int64_t items_along_m(const Contract *c) {
+    int64_t n = ceil_div(whole_rows(c), c->tile.mblock);
+    return n ? n : 1;
+}
+
 static int64_t rows_of_item(const Contract *c) {
-    return c->tile.mblock < c->m ? c->tile.mblock : c->m;
+    return least(c->tile.mblock + c->tile.rests * c->tile.rest, c->m);
 }
 
 /* Items along N. */
@@ -47,16 +57,16 @@ static V row_of_b(const Contract *c, const Panel *p, V k, int64_t vec) {
 /* Where the item's whole tiles end. */
 static V end_of(const Contract *c, const Panel *p) {
     Cg *cg = c->cg;
-    V end = cg_i64(cg, c->m - c->m % c->tile.rows), next = cg_add_imm(cg, p->i0, c->tile.mblock);
-    if (c->tile.mblock >= c->m) return end;
-    return cg_least(cg, next, end);
+    V end = cg_i64(cg, whole_rows(c));
+    if (items_along_m(c) == 1) return end;
+    return cg_least(cg, cg_add_imm(cg, p->i0, c->tile.mblock), end);
 }
 
 /* For the item that has the rows left over. */
-static Bb rest_open(const Contract *c, const Panel *p, int64_t whole) {
+static Bb rest_open(const Contract *c, const Panel *p) {
+    if (items_along_m(c) == 1) return NULL;
     V next = cg_add_imm(c->cg, p->i0, c->tile.mblock);
-    if (c->tile.mblock >= c->m) return NULL;
-    return when_open(c, index_less(c, cg_i64(c->cg, whole), next));
+    return when_open(c, index_less(c, cg_i64(c->cg, whole_rows(c) - 1), next));
 }
 
 /* acc[r][v] += x[i + r][k] * y[k][j + v] */
@@ -73,19 +83,33 @@ static void step(const Contract *c, const Panel *p, V i, V k, int64_t rows, V *a
     }
 }
 
-/* The same for k in [k0, k1). */
-static void accumulate(const Contract *c, const Panel *p, V i, int64_t rows, V *acc) {
+/* The same for k in [from, to), whose length is a multiple of `stride`, which are written out. */
+static void steps(const Contract *c, const Panel *p, V i, int64_t rows, V from, V to,
+                  int64_t stride, V *acc) {
     unsigned n = (unsigned)(rows * p->vecs);
-    if (c->k == 1) {
-        step(c, p, i, p->k0, rows, acc);
-        return;
-    }
     Loop l;
-    V k = loop_open(c->cg, &l, p->k0, p->k1, 1, acc, n);
+    V k = loop_open(c->cg, &l, from, to, stride, acc, n);
     copy_bytes(acc, l.phi, n * sizeof *acc);
-    step(c, p, i, k, rows, acc);
+    for (int64_t s = 0; s < stride; s++) step(c, p, i, cg_add_imm(c->cg, k, s), rows, acc);
     loop_close(c->cg, &l, acc);
     copy_bytes(acc, l.phi, n * sizeof *acc);
+}
+
+/* The same for k in [k0, k1). A processor that shares its core with another one decodes half as
+ * much: what a loop costs beside its multiply-adds is then felt. */
+static void accumulate(const Contract *c, const Panel *p, V i, int64_t rows, V *acc) {
+    Cg *cg = c->cg;
+    int64_t stride = 1;
+    while (stride * rows * p->vecs < WrittenSums && 2 * stride <= c->k) stride *= 2;
+    if (c->k <= FewSteps) {
+        for (int64_t k = 0; k < c->k; k++) step(c, p, i, cg_add_imm(cg, p->k0, k), rows, acc);
+        return;
+    }
+    V length = LLVMBuildSub(cg->b, p->k1, p->k0, "");
+    V rest = LLVMBuildURem(cg->b, length, cg_i64(cg, stride), "");
+    V whole = LLVMBuildSub(cg->b, p->k1, rest, "");
+    steps(c, p, i, rows, p->k0, whole, stride, acc);
+    if (c->k % stride) steps(c, p, i, rows, whole, p->k1, 1, acc);
 }
 
 static void store_row(const Contract *c, const Panel *p, V row, const V *values) {
@@ -204,20 +228,25 @@ static V first_tile(const Contract *c, Panel item) {
     return cg_add_imm(c->cg, item.i0, c->tile.rows);
 }
 
-/* All tiles of the rows of an item; those that M leaves over are a smaller tile at the end. */
+static void tiles_between(const Contract *c, const Panel *item, V from, V to, int64_t rows) {
+    Loop l;
+    V i = loop_open(c->cg, &l, from, to, rows, NULL, 0);
+    tile_of_panels(c, item, i, rows);
+    loop_close(c->cg, &l, NULL);
+}
+
+/* All tiles of the rows of an item; those that M leaves over are smaller ones at the end. */
 static void tiles(const Contract *c, const Panel *item) {
     Cg *cg = c->cg;
-    int64_t rows = c->tile.rows, rest = c->m % rows, whole = c->m - rest;
+    const Tile *t = &c->tile;
+    int64_t whole = whole_rows(c);
     if (whole) {
-        Loop l;
-        V from = c->tile.by_first ? first_tile(c, *item) : item->i0;
-        V i = loop_open(cg, &l, from, end_of(c, item), rows, NULL, 0);
-        tile_of_panels(c, item, i, rows);
-        loop_close(cg, &l, NULL);
+        V from = t->by_first ? first_tile(c, *item) : item->i0;
+        tiles_between(c, item, from, end_of(c, item), t->rows);
     }
-    if (!rest) return;
-    Bb after = rest_open(c, item, whole);
-    tile_of_panels(c, item, cg_i64(cg, whole), rest);
+    if (!t->rests) return;
+    Bb after = rest_open(c, item);
+    tiles_between(c, item, cg_i64(cg, whole), cg_i64(cg, c->m), t->rest);
     if (after) when_close(c, after);
 }
 
@@ -254,7 +283,7 @@ static bool is_dot(const Contract *c) { return c->m == 1 || c->n == 1; }
 int64_t contract_items(const Contract *c) {
     if (c->m == 0 || c->n == 0) return 0;
     if (is_dot(c)) return dot_items(c);
-    return ceil_div(c->m, c->tile.mblock) * groups(c);
+    return items_along_m(c) * groups(c);
 }
 
 void contract_item(const Contract *c, V item) {

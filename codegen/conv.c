@@ -102,7 +102,7 @@ static void store_by_filters(const ConvKernel *c, const ConvPlace *p, const Conv
                 for (int64_t i = 0; i < lanes; i++) {
                     rows[i] = i < count ? sums[(y * places + from + i) * b->n + v] : none;
                 }
-                contract_transpose(cg, rows, lanes);
+                cg_transpose(cg, rows, lanes, lanes);
                 for (unsigned o = 0; o < b->valid[v]; o++) {
                     conv_store_row(c, p, v * c->tile.lanes + o, y, cg_add_imm(cg, x, from),
                                    rows[o], (unsigned)count);

@@ -38,6 +38,13 @@ V cg_part(Cg *cg, V v, unsigned from, unsigned lanes) {
                                   LLVMConstVector(mask, lanes), "");
 }
 
+V cg_joined(Cg *cg, V x, V y) {
+    unsigned lanes = cg_lanes_of(x);
+    V mask[2 * MaxLanes];
+    for (unsigned l = 0; l < 2 * lanes; l++) mask[l] = cg_int(cg->i32, l);
+    return LLVMBuildShuffleVector(cg->b, x, y, LLVMConstVector(mask, 2 * lanes), "");
+}
+
 T cg_reg_type(Cg *cg, DType dt) {
     T types[DTypeCount] = {[F32] = cg->f32, [F64] = cg->f64, [BF16] = cg->f32,
                            [I32] = cg->i32, [I64] = cg->i64, [BOOL] = cg->i1};

@@ -77,6 +77,7 @@ V cg_call(Cg *cg, const char *intrinsic, const T *overload, unsigned nover, cons
           unsigned n);
 V cg_splat(Cg *cg, V scalar, unsigned lanes);
 V cg_part(Cg *cg, V v, unsigned from, unsigned lanes); /* lanes [from, from + lanes) */
+V cg_joined(Cg *cg, V x, V y);                         /* the lanes of x, then those of y */
 T cg_vec(T scalar, unsigned lanes); /* scalar itself for one lane */
 unsigned cg_lanes_of(V v);
 T cg_scalar_of(T t);
@@ -118,6 +119,11 @@ typedef struct Loop {
 V loop_open(Cg *cg, Loop *l, V from, V to, int64_t step, const V *init, unsigned n);
 /* next: the carried values after the body. After this, l->phi[] are the final values. */
 void loop_close(Cg *cg, Loop *l, const V *next);
+
+/* ---- transpose.c ---- */
+/* rows: lanes x lanes in registers, of which blocks of `block` x `block` are still to be transposed,
+ * each in itself. */
+void cg_transpose(Cg *cg, V *rows, unsigned lanes, unsigned block);
 
 /* ---- eval.c ---- */
 /* at[d] + step[d] * lane for each dimension. */

@@ -1,6 +1,6 @@
 /* Maps that turn what they read: results lie along the last axis, operands along another one.
  * Blocks of neighbours are evaluated along the operands' axis and transposed in registers. */
-#include "codegen/contract_internal.h"
+#include "codegen/internal.h"
 
 typedef struct Turn {
     KernelCtx *k;
@@ -54,7 +54,7 @@ static void block(Turn *t, V j, unsigned width, V i, unsigned count) {
         if (r < count) rows[r] = cg_splat(cg, cg_eval(t->k, t->out, &idx, width), width);
         else rows[r] = LLVMGetPoison(LLVMTypeOf(rows[0]));
     }
-    contract_transpose(cg, rows, width);
+    cg_transpose(cg, rows, width, width);
     idx.step[t->along] = 0;
     idx.at[last] = i;
     for (unsigned c = 0; c < width; c++) {
