@@ -122,7 +122,8 @@ static void check_all(Case *cases, uint32_t n) {
 
 /* Sizes of M and N that are met by turns. */
 static const int64_t sizes[][2] = {
-    {2, 2}, {7, 5}, {15, 16}, {16, 17}, {17, 48}, {33, 31}, {3, 64}, {29, 100}, {64, 10}, {5, 3},
+    {2, 2},    {7, 5},   {15, 16}, {16, 17}, {17, 48}, {33, 31}, {3, 64},
+    {29, 100}, {64, 10}, {5, 3},   {32, 31}, {50, 23}, {14, 90},
 };
 
 static void tiles(void **state) {
@@ -143,7 +144,7 @@ static void tiles(void **state) {
 
 static void dots(void **state) {
     (void)state;
-    static const int64_t lengths[] = {0, 1, 31, 63, 64, 65, 129, 4096, 4097, 12345};
+    static const int64_t lengths[] = {0, 1, 31, 63, 64, 65, 129, 600, 4096, 4097, 12345};
     static Case cases[MaxCases];
     uint32_t n = 0, turn = 0;
     for (size_t l = 0; l < LEN(lengths); l++)
@@ -160,7 +161,7 @@ static void dots(void **state) {
 
 static void batches_and_blocks(void **state) {
     (void)state;
-    static Case cases[15];
+    static Case cases[18];
     cases[0] = case_of((Contraction){F32, 3, 5, 19, 8, false, true, true, false});
     cases[1] = case_of((Contraction){F64, 4, 1, 19, 70, false, false, false, false});
     cases[2] = case_of((Contraction){F32, 2, 6, 1, 70, true, false, false, false});
@@ -176,6 +177,9 @@ static void batches_and_blocks(void **state) {
     cases[12] = case_of((Contraction){F64, 0, 20, 90, 4200, true, false, false, false});
     cases[13] = case_of((Contraction){BF16, 2, 33, 330, 300, false, false, true, true});
     cases[14] = case_of((Contraction){F32, 0, 31, 200, 4200, false, false, true, true});
+    cases[15] = case_of((Contraction){F32, 0, 80, 16, 256, false, false, false, false});
+    cases[16] = case_of((Contraction){F32, 0, 76, 16, 256, true, false, true, false});
+    cases[17] = case_of((Contraction){F64, 0, 44, 40, 5000, false, true, false, false});
     check_all(cases, LEN(cases));
 }
 
