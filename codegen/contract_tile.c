@@ -2,7 +2,7 @@
  * each step loads `vecs` vectors of B and broadcasts `rows` elements of A. */
 #include "codegen/contract_internal.h"
 
-enum { WrittenSums = 24, FewSteps = 8 }; /* multiply-adds of a turn of a loop along K; no loop */
+enum { WrittenSums = 16, FewSteps = 8 }; /* multiply-adds of a turn of a loop along K; no loop */
 
 /* Columns [j, j + valid) of the result, as an item works on them: of one of its panels [first, to),
  * whose scratch begins with panel `base`'s. */
