@@ -69,6 +69,9 @@ void dot_item(const Contract *c, V item);
 /* ---- contract_pack.c ---- */
 /* Where panel `number` is in scratch memory that begins with panel `first`. */
 V contract_panel(const Contract *c, V panels, V first, V number);
+/* for (number = first; number < to; number++) { ... }, of at least one panel. */
+V contract_panels_open(const Contract *c, Loop *l, V first, V to);
+void contract_panels_close(const Contract *c, Loop *l);
 /* Panels [first, to) of B: number n is [k - k0][0 .. width) = y[k][n * width ..] for k in [k0, k1);
  * its first `valid` columns exist, the others become 0. */
 void contract_pack(const Contract *c, V panels, V k0, V k1, V first, V to, int64_t valid);

@@ -18,6 +18,14 @@ V contract_panel(const Contract *c, V panels, V first, V number) {
     return contract_address(c, panels, cg_mul_imm(c->cg, n, size));
 }
 
+V contract_panels_open(const Contract *c, Loop *l, V first, V to) {
+    return c->tile.panels == 1 ? first : loop_open(c->cg, l, first, to, 1, NULL, 0);
+}
+
+void contract_panels_close(const Contract *c, Loop *l) {
+    if (c->tile.panels > 1) loop_close(c->cg, l, NULL);
+}
+
 /* Goes on at the panel of that number. */
 static void panel_at(Packing *p, V first, V number, V base) {
     p->panel = contract_panel(p->c, base, first, number);
@@ -124,10 +132,9 @@ static void by_rows(Packing p, V k1, V first, V to) {
     Cg *cg = p.c->cg;
     Loop rows, panels;
     V base = p.panel, k = loop_open(cg, &rows, p.k0, k1, 1, NULL, 0);
-    V number = loop_open(cg, &panels, first, to, 1, NULL, 0);
-    panel_at(&p, first, number, base);
+    panel_at(&p, first, contract_panels_open(p.c, &panels, first, to), base);
     pack_row(&p, k);
-    loop_close(cg, &panels, NULL);
+    contract_panels_close(p.c, &panels);
     loop_close(cg, &rows, NULL);
 }
 
@@ -140,7 +147,7 @@ void contract_pack(const Contract *c, V panels, V k0, V k1, V first, V to, int64
         return;
     }
     Loop l;
-    panel_at(&p, first, loop_open(cg, &l, first, to, 1, NULL, 0), panels);
+    panel_at(&p, first, contract_panels_open(c, &l, first, to), panels);
     if (c->y.base && c->y.row == 1) {
         V length = LLVMBuildSub(cg->b, k1, k0, "");
         V rest = LLVMBuildURem(cg->b, length, cg_i64(cg, c->tile.lanes), "");
@@ -149,5 +156,5 @@ void contract_pack(const Contract *c, V panels, V k0, V k1, V first, V to, int64
         k0 = whole;
     }
     if (c->y.row != 1 || !c->y.base || c->k % c->tile.lanes) by_elements(&p, k0, k1);
-    loop_close(cg, &l, NULL);
+    contract_panels_close(c, &l);
 }

@@ -216,10 +216,9 @@ static Panel panel_at(const Contract *c, const Panel *item, V number) {
 /* One tile of rows, which stays near while the panels pass. */
 static void tile_of_panels(const Contract *c, const Panel *item, V i, int64_t rows) {
     Loop l;
-    V number = loop_open(c->cg, &l, item->first, item->to, 1, NULL, 0);
-    Panel p = panel_at(c, item, number);
+    Panel p = panel_at(c, item, contract_panels_open(c, &l, item->first, item->to));
     tile(c, &p, i, rows);
-    loop_close(c->cg, &l, NULL);
+    contract_panels_close(c, &l);
 }
 
 static V first_tile(const Contract *c, Panel item) {
@@ -246,7 +245,8 @@ static void tiles(const Contract *c, const Panel *item) {
     }
     if (!t->rests) return;
     Bb after = rest_open(c, item);
-    tiles_between(c, item, cg_i64(cg, whole), cg_i64(cg, c->m), t->rest);
+    if (t->rests == 1) tile_of_panels(c, item, cg_i64(cg, whole), t->rest);
+    else tiles_between(c, item, cg_i64(cg, whole), cg_i64(cg, c->m), t->rest);
     if (after) when_close(c, after);
 }
 
@@ -271,7 +271,11 @@ static void panels(const Contract *c, const Panel *item) {
     int64_t width = c->tile.vecs * c->tile.lanes, whole = c->n / width, rest = c->n % width;
     V last = cg_i64(cg, whole), next = cg_add_imm(cg, item->base, c->tile.panels);
     bool all = c->tile.panels >= whole + (rest != 0);
-    if (whole) some_panels(c, *item, item->base, all ? last : cg_least(cg, next, last), width);
+    if (whole) {
+        Bb after = all || !rest ? NULL : when_open(c, index_less(c, item->base, last));
+        some_panels(c, *item, item->base, all ? last : cg_least(cg, next, last), width);
+        if (after) when_close(c, after);
+    }
     if (!rest) return;
     Bb after = all ? NULL : when_open(c, index_less(c, last, next));
     some_panels(c, *item, last, cg_add_imm(cg, last, 1), rest);
