@@ -10,16 +10,16 @@ enum { FewTerms = 128, ManyTerms = 512, NearElements = 1 << 13, MaxSums = 64, It
 typedef struct Dot {
     const Contract *c;
     int64_t outputs;
-    bool along_outputs;  /* vectors hold neighbouring outputs, else neighbouring k */
+    bool along_outputs; /* vectors hold neighbouring outputs, else neighbouring k */
     unsigned lanes, sum_lanes;
-    unsigned n;          /* values (scalars, or vectors of outputs) at a time */
-    unsigned group;      /* along outputs: lanes of the sum at a time, as far apart as can be; */
-    bool asks;           /* for the rows of the next ones */
-    unsigned valid;      /* outputs of the last value */
+    unsigned n;     /* values (scalars, or vectors of outputs) at a time */
+    unsigned group; /* along outputs: lanes of the sum at a time, as far apart as can be; */
+    bool asks;      /* for the rows of the next ones */
+    unsigned valid; /* outputs of the last value */
 } Dot;
 
-/* Vectors of outputs at a time are long pieces of the matrix's rows, but every lane of a sum costs a
- * trip through scratch memory: the fewer elements it has, the more lanes are taken together. */
+/* Vectors of outputs at a time are long pieces of the matrix's rows, but every lane of a sum costs
+ * a trip through scratch memory: the fewer elements it has, the more lanes are taken together. */
 static unsigned group_of(int64_t k, bool many_registers) {
     if (k > ManyTerms) return 1;
     return (k < FewTerms ? 4 : 2) * (many_registers ? 2 : 1);
@@ -48,7 +48,9 @@ static Dot dot_of(const Contract *c) {
 }
 
 /* Outputs of one step. */
-static int64_t width(const Dot *d) { return (int64_t)d->n * (d->along_outputs ? d->lanes : 1); }
+static int64_t width(const Dot *d) {
+    return (int64_t)d->n * (d->along_outputs ? d->lanes : 1);
+}
 
 static V matrix_vector(const Dot *d, V o, V k, unsigned count) {
     const Contract *c = d->c;
@@ -61,8 +63,10 @@ static V matrix_vector(const Dot *d, V o, V k, unsigned count) {
 /* Asks for the line of (o, k) of the matrix, which need not exist. */
 static void prefetch(const Dot *d, V o, V k) {
     const Contract *c = d->c;
-    if (c->m == 1) contract_prefetch(c, &c->y, k, o);
-    else contract_prefetch(c, &c->x, o, k);
+    if (c->m == 1)
+        contract_prefetch(c, &c->y, k, o);
+    else
+        contract_prefetch(c, &c->x, o, k);
 }
 
 static V vector_at(const Dot *d, V k, unsigned lanes, unsigned count) {
@@ -106,15 +110,19 @@ static void block_along_k(const Dot *d, V o, V from, int64_t n, V *result) {
     }
     if (n > whole) step_along_k(d, o, cg_add_imm(cg, from, whole), (unsigned)(n - whole), acc);
     for (unsigned i = 0; i < d->n; i++)
-        result[i] = cg_fold_lanes(cg, Op_reduce_sum, d->c->dt == F64 ? F64 : F32, &acc[i * sums],
-                                  sums);
+        result[i] =
+            cg_fold_lanes(cg, Op_reduce_sum, d->c->dt == F64 ? F64 : F32, &acc[i * sums], sums);
 }
 
 /* ---- vectors along the outputs ---- */
 
-static unsigned valid_of(const Dot *d, unsigned i) { return i + 1 < d->n ? d->lanes : d->valid; }
+static unsigned valid_of(const Dot *d, unsigned i) {
+    return i + 1 < d->n ? d->lanes : d->valid;
+}
 
-static unsigned apart(const Dot *d) { return d->sum_lanes / d->group; }
+static unsigned apart(const Dot *d) {
+    return d->sum_lanes / d->group;
+}
 
 /* Elements k, k + apart, ... of the reduction, one per lane of the group; from `left` on nothing is
  * added. */
@@ -201,7 +209,9 @@ static void block_along_outputs(const Dot *d, V o, V from, int64_t n, V *result)
 
 /* ---- blocks of blocks ---- */
 
-static unsigned value_lanes(const Dot *d) { return d->along_outputs ? d->lanes : 1; }
+static unsigned value_lanes(const Dot *d) {
+    return d->along_outputs ? d->lanes : 1;
+}
 
 static void sum(const Dot *d, V o, V from, int64_t n, V *result);
 

@@ -28,14 +28,14 @@ typedef struct Affine {
 } Affine;
 
 typedef struct Tile {
-    unsigned lanes;     /* of a vector along N */
-    int64_t rows, vecs; /* of accumulators */
+    unsigned lanes;      /* of a vector along N */
+    int64_t rows, vecs;  /* of accumulators; rows <= M */
     int64_t rest, rests; /* rows, then number of the tiles of the rows that are left over */
-    int64_t mblock;     /* rows of an item: a multiple of `rows` */
-    int64_t panels;     /* of `vecs` vectors of columns that an item does */
-    int64_t kblock;     /* K, or a divisor of SumBlock: how far a tile goes at a time */
-    bool pack;          /* B's columns of a tile are copied, so that its rows follow each other, */
-    bool by_first;      /* by the first tile of all rows, while it reads them */
+    int64_t mblock;      /* rows of an item: a multiple of `rows` */
+    int64_t panels;      /* of `vecs` vectors of columns that an item does */
+    int64_t kblock;      /* K, or a divisor of SumBlock: how far a tile goes at a time */
+    bool pack;           /* B's columns of a tile are copied, so that its rows follow each other, */
+    bool by_first;       /* by the first tile of all rows, while it reads them */
 } Tile;
 
 typedef V ContractElement(void *data, const Matrix *m, V i, V j);
@@ -75,8 +75,8 @@ void contract_panels_close(const Contract *c, Loop *l);
 /* Panels [first, to) of B: number n is [k - k0][0 .. width) = y[k][n * width ..] for k in [k0, k1);
  * its first `valid` columns exist, the others become 0. */
 void contract_pack(const Contract *c, V panels, V k0, V k1, V first, V to, int64_t valid);
-/* Vector `vec` of row k of a B stored by rows, from column j on, before it is copied; asks for a row
- * that will follow. */
+/* Vector `vec` of row k of a B stored by rows, from column j on, before it is copied; asks for a
+ * row that will follow. */
 V contract_row(const Contract *c, V k, V j, int64_t vec, unsigned valid);
 
 /* ---- contract_view.c ---- */

@@ -61,9 +61,9 @@ static V column_piece(const Packing *p, V k, V j, bool exists, unsigned lanes) {
     return contract_vector(p->c, &p->c->y, k, j, 0, lanes, lanes);
 }
 
-/* Rows of a block of lanes x lanes from k and column j on, by loads along K. Where vectors have more
- * than 128 bits, halves of two rows share one: such loads move the large blocks of the transpose. Gives the
- * size of the blocks that are left. */
+/* Rows of a block of lanes x lanes from k and column j on, by loads along K. Where vectors have
+ * more than 128 bits, halves of two rows share one: such loads move the large blocks of the
+ * transpose. Gives the size of the blocks that are left. */
 static unsigned load_block(const Packing *p, V k, V j, unsigned valid, V *rows) {
     const Contract *c = p->c;
     Cg *cg = c->cg;

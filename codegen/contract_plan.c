@@ -34,7 +34,8 @@ static double tile_time(const Contract *c, int64_t rows, int64_t vecs) {
     int64_t sums = rows * vecs;
     double far = c->k * vecs * c->tile.lanes * size_of(c) > NearBytes ? 0.8 : 0.3;
     double row = rows_clash(c) ? 0.6 : 0.3;
-    return (double)(sums < 8 ? 8 : sums) + 8.0 / (double)sums + row * (double)rows + far * (double)vecs;
+    return (double)(sums < 8 ? 8 : sums) + 8.0 / (double)sums + row * (double)rows +
+           far * (double)vecs;
 }
 
 /* What M leaves over: one tile, or two of half the rows with those of a whole tile, where one would

@@ -9,19 +9,20 @@ enum { WrittenSums = 16, FewSteps = 8 }; /* multiply-adds of a turn of a loop al
 typedef struct Panel {
     V base, first, to, j;
     int64_t vecs, valid;
-    V packed;         /* scratch for copies of B's columns, or NULL */
-    V acc, total;     /* scratch [mblock][vecs] where K takes several blocks, else NULL */
-    V i0;             /* the item's first row */
-    V k0, k1;         /* of the block */
-    bool copies;      /* what it reads of B to `packed` */
+    V packed;     /* scratch for copies of B's columns, or NULL */
+    V acc, total; /* scratch [mblock][vecs] where K takes several blocks, else NULL */
+    V i0;         /* the item's first row */
+    V k0, k1;     /* of the block */
+    bool copies;  /* what it reads of B to `packed` */
 } Panel;
 
 /* Rows of the result that tiles of tile.rows cover; the last item has the others as well. */
-static int64_t whole_rows(const Contract *c) { return c->m - c->tile.rests * c->tile.rest; }
+static int64_t whole_rows(const Contract *c) {
+    return c->m - c->tile.rests * c->tile.rest;
+}
 
 static int64_t items_along_m(const Contract *c) {
-    int64_t n = ceil_div(whole_rows(c), c->tile.mblock);
-    return n ? n : 1;
+    return ceil_div(whole_rows(c), c->tile.mblock);
 }
 
 static int64_t rows_of_item(const Contract *c) {
@@ -238,15 +239,14 @@ static void tiles_between(const Contract *c, const Panel *item, V from, V to, in
 static void tiles(const Contract *c, const Panel *item) {
     Cg *cg = c->cg;
     const Tile *t = &c->tile;
-    int64_t whole = whole_rows(c);
-    if (whole) {
-        V from = t->by_first ? first_tile(c, *item) : item->i0;
-        tiles_between(c, item, from, end_of(c, item), t->rows);
-    }
+    V from = t->by_first ? first_tile(c, *item) : item->i0, whole = cg_i64(cg, whole_rows(c));
+    tiles_between(c, item, from, end_of(c, item), t->rows);
     if (!t->rests) return;
     Bb after = rest_open(c, item);
-    if (t->rests == 1) tile_of_panels(c, item, cg_i64(cg, whole), t->rest);
-    else tiles_between(c, item, cg_i64(cg, whole), cg_i64(cg, c->m), t->rest);
+    if (t->rests == 1)
+        tile_of_panels(c, item, whole, t->rest);
+    else
+        tiles_between(c, item, whole, cg_i64(cg, c->m), t->rest);
     if (after) when_close(c, after);
 }
 
@@ -282,7 +282,9 @@ static void panels(const Contract *c, const Panel *item) {
     if (after) when_close(c, after);
 }
 
-static bool is_dot(const Contract *c) { return c->m == 1 || c->n == 1; }
+static bool is_dot(const Contract *c) {
+    return c->m == 1 || c->n == 1;
+}
 
 int64_t contract_items(const Contract *c) {
     if (c->m == 0 || c->n == 0) return 0;

@@ -121,8 +121,8 @@ V loop_open(Cg *cg, Loop *l, V from, V to, int64_t step, const V *init, unsigned
 void loop_close(Cg *cg, Loop *l, const V *next);
 
 /* ---- transpose.c ---- */
-/* rows: lanes x lanes in registers, of which blocks of `block` x `block` are still to be transposed,
- * each in itself. */
+/* rows: lanes x lanes in registers, of which blocks of `block` x `block` are still to be
+ * transposed, each in itself. */
 void cg_transpose(Cg *cg, V *rows, unsigned lanes, unsigned block);
 
 /* ---- eval.c ---- */

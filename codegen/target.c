@@ -100,8 +100,7 @@ void target_machine(Cg *cg) {
     /* On this code, which is vectorised and scheduled already, the default level makes the same
      * instructions in a tenth more time. */
     static const LLVMCodeGenOptLevel levels[] = {LLVMCodeGenLevelNone, LLVMCodeGenLevelLess,
-                                                 LLVMCodeGenLevelLess,
-                                                 LLVMCodeGenLevelAggressive};
+                                                 LLVMCodeGenLevelLess, LLVMCodeGenLevelAggressive};
     LLVMTargetRef target;
     char *error = NULL;
     if (LLVMGetTargetFromTriple(cg->triple, &target, &error)) BUG(cg->cx, "LLVM: %s", error);
