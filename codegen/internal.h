@@ -243,7 +243,7 @@ typedef struct Nest {
     const Shape *space;
     uint32_t skip;
     unsigned lanes;
-    int64_t work; /* of all of it, in elements; 0: not cut into chunks */
+    int64_t work; /* all of it, in elements; 0: not cut into chunks */
     bool across;  /* the dimension before the innermost is walked inside of the vectors */
     void (*body)(void *data, const Index *idx, unsigned lanes);
     void *data;

@@ -76,18 +76,39 @@ static void row(Turn *t, V j, unsigned width) {
     if (n > whole) block(t, j, width, cg_i64(cg, whole), (unsigned)(n - whole));
 }
 
-static void plane(Turn *t) {
-    Cg *cg = t->k->cg;
+/* The places that whole strips leave over, in narrower ones. */
+static void rest_of_plane(Turn *t) {
     int64_t n = t->k->k->space->dim[t->along], from = n - n % t->lanes;
-    Loop l;
-    if (from) {
-        row(t, loop_open(cg, &l, cg_i64(cg, 0), cg_i64(cg, from), t->lanes, NULL, 0), t->lanes);
-        loop_close(cg, &l, NULL);
-    }
     for (unsigned width = t->lanes / 2; width; width /= 2) {
         if (n - from < width) continue;
-        row(t, cg_i64(cg, from), width);
+        row(t, cg_i64(t->k->cg, from), width);
         from += width;
+    }
+}
+
+/* Strip `number` of a plane: `lanes` places along the operands' axis; the last may have fewer. */
+static void strip(Turn *t, V number) {
+    Cg *cg = t->k->cg;
+    int64_t n = t->k->k->space->dim[t->along], whole = n / t->lanes;
+    bool rest = n % t->lanes;
+    Bb last = NULL, after = NULL;
+    if (whole && rest) {
+        Bb then = cg_block(cg, "strip");
+        last = cg_block(cg, "last");
+        after = cg_block(cg, "after");
+        V is_whole = LLVMBuildICmp(cg->b, LLVMIntSLT, number, cg_i64(cg, whole), "");
+        LLVMBuildCondBr(cg->b, is_whole, then, last);
+        cg_at(cg, then);
+    }
+    if (whole) row(t, cg_mul_imm(cg, number, t->lanes), t->lanes);
+    if (after) {
+        LLVMBuildBr(cg->b, after);
+        cg_at(cg, last);
+    }
+    if (rest) rest_of_plane(t);
+    if (after) {
+        LLVMBuildBr(cg->b, after);
+        cg_at(cg, after);
     }
 }
 
@@ -100,24 +121,29 @@ bool cg_map_turned(KernelCtx *k, unsigned lanes) {
     t.out = k->k->outputs.data[0];
     const Type out = k_ins(k, t.out)->type;
     if (out.dt == BOOL || out.shape != s) return false;
-    int64_t inside = s->dim[t.along] * s->dim[s->rank - 1], planes = s->size / inside;
+    int64_t strips = ceil_div(s->dim[t.along], lanes), inside = lanes * s->dim[s->rank - 1];
+    int64_t all = s->size / (s->dim[t.along] * s->dim[s->rank - 1]) * strips;
     int64_t per = MapChunk / inside + 1;
-    V lo = cg_i64(cg, 0), hi = cg_i64(cg, planes);
-    if (s->size >= MapGrain && planes > per && planes / per < UINT32_MAX) {
-        k->chunks = (uint32_t)ceil_div(planes, per);
+    V lo = cg_i64(cg, 0), hi = cg_i64(cg, all);
+    if (s->size >= MapGrain && all > per && all / per < UINT32_MAX) {
+        k->chunks = (uint32_t)ceil_div(all, per);
         lo = cg_mul_imm(cg, k->chunk, per);
         V end = cg_add_imm(cg, lo, per);
         hi = cg_least(cg, end, hi);
     }
     Loop l;
-    V number = loop_open(cg, &l, lo, hi, 1, NULL, 0);
+    V i = loop_open(cg, &l, lo, hi, 1, NULL, 0), number = i, at = i;
+    if (all > strips) {
+        at = LLVMBuildURem(cg->b, i, cg_i64(cg, strips), "");
+        number = LLVMBuildUDiv(cg->b, i, cg_i64(cg, strips), "");
+    }
     for (uint32_t d = s->rank - 1; d-- > 0;) {
         if (d == t.along) continue;
         V n = cg_i64(cg, s->dim[d]);
         t.idx.at[d] = s->dim[d] == 1 ? cg_i64(cg, 0) : LLVMBuildURem(cg->b, number, n, "");
         if (s->dim[d] > 1) number = LLVMBuildUDiv(cg->b, number, n, "");
     }
-    plane(&t);
+    strip(&t, at);
     loop_close(cg, &l, NULL);
     return true;
 }

@@ -11,7 +11,7 @@ typedef struct Walk {
     int64_t chunk;                 /* steps of `outer` in a chunk; 0: all of them */
 } Walk;
 
-enum { NoDim = MaxRank, FewMembers = 8, Unrolled = 4 };
+enum { NoDim = MaxRank, FewMembers = 8, Unrolled = 4, FunctionQuarters = 16 };
 
 /* The part of [0, n) that this chunk does. */
 static void bounds(const Walk *w, uint32_t d, int64_t n, V *lo, V *hi) {
@@ -99,11 +99,24 @@ static void row(Walk *w) {
     cg_at(cg, done);
 }
 
+/* What an element costs, in quarters of one that is only moved. */
+static int64_t weight(const KernelCtx *k) {
+    int64_t sum = 4;
+    for (uint32_t i = 0; i < k->k->members.len; i++) {
+        const Ins *ins = k_ins(k, k->k->members.data[i]);
+        bool computes = op_info[ins->op].cls == ClsElem;
+        bool function = ins->op == Op_rng || (computes && !cg_is_plain(ins));
+        sum += function ? FunctionQuarters : computes;
+    }
+    return sum;
+}
+
 /* How many steps of `outer` are a chunk, by shape alone. */
 static void cut(Walk *w) {
     const Nest *n = w->n;
-    if (n->work < MapGrain || w->outer == NoDim) return;
-    int64_t steps = n->space->dim[w->outer], per = n->work / steps, unit = 1;
+    int64_t work = n->work * weight(n->k) / 4;
+    if (work < MapGrain || w->outer == NoDim) return;
+    int64_t steps = n->space->dim[w->outer], per = work / steps, unit = 1;
     int64_t chunk = per < MapChunk ? MapChunk / (per ? per : 1) : 1;
     if (w->outer == w->inner) unit = n->lanes;
     chunk = ceil_div(chunk, unit) * unit;

@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+enum { PieceBytes = 64 << 10 }; /* of a batch: what one thread copies at a time */
+
 static bool decodes(const MfStage *s, const char *dataset) {
     for (uint32_t i = 0; i < s->nprints; i++) {
         for (uint32_t k = 0; k < s->prints[i].n; k++) {
@@ -321,7 +323,7 @@ Exit no_rows(const Run *r, const char *dataset, MfSplit split) {
 Exit feed_new(Run *r, const Call *c, const MfStage *s, const char *dataset, MfSplit split,
               int64_t batch, Feed *feed) {
     const Data *d = data_named(r, dataset);
-    *feed = (Feed){.data = d, .split = split, .batch = batch};
+    *feed = (Feed){.data = d, .split = split, .batch = batch, .env = &r->env};
     feed->parts = arena_array(r->arena, c->nopen + 1, sizeof *feed->parts);
     if (!d) return run_error(r, ExitData, "dataset '%s' was not read", dataset);
     const Data *trained = data_named(r, s->dataset);
@@ -353,16 +355,34 @@ Exit feed_new(Run *r, const Call *c, const MfStage *s, const char *dataset, MfSp
     return ExitOk;
 }
 
+/* The copies of one field's rows, `each` of them at a time. */
+typedef struct Copies {
+    const Feed *f;
+    uint32_t part;
+    const int64_t *rows;
+    int64_t first, each;
+} Copies;
+
+static void copy_some(void *data, int64_t number) {
+    const Copies *c = data;
+    const Feed *f = c->f;
+    uint32_t field = f->parts[c->part].field;
+    size_t bytes = f->data->row_bytes[field], step = f->data->row_step[field];
+    const unsigned char *from = f->data->fields[field];
+    unsigned char *to = f->parts[c->part].to;
+    int64_t i = number * c->each, end = i + c->each < f->batch ? i + c->each : f->batch;
+    for (; i < end; i++) {
+        int64_t row = data_row(f->data, f->split, c->rows ? c->rows[i] : c->first + i);
+        memcpy(to + (size_t)i * bytes, from + (size_t)row * step, bytes);
+    }
+}
+
 void feed_batch(const Feed *f, const int64_t *rows, int64_t first) {
     for (uint32_t p = 0; p < f->n; p++) {
         size_t bytes = f->data->row_bytes[f->parts[p].field];
-        size_t step = f->data->row_step[f->parts[p].field];
-        const unsigned char *from = f->data->fields[f->parts[p].field];
-        unsigned char *to = f->parts[p].to;
-        for (int64_t i = 0; i < f->batch; i++) {
-            int64_t row = data_row(f->data, f->split, rows ? rows[i] : first + i);
-            memcpy(to + (size_t)i * bytes, from + (size_t)row * step, bytes);
-        }
+        int64_t each = bytes < PieceBytes ? (int64_t)(PieceBytes / (bytes + 1)) : 1;
+        Copies c = {f, p, rows, first, each};
+        f->env->parallel(f->env, copy_some, &c, (f->batch + each - 1) / each);
     }
 }
 

@@ -23,6 +23,7 @@ typedef struct Feed {
     const struct Data *data;
     MfSplit split;
     int64_t batch;
+    const BpEnv *env; /* whose threads copy */
     uint32_t n;
     struct {
         uint32_t field;
