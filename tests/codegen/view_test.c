@@ -245,6 +245,9 @@ static void write_large(Program *p) {
     b = fn_open(p, "unit");
     x = arg(p, b, "a", dims(p, F64, 3, 1, 401, 203));
     fn_done(p, b, op_ints(p, b, Op_transpose, x, 3, INTS(0, 2, 1), NULL, NULL));
+    b = fn_open(p, "planes");
+    x = arg(p, b, "a", dims(p, F32, 3, 3, 203, 101));
+    fn_done(p, b, op_ints(p, b, Op_transpose, x, 3, INTS(0, 2, 1), NULL, NULL));
     static const Op ops[] = {Op_argmax, Op_cumsum};
     Attr none = {0};
     for (int k = 0; k < 4; k++) {
