@@ -30,11 +30,11 @@ def run(command, env=None):
 
 
 def steps_for(command, seconds):
-    """A number of steps that was seen to take about so long, and no less than half of what start-up takes,
-    whose noise grows with its length; a hiccup of a few steps would make them look slow."""
+    """A number of steps that was seen to take 0.6 times so long, and 0.6 times as long as start-up, whose
+    noise grows with its length, or more; a hiccup of a few steps would make them look slow."""
     most, n = 1 << 20, 8
-    base, _ = run(command(1))
-    seconds = max(seconds, base / 2)
+    base = max(run(command(1))[0] for _ in range(2))
+    seconds = max(seconds, base)
     while True:
         took, _ = run(command(1 + n))
         if took - base > seconds * 0.6 or n >= most:

@@ -3,8 +3,13 @@
  * multiply-add, lanes fold by halves, block sums are added up by the same rule. */
 #include "codegen/contract_internal.h"
 
-/* Elements of a sum that are few, and many: see group_of. Of a matrix in the first cache. */
-enum { FewTerms = 128, ManyTerms = 512, NearElements = 1 << 13, MaxSums = 64, ItemWork = 1 << 17 };
+enum {
+    FewTerms = 128, /* of a sum: see group_of */
+    ManyTerms = 512,
+    NearElements = 1 << 13, /* of a matrix that needs no asking ahead */
+    MaxSums = 64,
+    ItemWork = 1 << 17,
+};
 
 /* out[o] = sum over k of matrix(o, k) * vector(k) */
 typedef struct Dot {
@@ -13,8 +18,8 @@ typedef struct Dot {
     bool along_outputs; /* vectors hold neighbouring outputs, else neighbouring k */
     unsigned lanes, sum_lanes;
     unsigned n;     /* values (scalars, or vectors of outputs) at a time */
-    unsigned group; /* along outputs: lanes of the sum at a time, as far apart as can be; */
-    bool asks;      /* for the rows of the next ones */
+    unsigned group; /* along outputs: lanes of the sum at a time, as far apart as can be */
+    bool asks;      /* along outputs: row k + 1, which the next group reads, is asked for at k */
     unsigned valid; /* outputs of the last value */
 } Dot;
 

@@ -31,9 +31,9 @@ typedef struct Tile {
     unsigned lanes;      /* of a vector along N */
     int64_t rows, vecs;  /* of accumulators; rows <= M */
     int64_t rest, rests; /* rows, then number of the tiles of the rows that are left over */
-    int64_t mblock;      /* rows of an item: a multiple of `rows` */
+    int64_t mblock;      /* rows of an item in whole tiles; the last one has the rests too */
     int64_t panels;      /* of `vecs` vectors of columns that an item does */
-    int64_t kblock;      /* K, or a divisor of SumBlock: how far a tile goes at a time */
+    int64_t kblock;      /* K, or a divisor of SumBlock, 64 at least: a tile's at a time */
     bool pack;           /* B's columns of a tile are copied, so that its rows follow each other, */
     bool by_first;       /* by the first tile of all rows, while it reads them */
 } Tile;

@@ -148,13 +148,14 @@ void contract_pack(const Contract *c, V panels, V k0, V k1, V first, V to, int64
     }
     Loop l;
     panel_at(&p, first, contract_panels_open(c, &l, first, to), panels);
-    if (c->y.base && c->y.row == 1) {
+    bool columns = c->y.base && c->y.row == 1;
+    if (columns) {
         V length = LLVMBuildSub(cg->b, k1, k0, "");
         V rest = LLVMBuildURem(cg->b, length, cg_i64(cg, c->tile.lanes), "");
         V whole = LLVMBuildSub(cg->b, k1, rest, "");
         by_columns(&p, k0, whole);
         k0 = whole;
     }
-    if (c->y.row != 1 || !c->y.base || c->k % c->tile.lanes) by_elements(&p, k0, k1);
+    if (!columns || c->k % c->tile.lanes) by_elements(&p, k0, k1);
     contract_panels_close(c, &l);
 }

@@ -2,7 +2,10 @@
  * each step loads `vecs` vectors of B and broadcasts `rows` elements of A. */
 #include "codegen/contract_internal.h"
 
-enum { WrittenSums = 16, FewSteps = 8 }; /* multiply-adds of a turn of a loop along K; no loop */
+enum {
+    WrittenSums = 16, /* multiply-adds of a turn of a loop along K, at least */
+    FewSteps = 8,     /* of K: no loop */
+};
 
 /* Columns [j, j + valid) of the result, as an item works on them: of one of its panels [first, to),
  * whose scratch begins with panel `base`'s. */
@@ -10,7 +13,7 @@ typedef struct Panel {
     V base, first, to, j;
     int64_t vecs, valid;
     V packed;     /* scratch for copies of B's columns, or NULL */
-    V acc, total; /* scratch [mblock][vecs] where K takes several blocks, else NULL */
+    V acc, total; /* scratch [rows of an item][vecs] where K takes several blocks, else NULL */
     V i0;         /* the item's first row */
     V k0, k1;     /* of the block */
     bool copies;  /* what it reads of B to `packed` */
@@ -84,7 +87,7 @@ static void step(const Contract *c, const Panel *p, V i, V k, int64_t rows, V *a
     }
 }
 
-/* The same for k in [from, to), whose length is a multiple of `stride`, which are written out. */
+/* The same for k in [from, to), a multiple of `stride` steps, so many of them in a turn. */
 static void steps(const Contract *c, const Panel *p, V i, int64_t rows, V from, V to,
                   int64_t stride, V *acc) {
     unsigned n = (unsigned)(rows * p->vecs);

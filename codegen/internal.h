@@ -20,8 +20,8 @@ typedef LLVMBasicBlockRef Bb;
 
 enum {
     SumBlock = 4096,         /* of the order of sums: docs/numerics.md */
-    MapChunk = 16384, /* elements of work in a chunk */
-    MapGrain = 2 * MapChunk, /* fewer elements are not split */
+    MapChunk = 16384,        /* of work in a chunk, as k_cost counts it */
+    MapGrain = 2 * MapChunk, /* less is not split */
 };
 
 typedef struct Target {
@@ -249,6 +249,8 @@ typedef struct Nest {
     void *data;
 } Nest;
 void k_nest(const Nest *n); /* sets k->chunks if it cuts */
+/* What so many elements of the kernel cost, in elements that are only moved. */
+int64_t k_cost(const KernelCtx *k, int64_t elements);
 /* An instruction or two for a vector. */
 bool cg_is_plain(const Ins *i);
 

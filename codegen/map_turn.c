@@ -123,9 +123,9 @@ bool cg_map_turned(KernelCtx *k, unsigned lanes) {
     if (out.dt == BOOL || out.shape != s) return false;
     int64_t strips = ceil_div(s->dim[t.along], lanes), inside = lanes * s->dim[s->rank - 1];
     int64_t all = s->size / (s->dim[t.along] * s->dim[s->rank - 1]) * strips;
-    int64_t per = MapChunk / inside + 1;
+    int64_t per = MapChunk / k_cost(k, inside) + 1;
     V lo = cg_i64(cg, 0), hi = cg_i64(cg, all);
-    if (s->size >= MapGrain && all > per && all / per < UINT32_MAX) {
+    if (k_cost(k, s->size) >= MapGrain && all > per && all / per < UINT32_MAX) {
         k->chunks = (uint32_t)ceil_div(all, per);
         lo = cg_mul_imm(cg, k->chunk, per);
         V end = cg_add_imm(cg, lo, per);

@@ -99,22 +99,23 @@ static void row(Walk *w) {
     cg_at(cg, done);
 }
 
-/* What an element costs, in quarters of one that is only moved. */
-static int64_t weight(const KernelCtx *k) {
-    int64_t sum = 4;
+int64_t k_cost(const KernelCtx *k, int64_t elements) {
+    int64_t sum = 4; /* quarters */
     for (uint32_t i = 0; i < k->k->members.len; i++) {
-        const Ins *ins = k_ins(k, k->k->members.data[i]);
+        Val v = k->k->members.data[i];
+        if (k->k->kind == KernReduce && v > k->k->root) continue; /* once per output */
+        const Ins *ins = k_ins(k, v);
         bool computes = op_info[ins->op].cls == ClsElem;
         bool function = ins->op == Op_rng || (computes && !cg_is_plain(ins));
         sum += function ? FunctionQuarters : computes;
     }
-    return sum;
+    return elements > INT64_MAX / sum ? INT64_MAX : elements * sum / 4;
 }
 
 /* How many steps of `outer` are a chunk, by shape alone. */
 static void cut(Walk *w) {
     const Nest *n = w->n;
-    int64_t work = n->work * weight(n->k) / 4;
+    int64_t work = k_cost(n->k, n->work);
     if (work < MapGrain || w->outer == NoDim) return;
     int64_t steps = n->space->dim[w->outer], per = work / steps, unit = 1;
     int64_t chunk = per < MapChunk ? MapChunk / (per ? per : 1) : 1;

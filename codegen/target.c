@@ -97,8 +97,8 @@ static bool choose_cpu(Cg *cg, const char *triple) {
 }
 
 void target_machine(Cg *cg) {
-    /* On this code, which is vectorised and scheduled already, the default level makes the same
-     * instructions in a tenth more time. */
+    /* This code is vectorised already: from level Less on, LLVM 19 makes code of the same size and
+     * speed for x86-64, the default level in a tenth more time. */
     static const LLVMCodeGenOptLevel levels[] = {LLVMCodeGenLevelNone, LLVMCodeGenLevelLess,
                                                  LLVMCodeGenLevelLess, LLVMCodeGenLevelAggressive};
     LLVMTargetRef target;

@@ -381,8 +381,12 @@ void feed_batch(const Feed *f, const int64_t *rows, int64_t first) {
     for (uint32_t p = 0; p < f->n; p++) {
         size_t bytes = f->data->row_bytes[f->parts[p].field];
         int64_t each = bytes < PieceBytes ? (int64_t)(PieceBytes / (bytes + 1)) : 1;
+        int64_t pieces = (f->batch + each - 1) / each;
         Copies c = {f, p, rows, first, each};
-        f->env->parallel(f->env, copy_some, &c, (f->batch + each - 1) / each);
+        if (pieces > 1)
+            f->env->parallel(f->env, copy_some, &c, pieces);
+        else
+            copy_some(&c, 0);
     }
 }
 

@@ -148,7 +148,7 @@ static void dots(void **state) {
     static Case cases[MaxCases];
     uint32_t n = 0, turn = 0;
     for (size_t l = 0; l < LEN(lengths); l++)
-        for (int dt = F32; dt <= F64; dt++)
+        for (int dt = F32; dt <= BF16; dt++)
             for (int flip = 0; flip < 4; flip++, turn++) {
                 int64_t other = sizes[turn % LEN(sizes)][1], one = turn % 5 == 4 ? 1 : other;
                 bool row = turn & 4;

@@ -40,6 +40,7 @@ static const Chain chains[] = {
     {2, INTS(17, 33), {{Op_transpose, 2, INTS(1, 0), 0, 0}}, 1},
     {3, INTS(4, 5, 18), {{Op_transpose, 3, INTS(2, 0, 1), 0, 0}}, 1},
     {3, INTS(4, 5, 18), {{Op_transpose, 3, INTS(1, 0, 2), 0, 0}}, 1},
+    {3, INTS(4, 18, 5), {{Op_transpose, 3, INTS(0, 2, 1), 0, 0}}, 1},
     {2, INTS(6, 35), {{Op_slice, 2, INTS(1, 2), INTS(6, 34), INTS(1, 1)}}, 1},
     {2, INTS(6, 35), {{Op_slice, 2, INTS(0, 3), INTS(6, 35), INTS(2, 3)}}, 1},
     {2, INTS(6, 35), {{Op_slice, 2, INTS(3, 3), INTS(3, 35), INTS(1, 1)}}, 1},

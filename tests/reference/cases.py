@@ -167,7 +167,7 @@ row("layer_norm_eps", "layer_norm(x, g, b, eps=0.1)", lambda x, g, b: F.layer_no
 row("rms_norm_", "rms_norm(x, g)", lambda x, g: F.rms_norm(x, g.shape, g, 1e-6), "x g", [("3, 4", "4"), ("5", "5"), ("2, 1, 3", "3"), ("0, 2", "2")])
 row("rms_norm_eps", "rms_norm(x, g, eps=0.5)", lambda x, g: F.rms_norm(x, g.shape, g, 0.5), "x g", [("3, 4", "4")])
 heads = [("3, 2", "3, 2", "3, 2"), ("2, 4, 3", "2, 4, 3", "2, 4, 3"), ("1, 1", "1, 1", "1, 1"), ("1, 2, 3, 2", "1, 2, 3, 2", "1, 2, 3, 1")]
-groups_of_heads = [("4, 140, 1",) * 3]
+groups_of_heads = [("4, 140, 1",) * 3, ("3, 200, 1", "3, 130, 1", "3, 130, 1")]
 row("attention_", "attention(q, k, v)", F.scaled_dot_product_attention, "q k v", heads + [("2, 3", "5, 3", "5, 2"), ("2, 1", "131, 1", "131, 1")] + groups_of_heads)
 row("attention_causal", "attention(q, k, v, causal=true)", lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True), "q k v", heads + groups_of_heads)
 row("causal_mask_", "softmax(causal_mask(s))", lambda s: torch.softmax(s.masked_fill(torch.ones(s.shape[-2:]).triu(1).bool(), -math.inf), -1),
