@@ -304,9 +304,9 @@ void dot_item(const Contract *c, V item) {
         loop_close(cg, &l, NULL);
     }
     if (!rest) return;
-    Bb after = when_open(c, index_less(c, cg_i64(cg, d.outputs - 1), next));
+    When after = when_open(c->cg, index_less(c, cg_i64(cg, d.outputs - 1), next));
     d.n = (unsigned)(d.along_outputs ? ceil_div(rest, d.lanes) : rest);
     d.valid = (unsigned)(rest - (int64_t)(d.n - 1) * d.lanes);
     outputs(&d, cg_i64(cg, whole));
-    when_close(c, after);
+    when_close(c->cg, &after);
 }

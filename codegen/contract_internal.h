@@ -105,9 +105,6 @@ V contract_address(const Contract *c, V scratch, V at);
 /* Vector i of scratch memory. */
 V contract_get(const Contract *c, V scratch, V i, unsigned lanes);
 void contract_put(const Contract *c, V scratch, V i, V value);
-/* if (cond) { ... }: open gives what close needs. */
-Bb when_open(const Contract *c, V cond);
-void when_close(const Contract *c, Bb after);
 V index_less(const Contract *c, V a, V b);
 
 #endif

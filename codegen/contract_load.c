@@ -1,4 +1,4 @@
-/* Loads, scratch memory and branches of contractions. */
+/* Loads, and scratch memory of contractions. */
 #include "codegen/contract_internal.h"
 
 static DType acc_type(const Contract *c) { return c->dt == F64 ? F64 : F32; }
@@ -100,18 +100,6 @@ void contract_put(const Contract *c, V scratch, V i, V value) {
     unsigned lanes = cg_lanes_of(value);
     V st = LLVMBuildStore(c->cg->b, value, slot(c, scratch, i, lanes));
     LLVMSetAlignment(st, alignment(c, lanes));
-}
-
-Bb when_open(const Contract *c, V cond) {
-    Bb then = cg_block(c->cg, "then"), after = cg_block(c->cg, "after");
-    LLVMBuildCondBr(c->cg->b, cond, then, after);
-    cg_at(c->cg, then);
-    return after;
-}
-
-void when_close(const Contract *c, Bb after) {
-    LLVMBuildBr(c->cg->b, after);
-    cg_at(c->cg, after);
 }
 
 V index_less(const Contract *c, V a, V b) {

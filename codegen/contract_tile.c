@@ -4,7 +4,7 @@
 
 enum {
     WrittenSums = 16, /* multiply-adds of a turn of a loop along K, at least */
-    FewSteps = 8,     /* of K: no loop */
+    FewSteps = 16,     /* of K: no loop */
 };
 
 /* Columns [j, j + valid) of the result, as an item works on them: of one of its panels [first, to),
@@ -67,138 +67,151 @@ static V end_of(const Contract *c, const Panel *p) {
 }
 
 /* For the item that has the rows left over. */
-static Bb rest_open(const Contract *c, const Panel *p) {
-    if (items_along_m(c) == 1) return NULL;
+static When rest_open(const Contract *c, const Panel *p) {
+    if (items_along_m(c) == 1) return when_open(c->cg, NULL);
     V next = cg_add_imm(c->cg, p->i0, c->tile.mblock);
-    return when_open(c, index_less(c, cg_i64(c->cg, whole_rows(c) - 1), next));
+    return when_open(c->cg, index_less(c, cg_i64(c->cg, whole_rows(c) - 1), next));
 }
 
-/* acc[r][v] += x[i + r][k] * y[k][j + v] */
-static void step(const Contract *c, const Panel *p, V i, V k, int64_t rows, V *acc) {
+/* A tile of sums: rows [i, i + rows) of a panel. */
+typedef struct Sums {
+    V i;
+    int64_t rows;
+    V acc[MaxCarried]; /* [rows][vecs] */
+    V results;         /* scratch for what a loop stores, else NULL */
+} Sums;
+
+static void store(const Contract *c, const Panel *p, V row, int64_t vec, V value) {
+    c->store(c->data, row, column(c, p, vec), value, valid_lanes(c, p, vec));
+}
+
+/* In a loop over the rows what finish() has put into scratch memory. */
+static void store_results(const Contract *c, const Panel *p, const Sums *s) {
+    Cg *cg = c->cg;
+    Loop l;
+    V r = loop_open(cg, &l, cg_i64(cg, 0), cg_i64(cg, s->rows), 1, NULL, 0), row[MaxTileVecs];
+    V first = cg_mul_imm(cg, r, p->vecs);
+    for (int64_t v = 0; v < p->vecs; v++)
+        row[v] = contract_get(c, s->results, cg_add_imm(cg, first, v), c->tile.lanes);
+    for (int64_t v = 0; v < p->vecs; v++) store(c, p, cg_add(cg, s->i, r), v, row[v]);
+    loop_close(cg, &l, NULL);
+}
+
+/* Sum a of the tile is complete. */
+static void finish(const Contract *c, const Panel *p, const Sums *s, int64_t a) {
+    Cg *cg = c->cg;
+    if (s->results) contract_put(c, s->results, cg_i64(cg, a), s->acc[a]);
+    else store(c, p, cg_add_imm(cg, s->i, a / p->vecs), a % p->vecs, s->acc[a]);
+}
+
+/* Slot of sum a of a tile in scratch memory of an item. */
+static V slot(const Contract *c, const Panel *p, const Sums *s, int64_t a) {
+    V row = LLVMBuildSub(c->cg->b, s->i, p->i0, "");
+    return cg_add_imm(c->cg, cg_mul_imm(c->cg, row, p->vecs), a);
+}
+
+/* Sum a of the tile has all of its block of K. */
+static void put(const Contract *c, const Panel *p, const Sums *s, int64_t a) {
+    if (p->acc) contract_put(c, p->acc, slot(c, p, s, a), s->acc[a]);
+    else finish(c, p, s, a);
+}
+
+/* acc[r][v] += x[i + r][k] * y[k][j + v]. The last k of a block stores each sum at once: stores one
+ * after another hold up the multiply-adds that follow. */
+static void step(const Contract *c, const Panel *p, Sums *s, V k, bool last) {
     Cg *cg = c->cg;
     V b[MaxTileVecs];
     for (int64_t v = 0; v < p->vecs; v++) b[v] = row_of_b(c, p, k, v);
-    for (int64_t r = 0; r < rows; r++) {
-        V a = cg_splat(cg, contract_element(c, &c->x, cg_add_imm(cg, i, r), k), c->tile.lanes);
+    for (int64_t r = 0; r < s->rows; r++) {
+        V a = cg_splat(cg, contract_element(c, &c->x, cg_add_imm(cg, s->i, r), k), c->tile.lanes);
         for (int64_t v = 0; v < p->vecs; v++) {
-            V *at = &acc[r * p->vecs + v];
-            *at = contract_fma(c, a, b[v], *at);
+            int64_t at = r * p->vecs + v;
+            s->acc[at] = contract_fma(c, a, b[v], s->acc[at]);
+            if (last) put(c, p, s, at);
         }
     }
 }
 
 /* The same for k in [from, to), a multiple of `stride` steps, so many of them in a turn. */
-static void steps(const Contract *c, const Panel *p, V i, int64_t rows, V from, V to,
-                  int64_t stride, V *acc) {
-    unsigned n = (unsigned)(rows * p->vecs);
+static void steps(const Contract *c, const Panel *p, Sums *s, V from, V to, int64_t stride) {
+    unsigned n = (unsigned)(s->rows * p->vecs);
     Loop l;
-    V k = loop_open(c->cg, &l, from, to, stride, acc, n);
-    copy_bytes(acc, l.phi, n * sizeof *acc);
-    for (int64_t s = 0; s < stride; s++) step(c, p, i, cg_add_imm(c->cg, k, s), rows, acc);
-    loop_close(c->cg, &l, acc);
-    copy_bytes(acc, l.phi, n * sizeof *acc);
+    V k = loop_open(c->cg, &l, from, to, stride, s->acc, n);
+    copy_bytes(s->acc, l.phi, n * sizeof *s->acc);
+    for (int64_t t = 0; t < stride; t++) step(c, p, s, cg_add_imm(c->cg, k, t), false);
+    loop_close(c->cg, &l, s->acc);
+    copy_bytes(s->acc, l.phi, n * sizeof *s->acc);
 }
 
 /* The same for k in [k0, k1). A processor that shares its core with another one decodes half as
  * much: what a loop costs beside its multiply-adds is then felt. */
-static void accumulate(const Contract *c, const Panel *p, V i, int64_t rows, V *acc) {
+static void accumulate(const Contract *c, const Panel *p, Sums *s) {
     Cg *cg = c->cg;
     int64_t stride = 1;
-    while (stride * rows * p->vecs < WrittenSums && 2 * stride <= c->k) stride *= 2;
     if (c->k <= FewSteps) {
-        for (int64_t k = 0; k < c->k; k++) step(c, p, i, cg_add_imm(cg, p->k0, k), rows, acc);
+        for (int64_t k = 0; k < c->k; k++)
+            step(c, p, s, cg_add_imm(cg, p->k0, k), k == c->k - 1);
         return;
     }
+    while (stride * s->rows * p->vecs < WrittenSums && 2 * stride <= c->k) stride *= 2;
     V length = LLVMBuildSub(cg->b, p->k1, p->k0, "");
     V rest = LLVMBuildURem(cg->b, length, cg_i64(cg, stride), "");
     V whole = LLVMBuildSub(cg->b, p->k1, rest, "");
-    steps(c, p, i, rows, p->k0, whole, stride, acc);
-    if (c->k % stride) steps(c, p, i, rows, whole, p->k1, 1, acc);
-}
-
-static void store_row(const Contract *c, const Panel *p, V row, const V *values) {
-    for (int64_t v = 0; v < p->vecs; v++)
-        c->store(c->data, row, column(c, p, v), values[v], valid_lanes(c, p, v));
-}
-
-/* The same row by row in a loop, from scratch memory. */
-static void store_in_loop(const Contract *c, const Panel *p, V i, int64_t rows, const V *values) {
-    Cg *cg = c->cg;
-    unsigned n = (unsigned)(rows * p->vecs), lanes = c->tile.lanes;
-    V results = contract_scratch(c, n * lanes), row[MaxTileVecs];
-    for (unsigned a = 0; a < n; a++) contract_put(c, results, cg_i64(cg, a), values[a]);
-    Loop l;
-    V r = loop_open(cg, &l, cg_i64(cg, 0), cg_i64(cg, rows), 1, NULL, 0);
-    for (int64_t v = 0; v < p->vecs; v++)
-        row[v] = contract_get(c, results, cg_add_imm(cg, cg_mul_imm(cg, r, p->vecs), v), lanes);
-    store_row(c, p, cg_add(cg, i, r), row);
-    loop_close(cg, &l, NULL);
-}
-
-static void store(const Contract *c, const Panel *p, V i, int64_t rows, const V *values) {
-    if (c->wordy && rows > 1) {
-        store_in_loop(c, p, i, rows, values);
-        return;
-    }
-    for (int64_t r = 0; r < rows; r++)
-        store_row(c, p, cg_add_imm(c->cg, i, r), values + r * p->vecs);
-}
-
-/* Slot of accumulator `at` of the tile at row i. */
-static V slot(const Contract *c, const Panel *p, V i, unsigned at) {
-    V row = LLVMBuildSub(c->cg->b, i, p->i0, "");
-    return cg_add_imm(c->cg, cg_mul_imm(c->cg, row, p->vecs), at);
+    steps(c, p, s, p->k0, whole, stride);
+    if (c->k % stride) steps(c, p, s, whole, p->k1, 1);
+    for (int64_t a = 0; a < s->rows * p->vecs; a++) put(c, p, s, a);
 }
 
 /* Where a chunk of SumBlock ends, adds its sums to the totals, which become the sums. */
-static void add_chunk(const Contract *c, const Panel *p, V i, unsigned n, V *acc) {
+static void add_chunk(const Contract *c, const Panel *p, Sums *s) {
     Cg *cg = c->cg;
     unsigned lanes = c->tile.lanes;
     V first = index_less(c, p->k0, cg_i64(cg, SumBlock)), zero = contract_zero(c, lanes);
-    for (unsigned a = 0; a < n; a++) {
-        V old = contract_get(c, p->total, slot(c, p, i, a), lanes);
+    for (unsigned a = 0; a < s->rows * p->vecs; a++) {
+        V old = contract_get(c, p->total, slot(c, p, s, a), lanes);
         old = LLVMBuildSelect(cg->b, first, zero, old, "");
-        acc[a] = LLVMBuildFAdd(cg->b, old, acc[a], "");
-        contract_put(c, p->total, slot(c, p, i, a), acc[a]);
+        s->acc[a] = LLVMBuildFAdd(cg->b, old, s->acc[a], "");
+        contract_put(c, p->total, slot(c, p, s, a), s->acc[a]);
     }
 }
 
 /* One block of K of a tile that takes several: sums wait in scratch memory. Chunks of SumBlock are
  * added only where there are several, as x + 0 is not x for -0. */
-static void tile_block(const Contract *c, const Panel *p, V i, int64_t rows) {
+static void tile_block(const Contract *c, const Panel *p, Sums *s) {
     Cg *cg = c->cg;
-    unsigned n = (unsigned)(rows * p->vecs), lanes = c->tile.lanes;
-    V acc[MaxCarried], chunk = cg_i64(cg, SumBlock), end = cg_i64(cg, c->k), none = cg_i64(cg, 0);
+    unsigned lanes = c->tile.lanes;
+    V chunk = cg_i64(cg, SumBlock), end = cg_i64(cg, c->k), none = cg_i64(cg, 0);
     V fresh = LLVMBuildICmp(cg->b, LLVMIntEQ, LLVMBuildURem(cg->b, p->k0, chunk, ""), none, "");
-    V zero = contract_zero(c, lanes);
-    for (unsigned a = 0; a < n; a++) {
-        V old = contract_get(c, p->acc, slot(c, p, i, a), lanes);
-        acc[a] = LLVMBuildSelect(cg->b, fresh, zero, old, "");
+    for (unsigned a = 0; a < s->rows * p->vecs; a++) {
+        V old = contract_get(c, p->acc, slot(c, p, s, a), lanes);
+        s->acc[a] = LLVMBuildSelect(cg->b, fresh, s->acc[a], old, "");
     }
-    accumulate(c, p, i, rows, acc);
-    for (unsigned a = 0; a < n; a++) contract_put(c, p->acc, slot(c, p, i, a), acc[a]);
+    accumulate(c, p, s);
     V last = LLVMBuildICmp(cg->b, LLVMIntEQ, p->k1, end, ""), full = last;
     if (p->total) {
         V left = LLVMBuildURem(cg->b, p->k1, chunk, "");
         full = LLVMBuildOr(cg->b, LLVMBuildICmp(cg->b, LLVMIntEQ, left, none, ""), last, "");
     }
-    Bb after = when_open(c, full);
-    if (p->total) add_chunk(c, p, i, n, acc);
-    Bb done = p->total ? when_open(c, last) : NULL;
-    store(c, p, i, rows, acc);
-    if (done) when_close(c, done);
-    when_close(c, after);
+    When whole = when_open(cg, full);
+    if (p->total) add_chunk(c, p, s);
+    When done = when_open(cg, p->total ? last : NULL);
+    for (int64_t a = 0; a < s->rows * p->vecs; a++) finish(c, p, s, a);
+    if (s->results) store_results(c, p, s);
+    when_close(cg, &done);
+    when_close(cg, &whole);
 }
 
 static void tile(const Contract *c, const Panel *p, V i, int64_t rows) {
+    Sums s = {.i = i, .rows = rows};
+    int64_t n = rows * p->vecs;
+    for (int64_t a = 0; a < n; a++) s.acc[a] = contract_zero(c, c->tile.lanes);
+    if (c->wordy && rows > 1) s.results = contract_scratch(c, n * c->tile.lanes);
     if (p->acc) {
-        tile_block(c, p, i, rows);
+        tile_block(c, p, &s);
         return;
     }
-    V acc[MaxCarried];
-    for (int64_t a = 0; a < rows * p->vecs; a++) acc[a] = contract_zero(c, c->tile.lanes);
-    accumulate(c, p, i, rows, acc);
-    store(c, p, i, rows, acc);
+    accumulate(c, p, &s);
+    if (s.results) store_results(c, p, &s);
 }
 
 /* That panel of an item. */
@@ -245,12 +258,12 @@ static void tiles(const Contract *c, const Panel *item) {
     V from = t->by_first ? first_tile(c, *item) : item->i0, whole = cg_i64(cg, whole_rows(c));
     tiles_between(c, item, from, end_of(c, item), t->rows);
     if (!t->rests) return;
-    Bb after = rest_open(c, item);
+    When after = rest_open(c, item);
     if (t->rests == 1)
         tile_of_panels(c, item, whole, t->rest);
     else
         tiles_between(c, item, whole, cg_i64(cg, c->m), t->rest);
-    if (after) when_close(c, after);
+    when_close(cg, &after);
 }
 
 /* ---- items ---- */
@@ -275,14 +288,14 @@ static void panels(const Contract *c, const Panel *item) {
     V last = cg_i64(cg, whole), next = cg_add_imm(cg, item->base, c->tile.panels);
     bool all = c->tile.panels >= whole + (rest != 0);
     if (whole) {
-        Bb after = all || !rest ? NULL : when_open(c, index_less(c, item->base, last));
+        When after = when_open(cg, all || !rest ? NULL : index_less(c, item->base, last));
         some_panels(c, *item, item->base, all ? last : cg_least(cg, next, last), width);
-        if (after) when_close(c, after);
+        when_close(cg, &after);
     }
     if (!rest) return;
-    Bb after = all ? NULL : when_open(c, index_less(c, last, next));
+    When after = when_open(cg, all ? NULL : index_less(c, last, next));
     some_panels(c, *item, last, cg_add_imm(cg, last, 1), rest);
-    if (after) when_close(c, after);
+    when_close(cg, &after);
 }
 
 static bool is_dot(const Contract *c) {

@@ -153,9 +153,9 @@ static void tile(const ConvKernel *c, ConvPlace *p, V x, int64_t places) {
         contract_put(&c->c, p->totals, at, sums[i]);
     }
     p->slot = cg_add_imm(cg, p->slot, n);
-    Bb after = when_open(&c->c, p->last);
+    When last = when_open(cg, p->last);
     store(c, p, &a, &b, sums);
-    when_close(&c->c, after);
+    when_close(cg, &last);
 }
 
 /* The tiles [from, to) of a row block, of `places` places. */
@@ -264,12 +264,12 @@ static void rows(const ConvKernel *c, ConvPlace p, V block) {
         V is = LLVMBuildAnd(cg->b, index_less(&c->c, cg_i64(cg, from - 1), block),
                             index_less(&c->c, block, cg_i64(cg, kinds[i].to)), "");
         bool only = !from && kinds[i].to == blocks + r.single;
-        Bb after = only ? NULL : when_open(&c->c, is);
+        When kind = when_open(cg, only ? NULL : is);
         p.rows = kinds[i].rows;
         p.y = kinds[i].y;
         see(c, &p, 1, p.y, i < 2);
         chunks(c, p);
-        if (after) when_close(&c->c, after);
+        when_close(cg, &kind);
     }
 }
 
@@ -289,15 +289,13 @@ static void item(const ConvKernel *c, V number, int64_t filters, int64_t groups)
     p.image = cg_mul_imm(cg, number, c->tile.images);
     p.o = cg_mul_imm(cg, panel, c->tile.o);
     p.filters = c->tile.o;
-    Bb after = NULL;
-    if (rest) after = when_open(&c->c, index_less(&c->c, panel, cg_i64(cg, whole)));
+    V is_whole = index_less(&c->c, panel, cg_i64(cg, whole));
+    When w = when_open(cg, rest ? is_whole : NULL);
     rows(c, p, block);
-    if (!rest) return;
-    when_close(&c->c, after);
+    when_else(cg, &w);
     p.filters = rest;
-    after = when_open(&c->c, LLVMBuildICmp(cg->b, LLVMIntEQ, panel, cg_i64(cg, whole), ""));
-    rows(c, p, block);
-    when_close(&c->c, after);
+    if (rest) rows(c, p, block);
+    when_close(cg, &w);
 }
 
 /* All items of a phase; this chunk's part of them, `per` at a time. */

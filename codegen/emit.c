@@ -264,3 +264,29 @@ void loop_close(Cg *cg, Loop *l, const V *next) {
     LLVMBuildBr(cg->b, l->head);
     cg_at(cg, l->done);
 }
+
+When when_open(Cg *cg, V cond) {
+    if (!cond) return (When){0};
+    Bb then = cg_block(cg, "then");
+    When w = {cg_block(cg, "else"), cg_block(cg, "after")};
+    LLVMBuildCondBr(cg->b, cond, then, w.other);
+    cg_at(cg, then);
+    return w;
+}
+
+void when_else(Cg *cg, When *w) {
+    if (!w->other) return;
+    LLVMBuildBr(cg->b, w->after);
+    cg_at(cg, w->other);
+    w->other = NULL;
+}
+
+void when_close(Cg *cg, const When *w) {
+    if (!w->after) return;
+    LLVMBuildBr(cg->b, w->after);
+    if (w->other) {
+        cg_at(cg, w->other);
+        LLVMBuildBr(cg->b, w->after);
+    }
+    cg_at(cg, w->after);
+}

@@ -60,14 +60,12 @@ static V launch_function(Cg *cg) {
     V f = cg->fn = cg_new_function(cg, "launch", params, LEN(params), false);
     LLVMGetParams(f, args);
     cg_at(cg, cg_block(cg, "entry"));
-    Bb serial = cg_block(cg, "serial"), parallel = cg_block(cg, "parallel");
-    LLVMBuildCondBr(cg->b, LLVMBuildIsNull(cg->b, args[0], ""), serial, parallel);
-    cg_at(cg, parallel);
+    When shared = when_open(cg, LLVMBuildIsNotNull(cg->b, args[0], ""));
     V run = LLVMBuildLoad2(cg->b, cg->ptr, args[0], "");
     LLVMBuildCall2(cg->b, launch_type(cg), run, args, LEN(args), "");
-    LLVMBuildRetVoid(cg->b);
-    cg_at(cg, serial);
+    when_else(cg, &shared);
     call_chunks(cg, args[1], args[2], args[3]);
+    when_close(cg, &shared);
     LLVMBuildRetVoid(cg->b);
     cg->fn = outer;
     cg->once = once;

@@ -119,6 +119,14 @@ typedef struct Loop {
 V loop_open(Cg *cg, Loop *l, V from, V to, int64_t step, const V *init, unsigned n);
 /* next: the carried values after the body. After this, l->phi[] are the final values. */
 void loop_close(Cg *cg, Loop *l, const V *next);
+/* if (cond) { ... } else { ... }; the else part may be missing. Without a condition (NULL) what is
+ * emitted stands there as it is. */
+typedef struct When {
+    Bb other, after;
+} When;
+When when_open(Cg *cg, V cond);
+void when_else(Cg *cg, When *w);
+void when_close(Cg *cg, const When *w);
 
 /* ---- transpose.c ---- */
 /* rows: lanes x lanes in registers, of which blocks of `block` x `block` are still to be

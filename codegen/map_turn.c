@@ -91,25 +91,12 @@ static void strip(Turn *t, V number) {
     Cg *cg = t->k->cg;
     int64_t n = t->k->k->space->dim[t->along], whole = n / t->lanes;
     bool rest = n % t->lanes;
-    Bb last = NULL, after = NULL;
-    if (whole && rest) {
-        Bb then = cg_block(cg, "strip");
-        last = cg_block(cg, "last");
-        after = cg_block(cg, "after");
-        V is_whole = LLVMBuildICmp(cg->b, LLVMIntSLT, number, cg_i64(cg, whole), "");
-        LLVMBuildCondBr(cg->b, is_whole, then, last);
-        cg_at(cg, then);
-    }
+    V is_whole = LLVMBuildICmp(cg->b, LLVMIntSLT, number, cg_i64(cg, whole), "");
+    When w = when_open(cg, whole && rest ? is_whole : NULL);
     if (whole) row(t, cg_mul_imm(cg, number, t->lanes), t->lanes);
-    if (after) {
-        LLVMBuildBr(cg->b, after);
-        cg_at(cg, last);
-    }
+    when_else(cg, &w);
     if (rest) rest_of_plane(t);
-    if (after) {
-        LLVMBuildBr(cg->b, after);
-        cg_at(cg, after);
-    }
+    when_close(cg, &w);
 }
 
 bool cg_map_turned(KernelCtx *k, unsigned lanes) {

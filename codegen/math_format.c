@@ -6,14 +6,9 @@
 
 #define POLY(table) {table, LEN(table)}
 
-#define NUMBERS_F64                                                                            \
-    .bits = 64, .mant = 52, .bias = 1023, .sqrt_half = 0x3FE6A09E667F3BCD, .shift = 0x1.8p52,  \
-    .ln2_hi = 0x1.62e42feep-1, .ln2_lo = 0x1.a39ef35793c76p-33, .exp_min = -746,               \
-    .exp_max = 710, .expm1_min = -40, .tanh_max = 20, .erf_max = 6
 #define CORES(n)                                                                                  \
     .exp_core = POLY(exp_core_##n), .log_core = POLY(log_core_##n),                                \
-    .erf_core = POLY(erf_core_##n), .erf_tail = POLY(erf_tail_##n),                                \
-    .ndtr_core = POLY(ndtr_core_##n)
+    .erf_core = POLY(erf_core_##n), .erf_tail = POLY(erf_tail_##n)
 
 const Format format_f32 = {
     .bits = 32, .mant = 23, .bias = 127,
@@ -24,10 +19,17 @@ const Format format_f32 = {
     CORES(f32),
 };
 
-const Format format_f64 = {NUMBERS_F64, CORES(f64)};
-const Format format_wide = {NUMBERS_F64, CORES(f32)};
+const Format format_f64 = {
+    .bits = 64, .mant = 52, .bias = 1023,
+    .sqrt_half = 0x3FE6A09E667F3BCD,
+    .shift = 0x1.8p52,
+    .ln2_hi = 0x1.62e42feep-1, .ln2_lo = 0x1.a39ef35793c76p-33,
+    .exp_min = -746, .exp_max = 710, .expm1_min = -40, .tanh_max = 20, .erf_max = 6,
+    CORES(f64),
+};
 
-const Poly pow_core = POLY(pow_core_f64);
+const Poly pow_core = POLY(pow_core_f64), ndtr_core = POLY(ndtr_core_f64);
+const Poly ndtr_short = POLY(ndtr_short_f64), exp2_short = POLY(exp2_short_f64);
 
 LLVMTypeRef math_type_like(LLVMValueRef x, LLVMTypeRef lane) {
     LLVMTypeRef t = LLVMTypeOf(x);
@@ -82,6 +84,12 @@ LLVMValueRef m_poly(const Math *m, LLVMValueRef x, Poly p) {
         if (k + 1 < p.n) pair = m_fma(m, m_const(m, p.c[k + 1]), x, pair);
         r = r ? m_fma(m, r, square, pair) : pair;
     }
+    return r;
+}
+
+LLVMValueRef m_horner(const Math *m, LLVMValueRef x, Poly p) {
+    LLVMValueRef r = m_const(m, p.c[p.n - 1]);
+    for (int k = p.n - 1; k-- > 0;) r = m_fma(m, r, x, m_const(m, p.c[k]));
     return r;
 }
 

@@ -20,12 +20,12 @@ typedef struct Format {
     double exp_min, exp_max;   /* beyond: exp is 0 and inf */
     double expm1_min;          /* below: -1 */
     double tanh_max, erf_max;  /* above: 1 */
-    Poly exp_core, log_core, erf_core, erf_tail, ndtr_core;
+    Poly exp_core, log_core, erf_core, erf_tail;
 } Format;
 
-/* format_wide: f64 with as many terms as an f32 result needs. */
-extern const Format format_f32, format_f64, format_wide;
-extern const Poly pow_core;
+extern const Format format_f32, format_f64;
+/* In f64; *_short with as many terms as an f32 result needs. */
+extern const Poly pow_core, ndtr_core, ndtr_short, exp2_short;
 
 /* Where and in which type values are built. */
 typedef struct Math {
@@ -48,6 +48,8 @@ LLVMValueRef m_int(const Math *m, uint64_t c);
 /* llvm.NAME on operands of the type of m. */
 LLVMValueRef m_call(const Math *m, const char *name, const LLVMValueRef *args, unsigned n);
 LLVMValueRef m_poly(const Math *m, LLVMValueRef x, Poly p);
+/* The same by Horner's rule: longer, but without the error of x^2. */
+LLVMValueRef m_horner(const Math *m, LLVMValueRef x, Poly p);
 
 static inline LLVMValueRef m_add(const Math *m, LLVMValueRef x, LLVMValueRef y) {
     return LLVMBuildFAdd(m->b, x, y, "");

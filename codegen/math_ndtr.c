@@ -3,13 +3,6 @@
  * f64. */
 #include "codegen/math_internal.h"
 
-/* By Horner's rule: in q, m_poly's square would cost a unit of error more. */
-static LLVMValueRef horner(const Math *m, LLVMValueRef x, Poly p) {
-    LLVMValueRef r = m_const(m, p.c[p.n - 1]);
-    for (int k = p.n - 1; k-- > 0;) r = m_fma(m, r, x, m_const(m, p.c[k]));
-    return r;
-}
-
 /* Phi(x) = 1/2 + erf(x / sqrt(2)) / 2 for |x| < 1. */
 static LLVMValueRef near(const Math *m, LLVMValueRef x) {
     LLVMValueRef half = m_const(m, 0.5), square = m_mul(m, m_mul(m, x, x), half);
@@ -31,7 +24,7 @@ static LLVMValueRef mul_ndtr(const Math *m, LLVMValueRef a, LLVMValueRef x) {
     LLVMValueRef d_lo = m_sub(m, z, m_sub(m, d, five));
     LLVMValueRef lo = m_mul(m, m_fma(m, m_neg(m, d_lo), r, m_fma(m, m_neg(m, d), r, one)), r);
     LLVMValueRef u = m_fma(m, from_five, r, m_mul(m, from_five, lo));
-    LLVMValueRef q = horner(m, u, m->f->ndtr_core);
+    LLVMValueRef q = m_horner(m, u, ndtr_core);
     LLVMValueRef w = m_fma(m, q, r, m_mul(m, q, lo)), tail = m_fma(m, w, e, w);
     tail = m_select(m, m_cmp(m, LLVMRealOGE, size, m_const(m, 39)), zero, tail);
     LLVMValueRef below = m_scale(m, m_mul(m, a, tail), k);
@@ -40,19 +33,23 @@ static LLVMValueRef mul_ndtr(const Math *m, LLVMValueRef a, LLVMValueRef x) {
     return m_select(m, m_cmp(m, LLVMRealOLE, x, m_const(m, -1)), below, m_mul(m, a, rest));
 }
 
-/* To the accuracy of f32; a is an f32, of which Phi(-20) leaves nothing. */
-static LLVMValueRef mul_ndtr_wide(const Math *m, LLVMValueRef a, LLVMValueRef x) {
-    LLVMValueRef size = m_abs(m, x), z = m_at_most(m, size, 20), five = m_const(m, 5), k;
-    LLVMValueRef zero = m_const(m, 0), one = m_const(m, 1);
-    LLVMValueRef half_square = m_mul(m, m_mul(m, z, z), m_const(m, -0.5));
-    LLVMValueRef e = m_exp_parts(m, half_square, NULL, &k);
-    LLVMValueRef r = m_div(m, one, m_add(m, z, five));
-    LLVMValueRef u = m_mul(m, m_sub(m, z, five), r);
-    LLVMValueRef w = m_mul(m, m_poly(m, u, m->f->ndtr_core), r);
-    LLVMValueRef tail = m_mul(m, m_fma(m, w, e, w), m_power_of_2(m, k));
-    tail = m_select(m, m_cmp(m, LLVMRealOGE, size, m_const(m, 20)), zero, tail);
-    LLVMValueRef is_below = m_cmp(m, LLVMRealOLE, x, zero);
-    return m_mul(m, a, m_select(m, is_below, tail, m_sub(m, one, tail)));
+/* exp(-z^2 / 2) as a power of 2; the low bits of t are that power, biased. */
+static LLVMValueRef bell_short(const Math *m, LLVMValueRef z) {
+    LLVMValueRef square = m_mul(m, z, z), c = m_const(m, -0.72134752044448170), k, r;
+    LLVMValueRef shift = m_const(m, m->f->shift + m->f->bias), t = m_fma(m, square, c, shift);
+    k = m_float(m, LLVMBuildShl(m->b, m_bits(m, t), m_int(m, (uint64_t)m->f->mant), ""));
+    r = m_fma(m, square, c, m_sub(m, shift, t));
+    return m_mul(m, m_horner(m, r, exp2_short), k);
+}
+
+/* In f64, to the accuracy of f32: nothing is left of Phi(-20), whatever a is, but of an infinite
+ * one; |x| is limited where the power of 2 becomes 0. */
+static LLVMValueRef mul_ndtr_short(const Math *m, LLVMValueRef a, LLVMValueRef x) {
+    LLVMValueRef z = m_at_most(m, m_abs(m, x), 37.6586), one = m_const(m, 1);
+    LLVMValueRef r = m_div(m, one, m_add(m, z, m_const(m, 4)));
+    LLVMValueRef tail = m_mul(m, m_poly(m, r, ndtr_short), m_mul(m, r, bell_short(m, z)));
+    LLVMValueRef below = LLVMBuildICmp(m->b, LLVMIntSLT, m_bits(m, x), m_int(m, 0), "");
+    return m_mul(m, a, m_select(m, below, tail, m_sub(m, one, tail)));
 }
 
 LLVMValueRef math_mul_ndtr(LLVMBuilderRef b, LLVMValueRef a, LLVMValueRef x) {
@@ -60,8 +57,7 @@ LLVMValueRef math_mul_ndtr(LLVMBuilderRef b, LLVMValueRef a, LLVMValueRef x) {
     if (m.f == &format_f64) return mul_ndtr(&m, a, x);
     LLVMContextRef c = LLVMGetTypeContext(m.type);
     LLVMTypeRef wide = math_type_like(x, LLVMDoubleTypeInContext(c));
-    Math w = {b, wide, math_type_like(x, LLVMInt64TypeInContext(c)), &format_wide};
+    Math w = {b, wide, math_type_like(x, LLVMInt64TypeInContext(c)), &format_f64};
     LLVMValueRef wide_a = LLVMBuildFPExt(b, a, wide, ""), wide_x = LLVMBuildFPExt(b, x, wide, "");
-    LLVMValueRef r = mul_ndtr_wide(&w, wide_a, wide_x);
-    return LLVMBuildFPTrunc(b, r, m.type, "");
+    return LLVMBuildFPTrunc(b, mul_ndtr_short(&w, wide_a, wide_x), m.type, "");
 }

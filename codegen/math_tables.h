@@ -68,28 +68,17 @@ static const double erf_core_f32[] = {
     -0x1.a506380000000p-11,
     0x1.4c227c0000000p-14,
 };
-/* error 2^-32.0 */
+/* error 2^-28.4 */
 static const double erf_tail_f32[] = {
-    0x1.e0df100000000p-10,
-    0x1.09d4580000000p-3,
-    0x1.96add80000000p-4,
-    -0x1.0a6e500000000p-7,
-    0x1.463be00000000p-5,
-    -0x1.d906300000000p-8,
-};
-/* error 2^-27.7 */
-static const double ndtr_core_f32[] = {
-    0x1.89d3ac0000000p-1,
-    -0x1.54ad040000000p-1,
-    0x1.fb315e0000000p-2,
-    -0x1.410f000000000p-2,
-    0x1.51f6a80000000p-3,
-    -0x1.1b109c0000000p-4,
-    0x1.54c4660000000p-6,
-    -0x1.8fe46a0000000p-9,
-    -0x1.c1e6f60000000p-11,
-    0x1.4998fa0000000p-11,
-    0x1.8775bc0000000p-14,
+    0x1.05866e0000000p-2,
+    -0x1.b571a80000000p-4,
+    0x1.566df60000000p-5,
+    -0x1.fa18780000000p-7,
+    0x1.6711480000000p-8,
+    -0x1.e487620000000p-10,
+    0x1.090ab60000000p-11,
+    -0x1.b63f560000000p-13,
+    0x1.b0356e0000000p-14,
 };
 /* error 2^-56.2 */
 static const double erf_core_f64[] = {
@@ -108,21 +97,30 @@ static const double erf_core_f64[] = {
     0x1.460e802bfde6dp-32,
     -0x1.361963392e873p-35,
 };
-/* error 2^-60.6 */
+/* error 2^-58.5 */
 static const double erf_tail_f64[] = {
-    -0x1.a6354b75f7976p-19,
-    0x1.20f62b02abc78p-3,
-    0x1.1f8d564ba8115p-4,
-    0x1.0782f49588a0cp-5,
-    0x1.e556d4ec4f289p-8,
-    0x1.3cb9c11021c4dp-7,
-    -0x1.49499147a500fp-7,
-    0x1.42baa66e59e4cp-7,
-    -0x1.ff25df711ca9cp-8,
-    0x1.f1a987fb4bf56p-9,
-    -0x1.2068133ceb8acp-10,
-    0x1.763555f99f14cp-13,
-    -0x1.a8831d94a8249p-17,
+    0x1.058671b52c774p-2,
+    -0x1.b57034efd3f70p-4,
+    0x1.5672b9ea147edp-5,
+    -0x1.fa9d3ac950482p-7,
+    0x1.649072153b13ap-8,
+    -0x1.e028e8a9911dcp-10,
+    0x1.369ffa1eb8352p-11,
+    -0x1.8382206f58c74p-13,
+    0x1.d37ba084cc901p-15,
+    -0x1.115d18d895c8ap-16,
+    0x1.3697c08cb0e3dp-18,
+    -0x1.5774dce8c6d6dp-20,
+    0x1.7241c4be6961bp-22,
+    -0x1.85f100f675465p-24,
+    0x1.917f10c10d3b2p-26,
+    -0x1.91ae90af50095p-28,
+    0x1.87a305f99e891p-30,
+    -0x1.885585451f969p-32,
+    0x1.99fad02041275p-34,
+    -0x1.72f21854764f1p-36,
+    0x1.b4c913fb3d30bp-39,
+    -0x1.ce0c232978aa8p-43,
 };
 /* error 2^-55.1 */
 static const double ndtr_core_f64[] = {
@@ -148,6 +146,29 @@ static const double ndtr_core_f64[] = {
     -0x1.65bf0ec314ac6p-27,
     0x1.f78894bb8a563p-28,
     0x1.1fada0dac008ap-29,
+};
+/* error 2^-26.0 */
+static const double ndtr_short_f64[] = {
+    0x1.9886bb02c1028p-2,
+    0x1.9851251bafa55p+0,
+    0x1.80a689e077ddcp+2,
+    0x1.45823abba1e7fp+4,
+    0x1.0abdbf903c1f2p+6,
+    0x1.afb41eb615cdap+7,
+    -0x1.3f49b8d05568ep+8,
+    0x1.664d47998c116p+12,
+    -0x1.3f67d698e181cp+14,
+    0x1.3d522d4e18634p+14,
+};
+/* error 2^-29.0 */
+static const double exp2_short_f64[] = {
+    0x1.0000000296562p+0,
+    0x1.62e430c9fc3e2p-1,
+    0x1.ebfbda6bb2c8cp-3,
+    0x1.c6aed1773b484p-5,
+    0x1.3b2e019cfad85p-7,
+    0x1.5f4731d1f283ep-10,
+    0x1.41a89d12933f1p-13,
 };
 
 #endif

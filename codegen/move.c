@@ -185,15 +185,11 @@ static void scatter_at(void *data, const Index *idx, unsigned lanes) {
 static void move_scatter(Move *m) {
     Cg *cg = m->k->cg;
     const Shape *u = k_shape(m->k, m->ins->args[2]);
-    Bb copy = cg_block(cg, "copy"), add = cg_block(cg, "add");
-    V from = m->k->base[m->x];
-    V same = from ? LLVMBuildICmp(cg->b, LLVMIntEQ, from, m->k->base[m->root], "")
-                  : LLVMConstNull(cg->i1); /* a literal */
-    LLVMBuildCondBr(cg->b, same, add, copy);
-    cg_at(cg, copy);
+    V from = m->k->base[m->x]; /* none of a literal */
+    V to = m->k->base[m->root];
+    When apart = when_open(cg, from ? LLVMBuildICmp(cg->b, LLVMIntNE, from, to, "") : NULL);
     nest(m, m->ins->type.shape, MaxRank, lanes_of(m, m->x), 0, copy_at);
-    LLVMBuildBr(cg->b, add);
-    cg_at(cg, add);
+    when_close(cg, &apart);
     k_forget(m->k);
     if (u->size) nest(m, u, MaxRank, picked_lanes(m, u), 0, scatter_at);
 }

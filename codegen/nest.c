@@ -86,17 +86,10 @@ static void row(Walk *w) {
     }
     for (; from < whole; from += lanes) piece(w, cg_i64(cg, from), w->n->lanes);
     if (whole == n) return;
-    if (!cut) {
-        remainder_of(w, whole, n);
-        return;
-    }
-    Bb tail = cg_block(cg, "tail"), done = cg_block(cg, "end");
-    V last = LLVMBuildICmp(cg->b, LLVMIntEQ, k->chunk, cg_i64(cg, k->chunks - 1), "");
-    LLVMBuildCondBr(cg->b, last, tail, done);
-    cg_at(cg, tail);
+    V is_last = LLVMBuildICmp(cg->b, LLVMIntEQ, k->chunk, cg_i64(cg, k->chunks - 1), "");
+    When last = when_open(cg, cut ? is_last : NULL);
     remainder_of(w, whole, n);
-    LLVMBuildBr(cg->b, done);
-    cg_at(cg, done);
+    when_close(cg, &last);
 }
 
 int64_t k_cost(const KernelCtx *k, int64_t elements) {

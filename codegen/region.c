@@ -43,12 +43,9 @@ static void copy(Site *l, V to, V from, Type t) {
 static void move(Site *l, V to, V from, Type t) {
     Cg *cg = l->cg;
     if (!type_bytes(t)) return;
-    Bb go = cg_block(cg, "move"), there = cg_block(cg, "there");
-    LLVMBuildCondBr(cg->b, LLVMBuildICmp(cg->b, LLVMIntEQ, to, from, ""), there, go);
-    cg_at(cg, go);
+    When apart = when_open(cg, LLVMBuildICmp(cg->b, LLVMIntNE, to, from, ""));
     copy(l, to, from, t);
-    LLVMBuildBr(cg->b, there);
-    cg_at(cg, there);
+    when_close(cg, &apart);
 }
 
 /* ---- carries ---- */
@@ -207,16 +204,11 @@ static V plain_table(Site *l) {
 static void emit_cond(Site *l) {
     Cg *cg = l->cg;
     V table = plain_table(l), c = LLVMBuildLoad2(cg->b, cg->i8, l->arg[0], "");
-    Bb then = cg_block(cg, "then"), otherwise = cg_block(cg, "otherwise"),
-       end = cg_block(cg, "end");
-    LLVMBuildCondBr(cg->b, LLVMBuildIsNotNull(cg->b, c, ""), then, otherwise);
-    cg_at(cg, then);
+    When yes = when_open(cg, LLVMBuildIsNotNull(cg->b, c, ""));
     cg_run_function(cg, l->r.body, table, l->arena, l->env);
-    LLVMBuildBr(cg->b, end);
-    cg_at(cg, otherwise);
+    when_else(cg, &yes);
     cg_run_function(cg, l->r.other, table, l->arena, l->env);
-    LLVMBuildBr(cg->b, end);
-    cg_at(cg, end);
+    when_close(cg, &yes);
 }
 
 static void emit_call(Site *l) {

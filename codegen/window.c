@@ -208,17 +208,10 @@ static void place_at(void *data, const Index *cell, unsigned lanes) {
             before = sum;
             continue;
         }
-        Bb store = inside ? cg_block(cg, "store") : NULL,
-           after = inside ? cg_block(cg, "next") : NULL;
-        if (inside) {
-            LLVMBuildCondBr(cg->b, inside, store, after);
-            cg_at(cg, store);
-        }
+        When exists = when_open(cg, inside);
         put(w, &at, sum);
-        if (!inside) continue;
-        LLVMBuildBr(cg->b, after);
-        cg_at(cg, after);
-        k_forget(w->k);
+        when_close(cg, &exists);
+        if (inside) k_forget(w->k);
     }
 }
 

@@ -96,21 +96,29 @@ def erf_core(z):
                   for k in range(8)])
 
 
-def erf_tail(t):
-    """erfc(x) = exp(-x^2) * this, x = 4 / t - 2."""
-    x = 4 / t - 2
-    return mp.erfc(x) * mp.exp(x * x)
+def erf_tail(u):
+    """erfc(x) = exp(-x^2) * this, u = x - 2."""
+    return mp.erfc(u + 2) * mp.exp((u + 2) ** 2)
 
 
-def tail_weight(t):
-    x = 4 / t - 2
-    return mp.exp(-x * x)
+def tail_weight(u):
+    return mp.exp(-(u + 2) ** 2)
 
 
 def ndtr_core(u):
     """Phi(-z) = exp(-z^2 / 2) / (z + 5) * this, u = (z - 5) / (z + 5)."""
     z = 5 * (1 + u) / (1 - u)
-    return mp.erfc(z / mp.sqrt(2)) * mp.exp(z * z / 2) * (z + 5) / 2
+    return mills(z) * (z + 5)
+
+
+def mills(z):
+    """Phi(-z) = exp(-z^2 / 2) * this."""
+    return mp.erfc(z / mp.sqrt(2)) * mp.exp(z * z / 2) / 2
+
+
+def ndtr_short(r):
+    """Phi(-z) = exp(-z^2 / 2) r * this, r = 1 / (z + 4)."""
+    return mills(1 / r - 4) / r
 
 
 def sin_core(z):
@@ -148,10 +156,10 @@ def tables():
     table("pow_core", 64, pow_core, lambda z: z * z, 0, zmax, 8)
     for bits in (32, 64):
         table("erf_core", bits, erf_core, one, 0, 1, terms(bits, 7, 14))
-        table("erf_tail", bits, erf_tail, tail_weight, mpf(4) / terms(bits, 6, 8), mpf(4) / 3,
-              terms(bits, 6, 13))
-        table("ndtr_core", bits, ndtr_core, lambda u: 1 / ndtr_core(u), -1,
-              mpf(terms(bits, 10, 34)) / terms(bits, 20, 44), terms(bits, 11, 22))
+        table("erf_tail", bits, erf_tail, tail_weight, -1, terms(bits, 2, 4), terms(bits, 9, 22))
+    table("ndtr_core", 64, ndtr_core, lambda u: 1 / ndtr_core(u), -1, mpf(34) / 44, 22)
+    table("ndtr_short", 64, ndtr_short, lambda r: 1 / ndtr_short(r), mpf(1) / 24, mpf(1) / 4, 10)
+    table("exp2_short", 64, lambda r: 2 ** r, lambda r: 2 ** -r, -mpf(0.5001), mpf(0.5001), 7)
 
 
 def trig_tables():
