@@ -3,7 +3,7 @@
  * The order of every sum depends on M, N, K and the type alone. M, N > 1: per output an ascending
  * chain of fused multiply-adds from +0 in chunks of SumBlock along K, chunk sums added in order
  * (contract_tile.c). M = 1 or N = 1: the rule of reductions, with fused multiply-adds
- * (contract_dot.c). Tiles, packing and threads are free within that.
+ * (contract_dot.c, contract_rows.c). Tiles, packing and threads are free within that.
  *
  * The work is cut into items that write disjoint outputs, by shape alone. */
 #ifndef BPC_CONTRACT_INTERNAL_H
@@ -65,6 +65,15 @@ void contract_item(const Contract *c, V item);
 /* ---- contract_dot.c: M = 1 or N = 1 ---- */
 int64_t dot_items(const Contract *c);
 void dot_item(const Contract *c, V item);
+/* Stores `count` outputs from o on, the first lanes of value. */
+void contract_store_dot(const Contract *c, V o, V value, unsigned count);
+/* Of a sum of n > SumBlock elements: sums of so many are what its blocks add up. */
+int64_t contract_unit(int64_t n);
+
+/* ---- contract_rows.c: the same where rows of the matrix hold neighbouring outputs ---- */
+bool contract_by_rows(const Contract *c);
+int64_t rows_items(const Contract *c);
+void rows_item(const Contract *c, V item);
 
 /* ---- contract_pack.c ---- */
 /* Where panel `number` is in scratch memory that begins with panel `first`. */

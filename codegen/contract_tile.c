@@ -148,7 +148,7 @@ static void steps(const Contract *c, const Panel *p, Sums *s, V from, V to, int6
 static void accumulate(const Contract *c, const Panel *p, Sums *s) {
     Cg *cg = c->cg;
     int64_t stride = 1;
-    if (c->k <= FewSteps) {
+    if (c->k && c->k <= FewSteps) {
         for (int64_t k = 0; k < c->k; k++)
             step(c, p, s, cg_add_imm(cg, p->k0, k), k == c->k - 1);
         return;
@@ -304,14 +304,14 @@ static bool is_dot(const Contract *c) {
 
 int64_t contract_items(const Contract *c) {
     if (c->m == 0 || c->n == 0) return 0;
-    if (is_dot(c)) return dot_items(c);
+    if (is_dot(c)) return contract_by_rows(c) ? rows_items(c) : dot_items(c);
     return items_along_m(c) * groups(c);
 }
 
 void contract_item(const Contract *c, V item) {
     Cg *cg = c->cg;
     if (is_dot(c)) {
-        dot_item(c, item);
+        (contract_by_rows(c) ? rows_item : dot_item)(c, item);
         return;
     }
     const Tile *t = &c->tile;

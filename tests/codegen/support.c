@@ -118,6 +118,9 @@ static const char *const intrinsics[] = {
     "usub.sat",
     "abs",
     "ctlz",
+    "cttz",
+    "ctpop",
+    "bitreverse",
     "masked.load",
 };
 
