@@ -9,8 +9,8 @@
 
 enum {
     Piece = 1024, /* outputs of an item, at most: long pieces of rows are read fast */
-    MaxRows = 8, /* at a time: more would fall on each other in the caches */
-    MaxTurn = 4,
+    MaxRows = 8,  /* at a time: more would fall on each other in the caches */
+    MaxTurn = 4,  /* vectors of a turn */
 };
 
 typedef struct Rows {

@@ -4,7 +4,7 @@
 
 enum {
     WrittenSums = 16, /* multiply-adds of a turn of a loop along K, at least */
-    FewSteps = 16,     /* of K: no loop */
+    FewSteps = 16,    /* of K: no loop */
 };
 
 /* Columns [j, j + valid) of the result, as an item works on them: of one of its panels [first, to),
