@@ -70,8 +70,7 @@ static void block(const Dot *d, V o, V from, int64_t n, V *result) {
     }
     if (n > whole) step(d, o, cg_add_imm(cg, from, whole), (unsigned)(n - whole), acc);
     for (unsigned i = 0; i < d->n; i++)
-        result[i] =
-            cg_fold_lanes(cg, Op_reduce_sum, d->c->dt == F64 ? F64 : F32, &acc[i * sums], sums);
+        result[i] = cg_fold_lanes(cg, Op_reduce_sum, contract_sums(d->c), &acc[i * sums], sums);
 }
 
 /* ---- blocks of blocks ---- */
@@ -98,7 +97,7 @@ static void fold_scratch(const Dot *d, V lanes, V *result) {
         V acc[MaxSums];
         for (unsigned s = 0; s < sums; s++)
             acc[s] = contract_get(c, lanes, cg_i64(c->cg, (int64_t)i * sums + s), d->lanes);
-        result[i] = cg_fold_lanes(c->cg, Op_reduce_sum, c->dt == F64 ? F64 : F32, acc, sums);
+        result[i] = cg_fold_lanes(c->cg, Op_reduce_sum, contract_sums(c), acc, sums);
     }
 }
 

@@ -96,6 +96,7 @@ bool contract_affine(const KernelCtx *k, Val v, Affine *a);
 void contract_store_row(KernelCtx *k, const Index *at, V value, unsigned count);
 
 /* ---- contract_load.c: building blocks ---- */
+DType contract_sums(const Contract *c); /* their type: of bf16 they are f32 */
 V contract_zero(const Contract *c, unsigned lanes);
 /* The element of m at (i, j) as the accumulator's type. */
 V contract_element(const Contract *c, const Matrix *m, V i, V j);

@@ -1,10 +1,12 @@
 /* Loads, and scratch memory of contractions. */
 #include "codegen/contract_internal.h"
 
-static DType acc_type(const Contract *c) { return c->dt == F64 ? F64 : F32; }
+DType contract_sums(const Contract *c) {
+    return c->dt == F64 ? F64 : F32;
+}
 
 static T acc_vec(const Contract *c, unsigned lanes) {
-    return cg_vec(cg_reg_type(c->cg, acc_type(c)), lanes);
+    return cg_vec(cg_reg_type(c->cg, contract_sums(c)), lanes);
 }
 
 V contract_zero(const Contract *c, unsigned lanes) { return LLVMConstNull(acc_vec(c, lanes)); }
@@ -79,7 +81,7 @@ V contract_scratch(const Contract *c, int64_t n) {
 
 /* Vectors in scratch memory stand at multiples of their size. */
 static unsigned alignment(const Contract *c, unsigned lanes) {
-    return lanes * (unsigned)dtype_size(acc_type(c));
+    return lanes * (unsigned)dtype_size(contract_sums(c));
 }
 
 V contract_address(const Contract *c, V scratch, V at) {

@@ -68,7 +68,7 @@ static unsigned load_block(const Packing *p, V k, V j, unsigned valid, V *rows) 
     const Contract *c = p->c;
     Cg *cg = c->cg;
     unsigned lanes = c->tile.lanes, half = lanes / 2;
-    bool halves = half * dtype_size(c->dt == F64 ? F64 : F32) >= 16;
+    bool halves = half * dtype_size(contract_sums(c)) >= 16;
     for (unsigned i = 0; i < lanes; i++) {
         if (!halves) {
             rows[i] = column_piece(p, k, cg_add_imm(cg, j, i), i < valid, lanes);

@@ -19,7 +19,7 @@ enum {
 
 /* Of a sum. */
 static int64_t size_of(const Contract *c) {
-    return c->dt == F64 ? 8 : 4;
+    return (int64_t)dtype_size(contract_sums(c));
 }
 
 /* Rows of A at a distance that is a large power of two fall on each other in the first cache. */

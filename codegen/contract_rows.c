@@ -64,7 +64,8 @@ typedef struct Pass {
     V to;          /* scratch */
     V partner;     /* whether `to` has a sum, which these are added to; NULL: no */
     unsigned rows; /* of a lane */
-    V x[MaxRows], there[MaxRows]; /* element of the vector; whether the row exists, NULL: yes */
+    /* Of each row: its element of the vector; whether it exists, NULL: yes. */
+    V x[MaxRows], there[MaxRows];
 } Pass;
 
 static V row_of(const Rows *r, V first, unsigned q, unsigned j) {
@@ -112,7 +113,8 @@ static void pass(const Rows *r, Pass *p, V end) {
                 there = index_less(c, k, end);
                 k = LLVMBuildSelect(cg->b, there, k, zero, "");
             }
-            V x = c->m == 1 ? contract_element(c, &c->x, zero, k) : contract_element(c, &c->y, k, zero);
+            V x = c->m == 1 ? contract_element(c, &c->x, zero, k)
+                            : contract_element(c, &c->y, k, zero);
             p->x[q * p->rows + j] = cg_splat(cg, x, r->lanes);
             p->there[q * p->rows + j] = there;
         }
@@ -138,7 +140,8 @@ static V lane_of(const Rows *r, V t, unsigned n) {
 
 static void add_vector(const Rows *r, void *data, V at, unsigned count) {
     V *place = data; /* to, from */
-    V x = contract_get(r->c, place[0], at, r->lanes), y = contract_get(r->c, place[1], at, r->lanes);
+    V x = contract_get(r->c, place[0], at, r->lanes),
+      y = contract_get(r->c, place[1], at, r->lanes);
     (void)count;
     contract_put(r->c, place[0], at, LLVMBuildFAdd(r->c->cg->b, x, y, ""));
 }

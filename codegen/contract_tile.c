@@ -100,8 +100,10 @@ static void store_results(const Contract *c, const Panel *p, const Sums *s) {
 /* Sum a of the tile is complete. */
 static void finish(const Contract *c, const Panel *p, const Sums *s, int64_t a) {
     Cg *cg = c->cg;
-    if (s->results) contract_put(c, s->results, cg_i64(cg, a), s->acc[a]);
-    else store(c, p, cg_add_imm(cg, s->i, a / p->vecs), a % p->vecs, s->acc[a]);
+    if (s->results)
+        contract_put(c, s->results, cg_i64(cg, a), s->acc[a]);
+    else
+        store(c, p, cg_add_imm(cg, s->i, a / p->vecs), a % p->vecs, s->acc[a]);
 }
 
 /* Slot of sum a of a tile in scratch memory of an item. */
@@ -112,8 +114,10 @@ static V slot(const Contract *c, const Panel *p, const Sums *s, int64_t a) {
 
 /* Sum a of the tile has all of its block of K. */
 static void put(const Contract *c, const Panel *p, const Sums *s, int64_t a) {
-    if (p->acc) contract_put(c, p->acc, slot(c, p, s, a), s->acc[a]);
-    else finish(c, p, s, a);
+    if (p->acc)
+        contract_put(c, p->acc, slot(c, p, s, a), s->acc[a]);
+    else
+        finish(c, p, s, a);
 }
 
 /* acc[r][v] += x[i + r][k] * y[k][j + v]. The last k of a block stores each sum at once: stores one
@@ -149,8 +153,7 @@ static void accumulate(const Contract *c, const Panel *p, Sums *s) {
     Cg *cg = c->cg;
     int64_t stride = 1;
     if (c->k && c->k <= FewSteps) {
-        for (int64_t k = 0; k < c->k; k++)
-            step(c, p, s, cg_add_imm(cg, p->k0, k), k == c->k - 1);
+        for (int64_t k = 0; k < c->k; k++) step(c, p, s, cg_add_imm(cg, p->k0, k), k == c->k - 1);
         return;
     }
     while (stride * s->rows * p->vecs < WrittenSums && 2 * stride <= c->k) stride *= 2;

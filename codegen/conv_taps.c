@@ -18,7 +18,9 @@ typedef struct ByTaps {
     V tap[MaxSpatial];
 } ByTaps;
 
-static DType sum_type(const ByTaps *t) { return t->c->c.dt == F64 ? F64 : F32; }
+static DType sum_type(const ByTaps *t) {
+    return contract_sums(&t->c->c);
+}
 
 /* Where the sum of the item's filter o at (z, y, x) is. */
 static V sum_at(const ByTaps *t, V o, V z, V y, V x) {
