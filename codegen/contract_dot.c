@@ -92,9 +92,9 @@ static void sum_to_lane(const Dot *d, V o, V from, int64_t n, V lanes, V s) {
 /* result[i] = the fold of lanes[i][0 .. L) */
 static void fold_scratch(const Dot *d, V lanes, V *result) {
     const Contract *c = d->c;
+    unsigned sums = d->sum_lanes / d->lanes;
+    V acc[MaxSums];
     for (unsigned i = 0; i < d->n; i++) {
-        unsigned sums = d->sum_lanes / d->lanes;
-        V acc[MaxSums];
         for (unsigned s = 0; s < sums; s++)
             acc[s] = contract_get(c, lanes, cg_i64(c->cg, (int64_t)i * sums + s), d->lanes);
         result[i] = cg_fold_lanes(c->cg, Op_reduce_sum, contract_sums(c), acc, sums);

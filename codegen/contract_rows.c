@@ -8,7 +8,9 @@
 #include "codegen/contract_internal.h"
 
 enum {
-    Piece = 1024, /* outputs of an item, at most: long pieces of rows are read fast */
+    MostOutputs = 1024, /* of an item: long pieces of rows are read fast, */
+    LeastOutputs = 128,
+    ItemWork = 1 << 20, /* but more work than this is shared */
     MaxRows = 8,  /* at a time: more would fall on each other in the caches */
     MaxTurn = 4,  /* vectors of a turn */
 };
@@ -17,7 +19,7 @@ typedef struct Rows {
     const Contract *c;
     const Matrix *m;
     unsigned lanes, sum_lanes;
-    unsigned turn;   /* vectors of a cache line */
+    unsigned turn;   /* vectors of a cache line, MaxTurn at most */
     unsigned leaf;   /* lanes of a leaf */
     int64_t outputs; /* of the item */
     V o;             /* the first */
@@ -50,20 +52,17 @@ static V place(const Rows *r, V scratch, V i) {
 }
 
 static V fold(const Rows *r, V *sums, unsigned n) {
-    for (n /= 2; n; n /= 2)
-        for (unsigned i = 0; i < n; i++)
-            sums[i] = LLVMBuildFAdd(r->c->cg->b, sums[i], sums[i + n], "");
-    return sums[0];
+    return cg_fold(r->c->cg, Op_reduce_sum, contract_sums(r->c), sums, n);
 }
 
 /* ---- a pass over the outputs: some rows of a leaf ---- */
 
 typedef struct Pass {
-    V k;           /* its first row; of lane q * (L / leaf) further on, L apart */
+    V k;           /* of the leaf's first lane; those of its others begin L / leaf apart */
     V before;      /* scratch: sums of the leaf's earlier passes, or NULL */
     V to;          /* scratch */
     V partner;     /* whether `to` has a sum, which these are added to; NULL: no */
-    unsigned rows; /* of a lane */
+    unsigned rows; /* of a lane, L apart */
     /* Of each row: its element of the vector; whether it exists, NULL: yes. */
     V x[MaxRows], there[MaxRows];
 } Pass;
@@ -146,7 +145,8 @@ static void add_vector(const Rows *r, void *data, V at, unsigned count) {
     contract_put(r->c, place[0], at, LLVMBuildFAdd(r->c->cg->b, x, y, ""));
 }
 
-/* Leaf t is complete, and added to its partner: places of the tree that are now complete, too. */
+/* An odd leaf t has been added to its partner: folds the places that this completes, one for each
+ * bit of t that is set below its lowest clear one, but the first. */
 static void fold_places(const Rows *r, V tree, V t, V level) {
     Cg *cg = r->c->cg;
     V one = cg_i64(cg, 1), ones = bits_of(r, "llvm.cttz", LLVMBuildNot(cg->b, t, ""));
@@ -154,7 +154,9 @@ static void fold_places(const Rows *r, V tree, V t, V level) {
     Loop l;
     V q = loop_open(cg, &l, cg_i64(cg, 0), count, 1, NULL, 0);
     V from = LLVMBuildSub(cg->b, level, q, ""), to = LLVMBuildSub(cg->b, from, one, "");
-    V places[] = {place(r, tree, to), place(r, tree, from)};
+    V places[2];
+    places[0] = place(r, tree, to);
+    places[1] = place(r, tree, from);
     each_vector(r, add_vector, places, r->turn);
     loop_close(cg, &l, NULL);
 }
@@ -209,7 +211,9 @@ static void clear_vector(const Rows *r, void *data, V at, unsigned count) {
 static void sum_to_lane(const Rows *r, V from, int64_t n, V lanes, V s) {
     Cg *cg = r->c->cg;
     V lane = LLVMBuildURem(cg->b, s, cg_i64(cg, r->sum_lanes), "");
-    V places[] = {place(r, lanes, lane), sum(r, from, n)};
+    V places[2];
+    places[0] = place(r, lanes, lane);
+    places[1] = sum(r, from, n);
     each_vector(r, add_vector, places, 1);
 }
 
@@ -251,7 +255,9 @@ bool contract_by_rows(const Contract *c) {
 
 static int64_t per_item(const Contract *c) {
     int64_t all = c->m * c->n, line = CacheLine / (int64_t)dtype_size(c->dt);
-    return ceil_div(ceil_div(all, ceil_div(all, Piece)), line) * line;
+    int64_t most = least(ItemWork / (c->k + 1) + 1, MostOutputs);
+    if (most < LeastOutputs) most = LeastOutputs;
+    return ceil_div(ceil_div(all, ceil_div(all, most)), line) * line;
 }
 
 int64_t rows_items(const Contract *c) {

@@ -239,6 +239,8 @@ static inline bool is_number(Type t) { return t.shape && t.shape->size == 1; }
 /* The code of a region, in the function whose frame, arena and env are given. */
 void cg_region(Cg *cg, const Fn *fn, const Kernel *k, V frame, V arena, V env);
 
+/* acc[0 .. n) by halves, n a power of two; what they held is lost */
+V cg_fold(Cg *cg, Op op, DType dt, V *acc, unsigned n);
 /* fold of 64 (f64: 32) logical lanes held in n vectors, by halves */
 V cg_fold_lanes(Cg *cg, Op op, DType dt, V *acc, unsigned n);
 unsigned cg_sum_lanes(DType dt); /* 64, or 32 for 8-byte types */

@@ -1,6 +1,6 @@
 /* a Phi(x), Phi the normal distribution function. Phi(-z) = exp(-z^2 / 2) q(u) / (z + 5) with
  * u = (z - 5) / (z + 5) for z >= 0, and Phi(z) = 1 - Phi(-z). What f64 needs pairs for, f32 does in
- * f64. */
+ * f64, with r q(r), r = 1 / (z + 4), for the quotient and a power of 2 for the exponential. */
 #include "codegen/math_internal.h"
 
 /* Phi(x) = 1/2 + erf(x / sqrt(2)) / 2 for |x| < 1. */
@@ -35,7 +35,8 @@ static LLVMValueRef mul_ndtr(const Math *m, LLVMValueRef a, LLVMValueRef x) {
 
 /* exp(-z^2 / 2) as a power of 2; the low bits of t are that power, biased. */
 static LLVMValueRef bell_short(const Math *m, LLVMValueRef z) {
-    LLVMValueRef square = m_mul(m, z, z), c = m_const(m, -0.72134752044448170), k, r;
+    LLVMValueRef c = m_const(m, -0.72134752044448170); /* -log2(e) / 2 */
+    LLVMValueRef square = m_mul(m, z, z), k, r;
     LLVMValueRef shift = m_const(m, m->f->shift + m->f->bias), t = m_fma(m, square, c, shift);
     k = m_float(m, LLVMBuildShl(m->b, m_bits(m, t), m_int(m, (uint64_t)m->f->mant), ""));
     r = m_fma(m, square, c, m_sub(m, shift, t));

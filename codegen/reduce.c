@@ -35,12 +35,16 @@ static V fold_vector(Cg *cg, Op op, DType dt, V v) {
     return LLVMBuildExtractElement(cg->b, v, cg_int(cg->i32, 0), "");
 }
 
-V cg_fold_lanes(Cg *cg, Op op, DType dt, V *acc, unsigned n) {
+V cg_fold(Cg *cg, Op op, DType dt, V *acc, unsigned n) {
     for (; n > 1; n /= 2) {
         for (unsigned i = 0; i < n / 2; i++)
             acc[i] = cg_combine(cg, op, dt, acc[i], acc[i + n / 2]);
     }
-    return fold_vector(cg, op, dt, acc[0]);
+    return acc[0];
+}
+
+V cg_fold_lanes(Cg *cg, Op op, DType dt, V *acc, unsigned n) {
+    return fold_vector(cg, op, dt, cg_fold(cg, op, dt, acc, n));
 }
 
 /* The operand's index for output `out` and the i-th reduced element (row-major), step between. */

@@ -161,7 +161,7 @@ static void dots(void **state) {
 
 static void batches_and_blocks(void **state) {
     (void)state;
-    static Case cases[20];
+    static Case cases[22];
     cases[0] = case_of((Contraction){F32, 3, 5, 19, 8, false, true, true, false});
     cases[1] = case_of((Contraction){F64, 4, 1, 19, 70, false, false, false, false});
     cases[2] = case_of((Contraction){F32, 2, 6, 1, 70, true, false, false, false});
@@ -180,8 +180,10 @@ static void batches_and_blocks(void **state) {
     cases[15] = case_of((Contraction){F32, 0, 80, 16, 256, false, false, false, false});
     cases[16] = case_of((Contraction){F32, 0, 76, 16, 256, true, false, true, false});
     cases[17] = case_of((Contraction){F64, 0, 44, 40, 5000, false, true, false, false});
-    cases[18] = case_of((Contraction){F32, 2, 1, 2500, 700, false, false, true, false});
+    cases[18] = case_of((Contraction){F32, 2, 1, 1100, 700, false, false, true, false});
     cases[19] = case_of((Contraction){F64, 0, 1100, 1, 300, true, false, false, true});
+    cases[20] = case_of((Contraction){F32, 0, 1, 331, 4200, false, false, false, true});
+    cases[21] = case_of((Contraction){BF16, 0, 1, 1030, 130, false, false, true, false});
     check_all(cases, LEN(cases));
 }
 
