@@ -11,8 +11,8 @@ enum {
     MostOutputs = 1024, /* of an item: long pieces of rows are read fast, */
     LeastOutputs = 128,
     ItemWork = 1 << 20, /* but more work than this is shared */
-    MaxRows = 8,  /* at a time: more would fall on each other in the caches */
-    MaxTurn = 4,  /* vectors of a turn */
+    MaxRows = 8,        /* at a time: more would fall on each other in the caches */
+    MaxTurn = 4,        /* vectors of a turn */
 };
 
 typedef struct Rows {

@@ -120,8 +120,8 @@ static void put(const Contract *c, const Panel *p, const Sums *s, int64_t a) {
         finish(c, p, s, a);
 }
 
-/* acc[r][v] += x[i + r][k] * y[k][j + v]. Where k is the last one each sum is stored at once: stores
- * one after another would hold up the multiply-adds that follow. */
+/* acc[r][v] += x[i + r][k] * y[k][j + v]. Where k is the last one each sum is stored at once:
+ * stores one after another would hold up the multiply-adds that follow. */
 static void step(const Contract *c, const Panel *p, Sums *s, V k, bool last) {
     Cg *cg = c->cg;
     V b[MaxTileVecs];
