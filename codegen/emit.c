@@ -267,8 +267,10 @@ void loop_close(Cg *cg, Loop *l, const V *next) {
 
 When when_open(Cg *cg, V cond) {
     if (!cond) return (When){0};
+    When w;
     Bb then = cg_block(cg, "then");
-    When w = {cg_block(cg, "else"), cg_block(cg, "after")};
+    w.other = cg_block(cg, "else");
+    w.after = cg_block(cg, "after");
     LLVMBuildCondBr(cg->b, cond, then, w.other);
     cg_at(cg, then);
     return w;
