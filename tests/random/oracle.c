@@ -151,8 +151,22 @@ static void sample(Oracle *o, Case *c, uint32_t n) {
     arena_free(a);
 }
 
-/* Steps on the way to a result may be in f32, where what is smaller vanishes. */
-static const double tiny = 1e-37;
+/* Whether an f32 or bf16 stands in fn or in what it refers to. */
+static bool has_f32(const Program *p, const Fn *fn) {
+    for (Val v = 0; v < fn->ins.len; v++) {
+        const Ins *ins = &fn->ins.data[v];
+        if (ins->type.dt == F32 || ins->type.dt == BF16) return true;
+        if (ins->op != Op_call && op_info[ins->op].cls != ClsRegion) continue;
+        Region r = region_of(p, ins);
+        if (has_f32(p, r.body) || (r.other && has_f32(p, r.other))) return true;
+    }
+    return false;
+}
+
+/* What vanishes in the smallest type on the way to a result. */
+static double tiny(const Oracle *o, const Case *c) {
+    return has_f32(o->p, c->fn) ? 1e-37 : 1e-300;
+}
 
 /* Whether rounding explains that an element of result r is `got`. */
 static bool explained(Oracle *o, Case *c, uint32_t r, int64_t i, double got) {
@@ -160,7 +174,7 @@ static bool explained(Oracle *o, Case *c, uint32_t r, int64_t i, double got) {
     if (isnan(got) && isnan(want)) return true;
     for (;;) {
         double most = c->spread[r].re[i];
-        if (got == want || fabs(got - want) <= Allowed * most + tiny)
+        if (got == want || fabs(got - want) <= Allowed * most + tiny(o, c))
             return true;
         if (isinf(most)) return true;
         if (c->samples >= MoreSamples) return false;
