@@ -83,30 +83,23 @@ static unsigned load_block(const Packing *p, V k, V j, unsigned valid, V *rows) 
 }
 
 /* A block of lanes x lanes from k and vector `vec` on. */
-static void block(const Packing *p, V k, V vec, unsigned valid) {
+static void block(const Packing *p, V k, int64_t vec) {
     const Contract *c = p->c;
     Cg *cg = c->cg;
     unsigned lanes = c->tile.lanes;
-    V rows[MaxLanes], j = cg_add(cg, p->j, cg_mul_imm(cg, vec, lanes));
-    V row = LLVMBuildSub(cg->b, k, p->k0, "");
-    V slot = cg_add(cg, cg_mul_imm(cg, row, p->vecs), vec);
-    cg_transpose(cg, rows, lanes, load_block(p, k, j, valid, rows));
+    V rows[MaxLanes], j = cg_add_imm(cg, p->j, vec * lanes);
+    V slot = cg_mul_imm(cg, LLVMBuildSub(cg->b, k, p->k0, ""), p->vecs);
+    cg_transpose(cg, rows, lanes, load_block(p, k, j, valid_lanes(p, vec), rows));
     for (unsigned i = 0; i < lanes; i++)
-        contract_put(c, p->panel, cg_add_imm(cg, slot, (int64_t)i * p->vecs), rows[i]);
+        contract_put(c, p->panel, cg_add_imm(cg, slot, (int64_t)i * p->vecs + vec), rows[i]);
 }
 
 /* Rows k in [from, to), a multiple of `lanes`. */
 static void by_columns(const Packing *p, V from, V to) {
     Cg *cg = p->c->cg;
-    int64_t lanes = p->c->tile.lanes, whole = p->valid / lanes;
-    Loop l, vecs;
-    V k = loop_open(cg, &l, from, to, lanes, NULL, 0);
-    if (whole) {
-        V v = loop_open(cg, &vecs, cg_i64(cg, 0), cg_i64(cg, whole), 1, NULL, 0);
-        block(p, k, v, (unsigned)lanes);
-        loop_close(cg, &vecs, NULL);
-    }
-    if (p->valid % lanes) block(p, k, cg_i64(cg, whole), (unsigned)(p->valid % lanes));
+    Loop l;
+    V k = loop_open(cg, &l, from, to, p->c->tile.lanes, NULL, 0);
+    for (int64_t v = 0; v < p->vecs; v++) block(p, k, v);
     loop_close(cg, &l, NULL);
 }
 

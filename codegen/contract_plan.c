@@ -15,6 +15,7 @@ enum {
     PanelItems = 4,     /* where so many items are left */
     FewRows = 64,       /* of A: their first tile copies */
     RowsTogether = 256, /* that share a copy, at least */
+    ShapeCost = 160,    /* multiply-adds: what one more shape of tile costs a call */
 };
 
 /* Of a sum. */
@@ -58,8 +59,9 @@ static double time_of(const Contract *c, int64_t rows, int64_t vecs) {
     if (m_rest) t += rests * whole_n * tile_time(c, m_rest, vecs);
     if (n_rest) t += whole_m * tile_time(c, rows, n_rest);
     if (m_rest && n_rest) t += rests * tile_time(c, m_rest, n_rest);
-    /* Each shape of tile is code to generate. */
-    return t * (1 + 0.005 * ((m_rest != 0) + (n_rest != 0)));
+    /* Each shape of tile is code to generate, and to fetch. */
+    double others = (m_rest != 0) + (n_rest != 0);
+    return t * (1 + 0.005 * others) + ShapeCost * others / (double)c->k;
 }
 
 static int64_t most_rows(const Contract *c) {
