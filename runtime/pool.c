@@ -1,12 +1,14 @@
-/* The thread pool behind BpEnv.parallel: chunks of a job are claimed one by one from one atomic
- * word, the caller takes part. Workers spin for a bounded time (a wake-up costs about 50 us, a
- * training step often less), then sleep.
+/* The thread pool behind BpEnv.parallel. Each thread, the caller too, gets an equal share of a job's
+ * chunks, neighbours in the order of their numbers: kernel after kernel it so meets the same rows,
+ * which its own cache holds. A thread that is through takes chunks off the ends of other shares.
+ * Workers spin for a bounded time (a wake-up costs about 50 us, a training step often less), then
+ * sleep.
  *
- * The word holds a few bits of the job's number, how many chunks it has and the next one. A chunk
- * is claimed by compare-and-swap on the whole word, so a worker that comes late can never take a
- * chunk of one job with the body of another: when a job is over, nothing can be claimed until the
- * next word, and what it says of the job was stored before. What belongs to the fork lies in one
- * cache line, `done`, which only grows, in another. */
+ * A share is one atomic word: a few bits of the job's number, the end and the next chunk. A chunk is
+ * claimed by compare-and-swap on the whole word, so a worker that comes late can never take a chunk
+ * of one job with the body of another: when a job is over, nothing can be claimed until the next
+ * words, and what each says of the job was stored before. A thread's fork lies in one cache line,
+ * `done`, which only grows, in another. */
 #include "runtime/runtime.h"
 
 #include <pthread.h>
@@ -22,16 +24,16 @@ enum { CacheLine = 64, SpinRounds = 4000, ChunkBits = 24, MostChunks = (1 << Chu
 typedef void Body(void *data, int64_t i);
 
 typedef struct Worker {
+    _Alignas(CacheLine) _Atomic uint64_t word; /* its share: job, end, next chunk */
+    _Atomic(Body *) body;
+    _Atomic(void *) data;
+    _Atomic int64_t base; /* number of the job's first chunk */
     _Alignas(CacheLine) struct Pool *pool;
     pthread_t thread;
     int64_t chunks; /* executed by this thread */
 } Worker;
 
 struct Pool {
-    _Alignas(CacheLine) _Atomic uint64_t word; /* job, chunks, next chunk */
-    _Atomic(Body *) body;
-    _Atomic(void *) data;
-    _Atomic int64_t base;                      /* number of the job's first chunk */
     uint64_t jobs, issued;                     /* so far, and their chunks */
     _Alignas(CacheLine) _Atomic uint64_t done; /* chunks executed */
     _Alignas(CacheLine) _Atomic int sleepers;
@@ -77,31 +79,47 @@ static uint32_t next_chunk(uint64_t word) {
     return word & MostChunks;
 }
 
+static uint32_t end_chunk(uint64_t word) {
+    return word >> ChunkBits & MostChunks;
+}
+
 static bool claimable(uint64_t word) {
-    return next_chunk(word) < (word >> ChunkBits & MostChunks);
+    return next_chunk(word) < end_chunk(word);
+}
+
+/* Executes what is left of a share: from its beginning its owner, from its end another. Gives how
+ * many chunks those were. */
+static uint64_t work_on(Worker *share, bool own) {
+    uint64_t word = atomic_load(&share->word), finished = 0;
+    while (claimable(word)) {
+        uint64_t less = own ? word + 1 : word - (UINT64_C(1) << ChunkBits);
+        if (!atomic_compare_exchange_weak(&share->word, &word, less)) continue;
+        Body *body = atomic_load_explicit(&share->body, memory_order_relaxed);
+        void *data = atomic_load_explicit(&share->data, memory_order_relaxed);
+        int64_t base = atomic_load_explicit(&share->base, memory_order_relaxed);
+        body(data, base + (own ? next_chunk(word) : end_chunk(less)));
+        finished++;
+        word = atomic_load(&share->word);
+    }
+    return finished;
 }
 
 /* Executes chunks of the current job until none is left to claim. A job cannot end before its
  * chunks are counted in `done`, so counting once at the end is enough. */
-static void work(Pool *p, Worker *w) {
-    uint64_t word = atomic_load(&p->word), finished = 0;
-    while (claimable(word)) {
-        if (!atomic_compare_exchange_weak(&p->word, &word, word + 1)) continue;
-        Body *body = atomic_load_explicit(&p->body, memory_order_relaxed);
-        void *data = atomic_load_explicit(&p->data, memory_order_relaxed);
-        body(data, atomic_load_explicit(&p->base, memory_order_relaxed) + next_chunk(word));
-        finished++;
-        word = atomic_load(&p->word);
-    }
+static void work(Pool *p, int32_t number) {
+    Worker *w = &p->workers[number];
+    uint64_t finished = work_on(w, true);
     if (!finished) return;
+    for (int32_t i = 1; i <= p->started; i++)
+        finished += work_on(&p->workers[(number + i) % (p->started + 1)], false);
     w->chunks += (int64_t)finished;
     atomic_fetch_add(&p->done, finished);
 }
 
-static void sleep_until_work(Pool *p) {
+static void sleep_until_work(Pool *p, Worker *w) {
     pthread_mutex_lock(&p->lock);
     atomic_fetch_add(&p->sleepers, 1);
-    while (!atomic_load(&p->stop) && !claimable(atomic_load(&p->word))) {
+    while (!atomic_load(&p->stop) && !claimable(atomic_load(&w->word))) {
         pthread_cond_wait(&p->wake, &p->lock);
     }
     atomic_fetch_sub(&p->sleepers, 1);
@@ -114,15 +132,15 @@ static void *worker_main(void *data) {
     const int spin = p->spin;
     fp_enter();
     while (!atomic_load(&p->stop)) {
-        work(p, w);
+        work(p, (int32_t)(w - p->workers));
         int round = 0;
-        uint64_t word = atomic_load(&p->word), now = word;
-        for (; round < spin && !claimable(now); round++, now = atomic_load(&p->word)) {
+        uint64_t word = atomic_load(&w->word), now = word;
+        for (; round < spin && !claimable(now); round++, now = atomic_load(&w->word)) {
             if (now != word) round = 0; /* a job that others did alone */
             word = now;
             pause_briefly();
         }
-        if (round == spin) sleep_until_work(p);
+        if (round == spin) sleep_until_work(p, w);
     }
     return NULL;
 }
@@ -136,13 +154,19 @@ static void wake_all(Pool *p) {
 
 /* One job of at most MostChunks. */
 static void run_job(Pool *p, Body *body, void *data, int64_t base, uint64_t n) {
-    atomic_store_explicit(&p->body, body, memory_order_relaxed);
-    atomic_store_explicit(&p->data, data, memory_order_relaxed);
-    atomic_store_explicit(&p->base, base, memory_order_relaxed);
-    const uint64_t until = p->issued += n;
-    atomic_store(&p->word, ++p->jobs << 2 * ChunkBits | n << ChunkBits);
+    const uint64_t until = p->issued += n, job = ++p->jobs << 2 * ChunkBits;
+    uint64_t end = n, threads = (uint64_t)p->started + 1;
+    for (int32_t i = p->started; i >= 0; i--) {
+        Worker *w = &p->workers[i];
+        uint64_t next = (n * (uint64_t)i + threads - 1) / threads;
+        atomic_store_explicit(&w->body, body, memory_order_relaxed);
+        atomic_store_explicit(&w->data, data, memory_order_relaxed);
+        atomic_store_explicit(&w->base, base, memory_order_relaxed);
+        atomic_store(&w->word, job | end << ChunkBits | next);
+        end = next;
+    }
     wake_all(p);
-    work(p, &p->workers[0]);
+    work(p, 0);
     for (int round = 0; atomic_load(&p->done) != until; round++) {
         if (round < p->spin)
             pause_briefly();
