@@ -104,6 +104,65 @@ static void every_thread_gets_work(void **state) {
     }
 }
 
+typedef struct Shares {
+    pthread_barrier_t turn;
+    pthread_t by[16];
+} Shares;
+
+static void in_turns(void *data, int64_t i) {
+    Shares *s = data;
+    s->by[i] = pthread_self();
+    pthread_barrier_wait(&s->turn);
+}
+
+/* Threads of one pace keep to their shares, so that they meet the same rows again. */
+static void shares_are_neighbours(void **state) {
+    (void)state;
+    enum { Threads = 2, Chunks = 16 };
+    BpEnv env;
+    Shares s;
+    Pool *p = pool_new(Threads, &env);
+    pthread_barrier_init(&s.turn, NULL, Threads);
+    for (int k = 0; k < 3; k++) {
+        env.parallel(&env, in_turns, &s, Chunks);
+        for (int i = 0; i < Chunks; i++)
+            assert_int_equal(!pthread_equal(s.by[i], pthread_self()), i >= Chunks / Threads);
+    }
+    pthread_barrier_destroy(&s.turn);
+    pool_free(p);
+}
+
+typedef struct Slow {
+    int64_t chunk, chunks;
+    _Atomic int64_t others;
+    bool alone;
+} Slow;
+
+static void wait_for_others(void *data, int64_t i) {
+    Slow *s = data;
+    if (i != s->chunk) {
+        atomic_fetch_add(&s->others, 1);
+        return;
+    }
+    for (int ms = 0; ms < 10000 && atomic_load(&s->others) < s->chunks - 1; ms++) usleep(1000);
+    s->alone = atomic_load(&s->others) < s->chunks - 1;
+}
+
+/* The rest of a share whose owner is held up is done by others, be it the caller's or a worker's.
+ */
+static void shares_of_the_slow(void **state) {
+    (void)state;
+    const int64_t slow[] = {0, 4, 8};
+    BpEnv env;
+    Pool *p = pool_new(3, &env);
+    for (size_t k = 0; k < LEN(slow); k++) {
+        Slow s = {.chunk = slow[k], .chunks = 12};
+        env.parallel(&env, wait_for_others, &s, s.chunks);
+        assert_false(s.alone);
+    }
+    pool_free(p);
+}
+
 /* A denormal must survive on every thread, whatever the process had set. */
 static void denormal(void *data, int64_t i) {
     volatile float tiny = FLT_MIN;
@@ -125,8 +184,9 @@ static void denormals_are_kept(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_chunk_once),   cmocka_unit_test(very_many_chunks),
-        cmocka_unit_test(many_small_jobs),    cmocka_unit_test(every_thread_gets_work),
+        cmocka_unit_test(every_chunk_once),      cmocka_unit_test(very_many_chunks),
+        cmocka_unit_test(many_small_jobs),       cmocka_unit_test(every_thread_gets_work),
+        cmocka_unit_test(shares_are_neighbours), cmocka_unit_test(shares_of_the_slow),
         cmocka_unit_test(denormals_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
