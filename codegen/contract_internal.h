@@ -11,7 +11,7 @@
 
 #include "codegen/internal.h"
 
-enum { MaxTileRows = 14, MaxTileVecs = 4, CacheLine = 64 };
+enum { MaxTileRows = 14, MaxTileVecs = 4 };
 
 /* Element (i, j) is base[i * row + j * col]; any strides, 0 and negative ones too. Without a base
  * the element is asked for one by one. */

@@ -22,6 +22,7 @@ enum {
     SumBlock = 4096,         /* of the order of sums: docs/numerics.md */
     MapChunk = 16384,        /* of work in a chunk, as k_cost counts it */
     MapGrain = 2 * MapChunk, /* less is not split */
+    CacheLine = 64,          /* bytes */
 };
 
 typedef struct Target {
@@ -51,6 +52,7 @@ struct Cg {
     T i1, i8, i16, i32, i64, f32, f64, ptr, void_;
     V fn;             /* being emitted */
     bool once;        /* it runs once, and the first step waits for its code */
+    uint32_t loops;   /* opened so far */
     VEC(KernelCode) kernels;
     VEC(Tiling) contractions; /* planned, each once */
     VEC(struct Emitted { const Fn *fn; V value; bool once; }) functions; /* of regions */
@@ -115,6 +117,7 @@ typedef struct Loop {
     unsigned n;
     V to;
     int64_t step;
+    uint32_t number; /* in the order of their beginnings */
 } Loop;
 V loop_open(Cg *cg, Loop *l, V from, V to, int64_t step, const V *init, unsigned n);
 /* next: the carried values after the body. After this, l->phi[] are the final values. */
