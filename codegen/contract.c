@@ -4,7 +4,9 @@
 
 enum {
     ChunkFlops = 1 << 18,
-    ManySteps = 5, /* of what follows a contraction */
+    ManySteps = 5,         /* of what follows a contraction */
+    NearBytes = 256 << 10, /* of results that the second cache keeps, */
+    LongTile = 64,         /* steps of K: time enough to fetch others */
 };
 
 typedef struct Batch {
@@ -50,6 +52,25 @@ static void store(void *data, V i, V j, V value, unsigned count) {
     Batch *b = data;
     Index idx = index_at(b, i, j);
     contract_store_row(b->k, &idx, value, count);
+}
+
+static void expect(void *data, V i, V j) {
+    Batch *b = data;
+    KernelCtx *k = b->k;
+    Index idx = index_at(b, i, j);
+    V at;
+    int64_t step;
+    index_linear(k->cg, &idx, b->out, &at, &step);
+    for (uint32_t o = 0; o < k->k->outputs.len; o++) {
+        Val v = k->k->outputs.data[o];
+        if (k_shape(k, v)->size == b->out->size)
+            cg_prefetch(k->cg, k_ins(k, v)->type.dt, k->base[v], at);
+    }
+}
+
+/* Results that are far are asked for when their tile begins. */
+static bool is_far(const Contract *c, const Shape *out) {
+    return c->k >= LongTile && out->size > NearBytes / (int64_t)dtype_size(c->dt);
 }
 
 /* Item `number` of all batches. */
@@ -104,6 +125,7 @@ void cg_contract(KernelCtx *k) {
                   .wordy = is_wordy(k)};
     c.x = matrix_of(&b, root->args[0]);
     c.y = matrix_of(&b, root->args[1]);
+    if (is_far(&c, out)) c.expect = expect;
     contract_plan(&c);
     int64_t items = contract_items(&c), all = items * (out->size / (c.m * c.n));
     int64_t flops = 2 * c.m * c.n * (c.k + 1) / items, per = ChunkFlops / flops + 1;

@@ -42,6 +42,8 @@ typedef V ContractElement(void *data, const Matrix *m, V i, V j);
 /* Takes `count` results, the first lanes of `value`, at row i and columns j, j + 1, ... In the
  * type of the accumulator: of a bf16 contraction not yet rounded. */
 typedef void ContractStore(void *data, V i, V j, V value, unsigned count);
+/* Asks for the line of memory that result (i, j) goes to. */
+typedef void ContractExpect(void *data, V i, V j);
 
 typedef struct Contract {
     Cg *cg;
@@ -50,7 +52,8 @@ typedef struct Contract {
     Matrix x, y; /* [M, K], [K, N] */
     ContractElement *element;
     ContractStore *store;
-    void *data; /* of both */
+    ContractExpect *expect; /* NULL: that memory is near */
+    void *data;             /* of all three */
     bool wordy; /* what follows takes much code, which so stands in a loop */
     Tile tile;  /* filled by contract_plan */
 } Contract;

@@ -61,11 +61,7 @@ V contract_vector(const Contract *c, const Matrix *m, V i, V j, int axis, unsign
 }
 
 void contract_prefetch(const Contract *c, const Matrix *m, V i, V j) {
-    Cg *cg = c->cg;
-    V at = offset(c, m, i, j);
-    V p = LLVMBuildGEP2(cg->b, cg_mem_type(cg, c->dt), m->base, &at, 1, "");
-    V args[] = {p, cg_int(cg->i32, 0), cg_int(cg->i32, 3), cg_int(cg->i32, 1)};
-    cg_call(cg, "llvm.prefetch", &cg->ptr, 1, args, 4);
+    cg_prefetch(c->cg, c->dt, m->base, offset(c, m, i, j));
 }
 
 V contract_fma(const Contract *c, V x, V y, V z) {

@@ -204,6 +204,15 @@ static void tile_block(const Contract *c, const Panel *p, Sums *s) {
     when_close(cg, &whole);
 }
 
+static void expect(const Contract *c, const Panel *p, const Sums *s) {
+    int64_t width = p->vecs * c->tile.lanes, line = CacheLine / (int64_t)dtype_size(c->dt);
+    for (int64_t r = 0; r < s->rows; r++) {
+        V row = cg_add_imm(c->cg, s->i, r);
+        for (int64_t at = 0; at < width + line - 1; at += line)
+            c->expect(c->data, row, cg_add_imm(c->cg, p->j, least(at, width - 1)));
+    }
+}
+
 static void tile(const Contract *c, const Panel *p, V i, int64_t rows) {
     Sums s = {.i = i, .rows = rows};
     int64_t n = rows * p->vecs;
@@ -213,6 +222,7 @@ static void tile(const Contract *c, const Panel *p, V i, int64_t rows) {
         tile_block(c, p, &s);
         return;
     }
+    if (c->expect) expect(c, p, &s);
     accumulate(c, p, &s);
     if (s.results) store_results(c, p, &s);
 }

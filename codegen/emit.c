@@ -125,6 +125,12 @@ void cg_store(Cg *cg, DType dt, V v, V base, V offset) {
     LLVMSetAlignment(st, (unsigned)dtype_size(dt));
 }
 
+void cg_prefetch(Cg *cg, DType dt, V base, V offset) {
+    V p = LLVMBuildGEP2(cg->b, cg_mem_type(cg, dt), base, &offset, 1, "");
+    V args[] = {p, cg_int(cg->i32, 0), cg_int(cg->i32, 3), cg_int(cg->i32, 1)};
+    cg_call(cg, "llvm.prefetch", &cg->ptr, 1, args, LEN(args));
+}
+
 static bool constant(V v, int64_t *n) {
     if (!LLVMIsAConstantInt(v)) return false;
     *n = LLVMConstIntGetSExtValue(v);

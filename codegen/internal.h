@@ -95,6 +95,8 @@ V cg_load_masked(Cg *cg, DType dt, V base, V offset, V mask);
 /* `lanes` elements from offset on, step apart. */
 V cg_load_apart(Cg *cg, DType dt, V base, V offset, int64_t step, unsigned lanes);
 void cg_store(Cg *cg, DType dt, V value, V base, V offset);
+/* Asks for the line of an element, which need not exist. */
+void cg_prefetch(Cg *cg, DType dt, V base, V offset);
 V cg_add(Cg *cg, V a, V b);
 V cg_mul_imm(Cg *cg, V a, int64_t n);
 V cg_add_imm(Cg *cg, V a, int64_t n);
