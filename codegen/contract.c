@@ -6,7 +6,7 @@ enum {
     ChunkFlops = 1 << 18,
     ManySteps = 5,         /* of what follows a contraction */
     NearBytes = 256 << 10, /* of results that the second cache keeps, */
-    LongTile = 64,         /* steps of K: time enough to fetch others */
+    LongTile = 32,         /* steps of K: time enough to fetch those of the next tile */
 };
 
 typedef struct Batch {
@@ -68,7 +68,7 @@ static void expect(void *data, V i, V j) {
     }
 }
 
-/* Results that are far are asked for when their tile begins. */
+/* Results that are far are asked for a tile ahead. */
 static bool is_far(const Contract *c, const Shape *out) {
     return c->k >= LongTile && out->size > NearBytes / (int64_t)dtype_size(c->dt);
 }

@@ -204,10 +204,11 @@ static void tile_block(const Contract *c, const Panel *p, Sums *s) {
     when_close(cg, &whole);
 }
 
+/* Asks for the results of the tile below. */
 static void expect(const Contract *c, const Panel *p, const Sums *s) {
     int64_t width = p->vecs * c->tile.lanes, line = CacheLine / (int64_t)dtype_size(c->dt);
     for (int64_t r = 0; r < s->rows; r++) {
-        V row = cg_add_imm(c->cg, s->i, r);
+        V row = cg_add_imm(c->cg, s->i, s->rows + r);
         for (int64_t at = 0; at < width + line - 1; at += line)
             c->expect(c->data, row, cg_add_imm(c->cg, p->j, least(at, width - 1)));
     }

@@ -7,6 +7,7 @@
 V cg_new_function(Cg *cg, const char *name, T *params, unsigned n, bool external) {
     V f = LLVMAddFunction(cg->m, name, LLVMFunctionType(cg->void_, params, n, false));
     if (!external) LLVMSetLinkage(f, LLVMInternalLinkage);
+    LLVMSetAlignment(f, CacheLine);
     target_attributes(cg, f);
     return f;
 }
