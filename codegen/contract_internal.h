@@ -55,7 +55,8 @@ typedef struct Contract {
     ContractExpect *expect; /* NULL: that memory is near */
     void *data;             /* of all three */
     bool wordy; /* what follows takes much code, which so stands in a loop */
-    Tile tile;  /* filled by contract_plan */
+    bool turn;  /* by contract_plan, as the tile: of contract_turned() */
+    Tile tile;
 } Contract;
 
 void contract_plan(Contract *c);
@@ -64,6 +65,19 @@ uint32_t contract_candidates(Cg *cg, const Tiling *t, Tiling *out, uint32_t most
 int64_t contract_items(const Contract *c);
 /* Emits the code of an item in [0, contract_items). */
 void contract_item(const Contract *c, V item);
+
+/* Results [i0, i1) x [j0, j1) of an item, at most rows x width. */
+typedef struct ContractPart {
+    V i0, i1, j0, j1;
+    int64_t rows, width;
+} ContractPart;
+ContractPart contract_part(const Contract *c, V item);
+
+/* ---- contract_turn.c: few rows times a B stored by columns ---- */
+bool contract_wants_turn(const Contract *c);
+/* [N, K] x [K, M], for each other's transposes. */
+Contract contract_turned(const Contract *c);
+void contract_turned_item(const Contract *c, V item);
 
 /* ---- contract_dot.c: M = 1 or N = 1 ---- */
 int64_t dot_items(const Contract *c);

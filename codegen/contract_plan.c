@@ -176,7 +176,7 @@ uint32_t contract_candidates(Cg *cg, const Tiling *t, Tiling *out, uint32_t most
     return got;
 }
 
-void contract_plan(Contract *c) {
+static void plan(Contract *c) {
     Tile *t = &c->tile;
     choose_lanes(c);
     choose_tile(c);
@@ -201,4 +201,17 @@ void contract_plan(Contract *c) {
     if (wanted < enough) wanted = enough;
     if (wanted < rows) rows = wanted;
     t->mblock = ceil_div(rows, t->rows) * t->rows;
+}
+
+void contract_plan(Contract *c) {
+    c->turn = contract_wants_turn(c);
+    if (!c->turn) {
+        plan(c);
+        return;
+    }
+    Contract turned = contract_turned(c);
+    plan(&turned);
+    c->tile = turned.tile;
+    /* Blocks of lanes x lanes are turned back, which an item has whole. */
+    while (c->tile.mblock % c->tile.lanes) c->tile.mblock += c->tile.rows;
 }

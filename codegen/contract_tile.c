@@ -319,13 +319,35 @@ static bool is_dot(const Contract *c) {
 int64_t contract_items(const Contract *c) {
     if (c->m == 0 || c->n == 0) return 0;
     if (is_dot(c)) return contract_by_rows(c) ? rows_items(c) : dot_items(c);
+    if (c->turn) {
+        Contract turned = contract_turned(c);
+        return contract_items(&turned);
+    }
     return items_along_m(c) * groups(c);
+}
+
+ContractPart contract_part(const Contract *c, V item) {
+    Cg *cg = c->cg;
+    int64_t width = c->tile.panels * c->tile.vecs * c->tile.lanes;
+    V n = cg_i64(cg, groups(c)), end = cg_i64(cg, c->m);
+    ContractPart p = {.rows = rows_of_item(c), .width = width};
+    p.i0 = cg_mul_imm(cg, LLVMBuildUDiv(cg->b, item, n, ""), c->tile.mblock);
+    p.j0 = cg_mul_imm(cg, LLVMBuildURem(cg->b, item, n, ""), width);
+    V i1 = cg_add_imm(cg, p.i0, c->tile.mblock), j1 = cg_add_imm(cg, p.j0, width);
+    V last = LLVMBuildNot(cg->b, index_less(c, i1, cg_i64(cg, whole_rows(c))), "");
+    p.i1 = LLVMBuildSelect(cg->b, last, end, i1, "");
+    p.j1 = cg_least(cg, j1, cg_i64(cg, c->n));
+    return p;
 }
 
 void contract_item(const Contract *c, V item) {
     Cg *cg = c->cg;
     if (is_dot(c)) {
         (contract_by_rows(c) ? rows_item : dot_item)(c, item);
+        return;
+    }
+    if (c->turn) {
+        contract_turned_item(c, item);
         return;
     }
     const Tile *t = &c->tile;

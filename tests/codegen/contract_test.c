@@ -187,6 +187,28 @@ static void batches_and_blocks(void **state) {
     check_all(cases, LEN(cases));
 }
 
+/* Few rows times a B stored by columns: vectors of 4, 8 and 16 lanes, one panel and several, items
+ * of some of the columns, blocks of K and chunks of sums. */
+static void turned(void **state) {
+    (void)state;
+    static const Contraction few[] = {
+        {F32, 0, 16, 64, 64, false, true, false, false},
+        {F32, 2, 24, 96, 100, true, true, true, false},
+        {F32, 0, 32, 608, 50, false, true, true, true},
+        {F32, 0, 16, 48, 4200, false, true, true, false},
+        {F32, 0, 48, 176, 700, true, true, false, true},
+        {F32, 0, 64, 320, 257, false, true, true, false},
+        {F64, 3, 12, 100, 64, false, true, true, true},
+        {F64, 0, 16, 624, 70, true, true, false, false},
+        {F64, 0, 8, 36, 5000, false, true, true, false},
+        {BF16, 0, 16, 72, 130, true, true, true, true},
+        {BF16, 2, 32, 160, 300, false, true, false, false},
+    };
+    static Case cases[LEN(few)];
+    for (size_t i = 0; i < LEN(few); i++) cases[i] = case_of(few[i]);
+    check_all(cases, LEN(cases));
+}
+
 /* ---- operands that are views ---- */
 
 typedef struct Views {
@@ -296,10 +318,8 @@ static void views(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tiles),
-        cmocka_unit_test(dots),
-        cmocka_unit_test(batches_and_blocks),
-        cmocka_unit_test(views),
+        cmocka_unit_test(tiles),  cmocka_unit_test(dots),  cmocka_unit_test(batches_and_blocks),
+        cmocka_unit_test(turned), cmocka_unit_test(views),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
