@@ -10,6 +10,7 @@
 #include <llvm-c/TargetMachine.h>
 #include <llvm-c/Transforms/PassBuilder.h>
 
+#include <float.h>
 #include <math.h>
 #include <mpfr.h>
 #include <pthread.h>
@@ -169,8 +170,10 @@ typedef struct Worst {
     double error, x, y, got;
 } Worst;
 
+/* An error that is not a number, of a NaN for a number, is the worst that there is. */
 static void worst_of(Worst *w, double error, double x, double y, double got) {
-    if (!(error <= w->error)) *w = (Worst){error, x, y, got};
+    if (isnan(error)) error = INFINITY;
+    if (error > w->error) *w = (Worst){error, x, y, got};
 }
 
 /* Distance in units in the last place of a format with `mant` bits and this smallest exponent. */
@@ -241,7 +244,28 @@ typedef struct Share {
 
 /* Soon seen: a unit in the last place of an f32 is more than 2^-24 of it. */
 static bool is_no_worse(float got, double ref, const Worst *w) {
-    return fabs(got - ref) <= w->error * 0x1p-24 * fabs(ref);
+    return isfinite(ref) && fabs(got - ref) <= w->error * 0x1p-24 * fabs(ref);
+}
+
+static void no_error_is_lost(void **state) {
+    (void)state;
+    static const struct Sample {
+        float got;
+        double ref, error;
+    } samples[] = {
+        {3, INFINITY, INFINITY}, {-INFINITY, INFINITY, INFINITY},
+        {NAN, 1, INFINITY},      {1, NAN, INFINITY},
+        {INFINITY, 1, INFINITY}, {FLT_MAX, INFINITY, 1},
+        {0, 0x1p-149, 1},        {1, 1 + 0x1p-23, 1},
+        {INFINITY, 0x1p1000, 0}, {NAN, NAN, 0},
+    };
+    for (size_t i = 0; i < LEN(samples); i++) {
+        const struct Sample *s = &samples[i];
+        Worst w = {.error = 0.9};
+        if (!is_no_worse(s->got, s->ref, &w)) worst_of(&w, ulps(s->got, s->ref, 23, -149), 0, 0, 0);
+        worst_of(&w, 0.5, 0, 0, 0);
+        assert_true(w.error == (s->error > 0.9 ? s->error : 0.9));
+    }
 }
 
 static void *measure_f32(void *data) {
@@ -395,6 +419,7 @@ int main(int argc, char **argv) {
     all = argc > 1 && !strcmp(argv[1], "--long");
     chosen = argc > 2 ? argv[2] : NULL;
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_error_is_lost),
         cmocka_unit_test(special_values),
         cmocka_unit_test(bits_do_not_depend_on_width_or_level),
         cmocka_unit_test(f32_is_accurate),
