@@ -1,10 +1,10 @@
-/* The thread pool behind BpEnv.parallel. Each thread, the caller too, gets an equal share of a job's
- * chunks, neighbours in the order of their numbers: kernel after kernel it so meets the same rows,
- * which its own cache holds. A thread that is through takes chunks off the ends of other shares.
- * Workers spin for a bounded time (a wake-up costs about 50 us, a training step often less), then
- * sleep.
+/* The thread pool behind BpEnv.parallel. Each thread, the caller too, gets an equal share of the
+ * chunks of a job, neighbours in the order of their numbers: kernel after kernel it so meets the
+ * same rows, which its own cache holds. A thread that is through with its share takes chunks off
+ * the ends of others. Workers spin for a bounded time (a wake-up costs about 50 us, a training step
+ * often less), then sleep.
  *
- * A share is one atomic word: a few bits of the job's number, the end and the next chunk. A chunk is
+ * A share is one atomic word: a few bits of the job's number, the end and the next chunk. One is
  * claimed by compare-and-swap on the whole word, so a worker that comes late can never take a chunk
  * of one job with the body of another: when a job is over, nothing can be claimed until the next
  * words, and what each says of the job was stored before. A thread's fork lies in one cache line,
@@ -87,10 +87,11 @@ static bool claimable(uint64_t word) {
     return next_chunk(word) < end_chunk(word);
 }
 
-/* Executes what is left of a share: from its beginning its owner, from its end another. Gives how
- * many chunks those were. */
-static uint64_t work_on(Worker *share, bool own) {
+/* Executes what is left of a share: from its beginning its owner, from its end another. A job
+ * cannot end before its chunks are counted in `done`, so counting once at the end is enough. */
+static bool work_on(Pool *p, Worker *share, Worker *by) {
     uint64_t word = atomic_load(&share->word), finished = 0;
+    bool own = share == by;
     while (claimable(word)) {
         uint64_t less = own ? word + 1 : word - (UINT64_C(1) << ChunkBits);
         if (!atomic_compare_exchange_weak(&share->word, &word, less)) continue;
@@ -101,19 +102,19 @@ static uint64_t work_on(Worker *share, bool own) {
         finished++;
         word = atomic_load(&share->word);
     }
-    return finished;
+    if (!finished) return false;
+    by->chunks += (int64_t)finished;
+    atomic_fetch_add(&p->done, finished);
+    return true;
 }
 
-/* Executes chunks of the current job until none is left to claim. A job cannot end before its
- * chunks are counted in `done`, so counting once at the end is enough. */
+/* Executes the thread's share of the current job, then what others have left of theirs. A worker
+ * whose share is gone before it comes does not look further; the caller does, it has to wait. */
 static void work(Pool *p, int32_t number) {
     Worker *w = &p->workers[number];
-    uint64_t finished = work_on(w, true);
-    if (!finished) return;
+    if (!work_on(p, w, w) && number) return;
     for (int32_t i = 1; i <= p->started; i++)
-        finished += work_on(&p->workers[(number + i) % (p->started + 1)], false);
-    w->chunks += (int64_t)finished;
-    atomic_fetch_add(&p->done, finished);
+        work_on(p, &p->workers[(number + i) % (p->started + 1)], w);
 }
 
 static void sleep_until_work(Pool *p, Worker *w) {
@@ -152,18 +153,22 @@ static void wake_all(Pool *p) {
     pthread_mutex_unlock(&p->lock);
 }
 
-/* One job of at most MostChunks. */
+/* Chunks [from, to) of a job. */
+static void give_share(Worker *w, Body *body, void *data, int64_t base, uint64_t job, uint64_t from,
+                       uint64_t to) {
+    atomic_store_explicit(&w->body, body, memory_order_relaxed);
+    atomic_store_explicit(&w->data, data, memory_order_relaxed);
+    atomic_store_explicit(&w->base, base, memory_order_relaxed);
+    atomic_store(&w->word, job << 2 * ChunkBits | to << ChunkBits | from);
+}
+
+/* One job of at most MostChunks. The caller's share comes first: should it be held up, the others
+ * find it. */
 static void run_job(Pool *p, Body *body, void *data, int64_t base, uint64_t n) {
-    const uint64_t until = p->issued += n, job = ++p->jobs << 2 * ChunkBits;
-    uint64_t end = n, threads = (uint64_t)p->started + 1;
-    for (int32_t i = p->started; i >= 0; i--) {
-        Worker *w = &p->workers[i];
-        uint64_t next = (n * (uint64_t)i + threads - 1) / threads;
-        atomic_store_explicit(&w->body, body, memory_order_relaxed);
-        atomic_store_explicit(&w->data, data, memory_order_relaxed);
-        atomic_store_explicit(&w->base, base, memory_order_relaxed);
-        atomic_store(&w->word, job | end << ChunkBits | next);
-        end = next;
+    const uint64_t until = p->issued += n, job = ++p->jobs, threads = (uint64_t)p->started + 1;
+    for (uint64_t i = 0, from = 0, to; i < threads; i++, from = to) {
+        to = (n * (i + 1) + threads - 1) / threads;
+        give_share(&p->workers[i], body, data, base, job, from, to);
     }
     wake_all(p);
     work(p, 0);
