@@ -4,9 +4,9 @@
 
 enum {
     ChunkFlops = 1 << 18,
-    ManySteps = 5,         /* of what follows a contraction */
-    NearBytes = 256 << 10, /* of results that the second cache keeps, */
-    LongTile = 32,         /* steps of K: time enough to fetch those of the next tile */
+    ManySteps = 5,        /* of what follows a contraction */
+    FarBytes = 256 << 10, /* of results: more than the second cache keeps */
+    LongTile = 32,        /* steps of K: time enough to fetch those of the next tile */
 };
 
 typedef struct Batch {
@@ -54,7 +54,11 @@ static void store(void *data, V i, V j, V value, unsigned count) {
     contract_store_row(b->k, &idx, value, count);
 }
 
-static void expect(void *data, V i, V j) {
+static bool is_result(const KernelCtx *k, Val v) {
+    return k_shape(k, v)->size == k_shape(k, k->k->root)->size;
+}
+
+static void expect(void *data, V i, V j, int64_t n) {
     Batch *b = data;
     KernelCtx *k = b->k;
     Index idx = index_at(b, i, j);
@@ -63,14 +67,24 @@ static void expect(void *data, V i, V j) {
     index_linear(k->cg, &idx, b->out, &at, &step);
     for (uint32_t o = 0; o < k->k->outputs.len; o++) {
         Val v = k->k->outputs.data[o];
-        if (k_shape(k, v)->size == b->out->size)
-            cg_prefetch(k->cg, k_ins(k, v)->type.dt, k->base[v], at);
+        if (!is_result(k, v)) continue;
+        DType dt = k_ins(k, v)->type.dt;
+        int64_t line = CacheLine / (int64_t)dtype_size(dt);
+        bool whole = n % line == 0 && b->out->dim[b->out->rank - 1] % line == 0;
+        for (int64_t e = 0; e < n + (whole ? 0 : line - 1); e += line)
+            cg_prefetch(k->cg, dt, k->base[v], cg_add_imm(k->cg, at, least(e, n - 1)));
     }
 }
 
 /* Results that are far are asked for a tile ahead. */
-static bool is_far(const Contract *c, const Shape *out) {
-    return c->k >= LongTile && out->size > NearBytes / (int64_t)dtype_size(c->dt);
+static bool is_far(const KernelCtx *k, const Contract *c) {
+    int64_t bytes = 0;
+    for (uint32_t o = 0; o < k->k->outputs.len; o++) {
+        Val v = k->k->outputs.data[o];
+        if (is_result(k, v)) bytes += (int64_t)dtype_size(k_ins(k, v)->type.dt);
+    }
+    bool far = bytes && k_shape(k, k->k->root)->size > FarBytes / bytes;
+    return far && c->k >= LongTile && c->m > c->tile.rows;
 }
 
 /* Item `number` of all batches. */
@@ -125,8 +139,8 @@ void cg_contract(KernelCtx *k) {
                   .wordy = is_wordy(k)};
     c.x = matrix_of(&b, root->args[0]);
     c.y = matrix_of(&b, root->args[1]);
-    if (is_far(&c, out)) c.expect = expect;
     contract_plan(&c);
+    if (is_far(k, &c)) c.expect = expect;
     int64_t items = contract_items(&c), all = items * (out->size / (c.m * c.n));
     int64_t flops = 2 * c.m * c.n * (c.k + 1) / items, per = ChunkFlops / flops + 1;
     V lo = cg_i64(cg, 0), hi = cg_i64(cg, all);

@@ -42,8 +42,8 @@ typedef V ContractElement(void *data, const Matrix *m, V i, V j);
 /* Takes `count` results, the first lanes of `value`, at row i and columns j, j + 1, ... In the
  * type of the accumulator: of a bf16 contraction not yet rounded. */
 typedef void ContractStore(void *data, V i, V j, V value, unsigned count);
-/* Asks for the line of memory that result (i, j) goes to. */
-typedef void ContractExpect(void *data, V i, V j);
+/* Asks for the lines of memory that n results from (i, j) on go to; j is a multiple of n. */
+typedef void ContractExpect(void *data, V i, V j, int64_t n);
 
 typedef struct Contract {
     Cg *cg;
@@ -52,7 +52,7 @@ typedef struct Contract {
     Matrix x, y; /* [M, K], [K, N] */
     ContractElement *element;
     ContractStore *store;
-    ContractExpect *expect; /* NULL: that memory is near */
+    ContractExpect *expect; /* NULL: they are near, or come too fast */
     void *data;             /* of all three */
     bool wordy; /* what follows takes much code, which so stands in a loop */
     bool turn;  /* by contract_plan, as the tile: of contract_turned() */

@@ -15,7 +15,7 @@ enum {
     PanelItems = 4,     /* where so many items are left */
     FewRows = 64,       /* of A: their first tile copies */
     RowsTogether = 256, /* that share a copy, at least */
-    ShapeCost = 160,    /* multiply-adds: what one more shape of tile costs a call */
+    ShapeCost = 160,    /* of one more shape of tile, in multiply-adds of vectors */
 };
 
 /* Of a sum. */
@@ -61,7 +61,7 @@ static double time_of(const Contract *c, int64_t rows, int64_t vecs) {
     if (m_rest && n_rest) t += rests * tile_time(c, m_rest, n_rest);
     /* Each shape of tile is code to generate, and to fetch. */
     double others = (m_rest != 0) + (n_rest != 0);
-    return t * (1 + 0.005 * others) + ShapeCost * others / (double)c->k;
+    return t * (1 + 0.005 * others) + ShapeCost * others / (double)(c->k + 1);
 }
 
 static int64_t most_rows(const Contract *c) {

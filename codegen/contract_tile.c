@@ -204,14 +204,9 @@ static void tile_block(const Contract *c, const Panel *p, Sums *s) {
     when_close(cg, &whole);
 }
 
-/* Asks for the results of the tile below. */
-static void expect(const Contract *c, const Panel *p, const Sums *s) {
-    int64_t width = p->vecs * c->tile.lanes, line = CacheLine / (int64_t)dtype_size(c->dt);
-    for (int64_t r = 0; r < s->rows; r++) {
-        V row = cg_add_imm(c->cg, s->i, s->rows + r);
-        for (int64_t at = 0; at < width + line - 1; at += line)
-            c->expect(c->data, row, cg_add_imm(c->cg, p->j, least(at, width - 1)));
-    }
+static void expect_tile_below(const Contract *c, const Panel *p, const Sums *s) {
+    for (int64_t r = 0; r < s->rows; r++)
+        c->expect(c->data, cg_add_imm(c->cg, s->i, s->rows + r), p->j, p->vecs * c->tile.lanes);
 }
 
 static void tile(const Contract *c, const Panel *p, V i, int64_t rows) {
@@ -223,7 +218,7 @@ static void tile(const Contract *c, const Panel *p, V i, int64_t rows) {
         tile_block(c, p, &s);
         return;
     }
-    if (c->expect) expect(c, p, &s);
+    if (c->expect) expect_tile_below(c, p, &s);
     accumulate(c, p, &s);
     if (s.results) store_results(c, p, &s);
 }
