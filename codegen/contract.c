@@ -70,8 +70,7 @@ static void expect(void *data, V i, V j, int64_t n) {
         if (!is_result(k, v)) continue;
         DType dt = k_ins(k, v)->type.dt;
         int64_t line = CacheLine / (int64_t)dtype_size(dt);
-        bool whole = n % line == 0 && b->out->dim[b->out->rank - 1] % line == 0;
-        for (int64_t e = 0; e < n + (whole ? 0 : line - 1); e += line)
+        for (int64_t e = 0; e < n + line - 1; e += line)
             cg_prefetch(k->cg, dt, k->base[v], cg_add_imm(k->cg, at, least(e, n - 1)));
     }
 }

@@ -42,7 +42,7 @@ typedef V ContractElement(void *data, const Matrix *m, V i, V j);
 /* Takes `count` results, the first lanes of `value`, at row i and columns j, j + 1, ... In the
  * type of the accumulator: of a bf16 contraction not yet rounded. */
 typedef void ContractStore(void *data, V i, V j, V value, unsigned count);
-/* Asks for the lines of memory that n results from (i, j) on go to; j is a multiple of n. */
+/* Asks for the lines of memory that n results from (i, j) on go to. */
 typedef void ContractExpect(void *data, V i, V j, int64_t n);
 
 typedef struct Contract {
