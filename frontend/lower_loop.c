@@ -18,6 +18,10 @@ static bool carried_init(Frame *f, const Bind *b, Carried *c) {
               : v_materialise(f, b->init->loc, v, -1, NULL);
     if (v.kind != VTensor) return false;
     Type t = v_type(f, v);
+    if (typed && t.range && !c->want.range) { /* later values may be any i32 */
+        t.range = 0;
+        v.v = b_op(f->b, Op_cast, &v.v, 1, NULL, &t);
+    }
     if (!typed) c->want = (Want){t.dt, t.range, t.shape->rank, v.dims};
     c->init = v;
     return true;
