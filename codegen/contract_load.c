@@ -64,6 +64,23 @@ void contract_prefetch(const Contract *c, const Matrix *m, V i, V j) {
     cg_prefetch(c->cg, c->dt, m->base, offset(c, m, i, j));
 }
 
+/* Where vectors have more than 128 bits, halves of two rows share one: such loads move the large
+ * blocks of the transpose. */
+void contract_transposed(const Contract *c, ContractPiece *piece, void *data, V *columns) {
+    unsigned lanes = c->tile.lanes, half = lanes / 2;
+    bool halves = half * dtype_size(contract_sums(c)) >= 16;
+    for (unsigned i = 0; i < lanes; i++) {
+        if (!halves) {
+            columns[i] = piece(data, i, 0, lanes);
+            continue;
+        }
+        unsigned row = i % half, from = i < half ? 0 : half;
+        V x = piece(data, row, from, half), y = piece(data, row + half, from, half);
+        columns[i] = cg_joined(c->cg, x, y);
+    }
+    cg_transpose(c->cg, columns, lanes, halves ? half : lanes);
+}
+
 V contract_fma(const Contract *c, V x, V y, V z) {
     T t = LLVMTypeOf(z);
     return cg_call(c->cg, "llvm.fma", &t, 1, (V[]){x, y, z}, 3);

@@ -55,41 +55,29 @@ static void pack_row(const Packing *p, V k) {
         put_row(p, k, v, contract_row(p->c, k, p->j, v, valid_lanes(p, v)));
 }
 
-/* `lanes` elements of column j of B from row k on; 0 where it does not exist. */
-static V column_piece(const Packing *p, V k, V j, bool exists, unsigned lanes) {
-    if (!exists) return contract_zero(p->c, lanes);
-    return contract_vector(p->c, &p->c->y, k, j, 0, lanes, lanes);
+/* A block of lanes x lanes of B as it is stored, by columns. */
+typedef struct Block {
+    const Packing *p;
+    V k, j;
+    unsigned valid; /* columns; the others become 0 */
+} Block;
+
+static V column_piece(void *data, unsigned column, unsigned from, unsigned lanes) {
+    const Block *b = data;
+    const Contract *c = b->p->c;
+    if (column >= b->valid) return contract_zero(c, lanes);
+    V k = cg_add_imm(c->cg, b->k, from), j = cg_add_imm(c->cg, b->j, column);
+    return contract_vector(c, &c->y, k, j, 0, lanes, lanes);
 }
 
-/* Rows of a block of lanes x lanes from k and column j on, by loads along K. Where vectors have
- * more than 128 bits, halves of two rows share one: such loads move the large blocks of the
- * transpose. Gives the size of the blocks that are left. */
-static unsigned load_block(const Packing *p, V k, V j, unsigned valid, V *rows) {
-    const Contract *c = p->c;
-    Cg *cg = c->cg;
-    unsigned lanes = c->tile.lanes, half = lanes / 2;
-    bool halves = half * dtype_size(contract_sums(c)) >= 16;
-    for (unsigned i = 0; i < lanes; i++) {
-        if (!halves) {
-            rows[i] = column_piece(p, k, cg_add_imm(cg, j, i), i < valid, lanes);
-            continue;
-        }
-        V from = cg_add_imm(cg, k, i < half ? 0 : half), low = cg_add_imm(cg, j, i % half);
-        V x = column_piece(p, from, low, i % half < valid, half);
-        V y = column_piece(p, from, cg_add_imm(cg, low, half), i % half + half < valid, half);
-        rows[i] = cg_joined(cg, x, y);
-    }
-    return halves ? half : lanes;
-}
-
-/* A block of lanes x lanes from k and vector `vec` on. */
+/* From row k and vector `vec` on. */
 static void block(const Packing *p, V k, int64_t vec) {
     const Contract *c = p->c;
     Cg *cg = c->cg;
     unsigned lanes = c->tile.lanes;
-    V rows[MaxLanes], j = cg_add_imm(cg, p->j, vec * lanes);
-    V slot = cg_mul_imm(cg, LLVMBuildSub(cg->b, k, p->k0, ""), p->vecs);
-    cg_transpose(cg, rows, lanes, load_block(p, k, j, valid_lanes(p, vec), rows));
+    Block b = {p, k, cg_add_imm(cg, p->j, vec * lanes), valid_lanes(p, vec)};
+    V rows[MaxLanes], slot = cg_mul_imm(cg, LLVMBuildSub(cg->b, k, p->k0, ""), p->vecs);
+    contract_transposed(c, column_piece, &b, rows);
     for (unsigned i = 0; i < lanes; i++)
         contract_put(c, p->panel, cg_add_imm(cg, slot, (int64_t)i * p->vecs + vec), rows[i]);
 }

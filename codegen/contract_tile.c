@@ -321,13 +321,22 @@ int64_t contract_items(const Contract *c) {
     return items_along_m(c) * groups(c);
 }
 
+static Panel first_panel(const Contract *c, V item) {
+    Cg *cg = c->cg;
+    V n = cg_i64(cg, groups(c));
+    return (Panel){
+        .base = cg_mul_imm(cg, LLVMBuildURem(cg->b, item, n, ""), c->tile.panels),
+        .i0 = cg_mul_imm(cg, LLVMBuildUDiv(cg->b, item, n, ""), c->tile.mblock),
+    };
+}
+
 ContractPart contract_part(const Contract *c, V item) {
     Cg *cg = c->cg;
-    int64_t width = c->tile.panels * c->tile.vecs * c->tile.lanes;
-    V n = cg_i64(cg, groups(c)), end = cg_i64(cg, c->m);
-    ContractPart p = {.rows = rows_of_item(c), .width = width};
-    p.i0 = cg_mul_imm(cg, LLVMBuildUDiv(cg->b, item, n, ""), c->tile.mblock);
-    p.j0 = cg_mul_imm(cg, LLVMBuildURem(cg->b, item, n, ""), width);
+    int64_t panel = c->tile.vecs * c->tile.lanes, width = c->tile.panels * panel;
+    Panel first = first_panel(c, item);
+    V end = cg_i64(cg, c->m);
+    ContractPart p = {.rows = rows_of_item(c), .width = width, .i0 = first.i0};
+    p.j0 = cg_mul_imm(cg, first.base, panel);
     V i1 = cg_add_imm(cg, p.i0, c->tile.mblock), j1 = cg_add_imm(cg, p.j0, width);
     V last = LLVMBuildNot(cg->b, index_less(c, i1, cg_i64(cg, whole_rows(c))), "");
     p.i1 = LLVMBuildSelect(cg->b, last, end, i1, "");
@@ -347,9 +356,7 @@ void contract_item(const Contract *c, V item) {
     }
     const Tile *t = &c->tile;
     int64_t width = t->vecs * t->lanes, sums = rows_of_item(c) * t->panels * width;
-    V n = cg_i64(cg, groups(c));
-    Panel p = {.base = cg_mul_imm(cg, LLVMBuildURem(cg->b, item, n, ""), t->panels),
-               .i0 = cg_mul_imm(cg, LLVMBuildUDiv(cg->b, item, n, ""), t->mblock)};
+    Panel p = first_panel(c, item);
     p.k0 = cg_i64(cg, 0);
     p.k1 = cg_i64(cg, c->k);
     if (t->pack) p.packed = contract_scratch(c, t->kblock * width * t->panels);

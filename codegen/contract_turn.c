@@ -51,24 +51,16 @@ static void keep(void *data, V i, V j, V value, unsigned count) {
     contract_put(t->c, t->sums, slot(t, i, j, count), value);
 }
 
-/* Row m + r of the block at (m, n), for each r. Halves of two rows share a vector where that spares
- * the transpose the exchange of halves. */
-static void block(const Turn *t, V m, V n, V *rows) {
-    const Contract *c = t->c;
-    Cg *cg = c->cg;
-    unsigned lanes = c->tile.lanes, half = lanes / 2;
-    bool halves = half * dtype_size(contract_sums(c)) >= 16;
-    for (unsigned r = 0; r < lanes; r++) {
-        V i = cg_add_imm(cg, n, halves ? r % half : r), j = cg_add_imm(cg, m, r < half ? 0 : half);
-        if (!halves) {
-            rows[r] = contract_get(c, t->sums, slot(t, i, m, lanes), lanes);
-            continue;
-        }
-        V x = contract_get(c, t->sums, slot(t, i, j, half), half);
-        V y = contract_get(c, t->sums, slot(t, cg_add_imm(cg, i, half), j, half), half);
-        rows[r] = cg_joined(cg, x, y);
-    }
-    cg_transpose(cg, rows, lanes, halves ? half : lanes);
+typedef struct Block {
+    const Turn *t;
+    V m, n;
+} Block;
+
+static V piece(void *data, unsigned row, unsigned from, unsigned lanes) {
+    const Block *b = data;
+    Cg *cg = b->t->c->cg;
+    V at = slot(b->t, cg_add_imm(cg, b->n, row), cg_add_imm(cg, b->m, from), lanes);
+    return contract_get(b->t->c, b->t->sums, at, lanes);
 }
 
 /* Where much follows a sum its code stands in a loop over the rows, which wait in `waiting`. */
@@ -76,8 +68,9 @@ static void store_block(const Turn *t, V m, V n, V waiting) {
     const Contract *c = t->c;
     Cg *cg = c->cg;
     unsigned lanes = c->tile.lanes;
+    Block b = {t, m, n};
     V rows[MaxLanes];
-    block(t, m, n, rows);
+    contract_transposed(c, piece, &b, rows);
     for (unsigned r = 0; r < lanes; r++) {
         if (waiting)
             contract_put(c, waiting, cg_i64(cg, r), rows[r]);

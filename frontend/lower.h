@@ -27,6 +27,8 @@ const Shape *dims_shape(Frame *f, Loc loc, const Dim *dims, uint32_t rank); /* N
 Value v_materialise(Frame *f, Loc loc, Value v, int dt, const Want *want);
 /* v as declared: converts literals, checks dtype, range and dimensions. what: "'x'" or "result". */
 Value v_coerce(Frame *f, Loc loc, Value v, const Want *want, const char *what);
+/* The same for a name that takes other values later: a range is kept only where it is declared. */
+Value v_variable(Frame *f, Loc loc, Value v, const Want *want, const char *what);
 
 /* ---- lower_const.c ---- */
 bool eval_int(Frame *f, const Expr *e, int64_t *out, const char *what);

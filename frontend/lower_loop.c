@@ -14,14 +14,10 @@ static bool carried_init(Frame *f, const Bind *b, Carried *c) {
     if (typed && !eval_type(f, b->type, &c->want)) return false;
     Value v = lower_expr(f, b->init, typed ? &c->want : NULL);
     const char *what = arena_printf(f->fr->cx->arena, "'%s'", b->name);
-    v = typed ? v_coerce(f, b->init->loc, v, &c->want, what)
+    v = typed ? v_variable(f, b->init->loc, v, &c->want, what)
               : v_materialise(f, b->init->loc, v, -1, NULL);
     if (v.kind != VTensor) return false;
     Type t = v_type(f, v);
-    if (typed && t.range && !c->want.range) { /* later values may be any i32 */
-        t.range = 0;
-        v.v = b_op(f->b, Op_cast, &v.v, 1, NULL, &t);
-    }
     if (!typed) c->want = (Want){t.dt, t.range, t.shape->rank, v.dims};
     c->init = v;
     return true;

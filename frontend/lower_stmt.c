@@ -41,8 +41,9 @@ void bind_name(Frame *f, Sym name, Loc loc, Value v, bool var) {
 }
 
 /* A value as declared; names the IR value. */
-static Value declared(Frame *f, const Bind *b, Value v, const Want *want, Loc loc) {
-    if (want) v = v_coerce(f, loc, v, want, arena_printf(f->fr->cx->arena, "'%s'", b->name));
+static Value declared(Frame *f, const Bind *b, Value v, const Want *want, Loc loc, bool var) {
+    const char *what = arena_printf(f->fr->cx->arena, "'%s'", b->name);
+    if (want) v = (var ? v_variable : v_coerce)(f, loc, v, want, what);
     if (v.kind == VTensor && strcmp(b->name, "_")) b_name(f->b, v.v, b->name);
     return v;
 }
@@ -58,8 +59,9 @@ static void lower_let(Frame *f, const Stmt *st) {
             return;
         }
         Value v = lower_expr(f, st->e ? st->e : b->init, typed ? &want : NULL);
-        v = declared(f, b, v, typed ? &want : NULL, (st->e ? st->e : b->init)->loc);
-        bind_name(f, b->name, b->loc, v, st->kind == StVar);
+        bool var = st->kind == StVar;
+        v = declared(f, b, v, typed ? &want : NULL, (st->e ? st->e : b->init)->loc, var);
+        bind_name(f, b->name, b->loc, v, var);
         return;
     }
     Value v = lower_expr(f, st->e, NULL);
@@ -72,7 +74,7 @@ static void lower_let(Frame *f, const Stmt *st) {
         Value e = ok ? v.elems[i] : v_error();
         Want want;
         if (b->type && !eval_type(f, b->type, &want)) e = v_error();
-        e = declared(f, b, e, b->type ? &want : NULL, st->e->loc);
+        e = declared(f, b, e, b->type ? &want : NULL, st->e->loc, false);
         bind_name(f, b->name, b->loc, e, false);
     }
 }

@@ -302,3 +302,13 @@ Value v_coerce(Frame *f, Loc loc, Value v, const Want *want, const char *what) {
     v.dims = want->dims;
     return v;
 }
+
+Value v_variable(Frame *f, Loc loc, Value v, const Want *want, const char *what) {
+    v = v_coerce(f, loc, v, want, what);
+    if (v.kind != VTensor) return v;
+    Type t = v_type(f, v);
+    if (!t.range || want->range) return v;
+    t.range = 0;
+    v.v = b_op(f->b, Op_cast, &v.v, 1, NULL, &t);
+    return v;
+}

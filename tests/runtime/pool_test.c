@@ -148,8 +148,7 @@ static void wait_for_others(void *data, int64_t i) {
     s->alone = atomic_load(&s->others) < s->chunks - 1;
 }
 
-/* The rest of a share whose owner is held up is done by others, be it the caller's or a worker's.
- */
+/* Where an owner, the caller or a worker, is held up, others do the rest of its share. */
 static void shares_of_the_slow(void **state) {
     (void)state;
     const int64_t slow[] = {0, 4, 8};
