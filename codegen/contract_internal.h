@@ -123,9 +123,11 @@ V contract_vector(const Contract *c, const Matrix *m, V i, V j, int axis, unsign
 /* Asks for the line of element (i, j), which need not exist. */
 void contract_prefetch(const Contract *c, const Matrix *m, V i, V j);
 /* Elements [from, from + lanes) of a row. */
-typedef V ContractPiece(void *data, unsigned row, unsigned from, unsigned lanes);
-/* The columns of a block of tile.lanes rows and columns. */
-void contract_transposed(const Contract *c, ContractPiece *piece, void *data, V *columns);
+typedef V ContractPiece(void *data, unsigned row, int from, unsigned lanes);
+/* The columns of a block of tile.lanes rows and columns. `near`: rows stand so near each other that
+ * half a vector before the lower ones, which is memory between the rows, may be read as well. */
+void contract_transposed(const Contract *c, ContractPiece *piece, void *data, bool near,
+                         V *columns);
 /* Lanes [0, count) of a, the others of b. */
 V contract_first(const Contract *c, unsigned count, V a, V b);
 V contract_fma(const Contract *c, V x, V y, V z);

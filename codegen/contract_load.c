@@ -64,19 +64,34 @@ void contract_prefetch(const Contract *c, const Matrix *m, V i, V j) {
     cg_prefetch(c->cg, c->dt, m->base, offset(c, m, i, j));
 }
 
+/* Of row `row` and of the one half a block below. */
+static V low_halves(const Contract *c, ContractPiece *piece, void *data, unsigned row, bool near) {
+    unsigned lanes = c->tile.lanes, half = lanes / 2, other = row + half;
+    if (!near) return cg_joined(c->cg, piece(data, row, 0, half), piece(data, other, 0, half));
+    V x = piece(data, row, 0, lanes), y = piece(data, other, -(int)half, lanes);
+    return contract_first(c, half, x, y);
+}
+
+static V high_halves(const Contract *c, ContractPiece *piece, void *data, unsigned row) {
+    unsigned lanes = c->tile.lanes, half = lanes / 2;
+    V x = piece(data, row, (int)half, half), none = LLVMGetUndef(LLVMTypeOf(x));
+    return contract_first(c, half, cg_joined(c->cg, x, none), piece(data, row + half, 0, lanes));
+}
+
 /* Where vectors have more than 128 bits, halves of two rows share one: such loads move the large
- * blocks of the transpose. */
-void contract_transposed(const Contract *c, ContractPiece *piece, void *data, V *columns) {
+ * blocks of the transpose. To choose lanes is cheaper than to move them, so that a half is read
+ * where it is wanted, in a whole row. */
+void contract_transposed(const Contract *c, ContractPiece *piece, void *data, bool near,
+                         V *columns) {
     unsigned lanes = c->tile.lanes, half = lanes / 2;
     bool halves = half * dtype_size(contract_sums(c)) >= 16;
     for (unsigned i = 0; i < lanes; i++) {
-        if (!halves) {
+        if (!halves)
             columns[i] = piece(data, i, 0, lanes);
-            continue;
-        }
-        unsigned row = i % half, from = i < half ? 0 : half;
-        V x = piece(data, row, from, half), y = piece(data, row + half, from, half);
-        columns[i] = cg_joined(c->cg, x, y);
+        else if (i < half)
+            columns[i] = low_halves(c, piece, data, i, near);
+        else
+            columns[i] = high_halves(c, piece, data, i - half);
     }
     cg_transpose(c->cg, columns, lanes, halves ? half : lanes);
 }

@@ -4,7 +4,10 @@
 
 /* Rows that follow are asked for before their turn: each is another page, where the processor's own
  * prefetcher begins anew. */
-enum { Ahead = 8 };
+enum {
+    Ahead = 8,
+    NearRows = 1 << 10, /* bytes from one to the next */
+};
 
 typedef struct Packing {
     const Contract *c;
@@ -62,7 +65,7 @@ typedef struct Block {
     unsigned valid; /* columns; the others become 0 */
 } Block;
 
-static V column_piece(void *data, unsigned column, unsigned from, unsigned lanes) {
+static V column_piece(void *data, unsigned column, int from, unsigned lanes) {
     const Block *b = data;
     const Contract *c = b->p->c;
     if (column >= b->valid) return contract_zero(c, lanes);
@@ -77,7 +80,8 @@ static void block(const Packing *p, V k, int64_t vec) {
     unsigned lanes = c->tile.lanes;
     Block b = {p, k, cg_add_imm(cg, p->j, vec * lanes), valid_lanes(p, vec)};
     V rows[MaxLanes], slot = cg_mul_imm(cg, LLVMBuildSub(cg->b, k, p->k0, ""), p->vecs);
-    contract_transposed(c, column_piece, &b, rows);
+    bool near = c->y.col > 0 && c->y.col * (int64_t)dtype_size(c->dt) <= NearRows;
+    contract_transposed(c, column_piece, &b, near, rows);
     for (unsigned i = 0; i < lanes; i++)
         contract_put(c, p->panel, cg_add_imm(cg, slot, (int64_t)i * p->vecs + vec), rows[i]);
 }

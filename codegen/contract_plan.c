@@ -15,7 +15,7 @@ enum {
     PanelItems = 4,     /* where so many items are left */
     FewRows = 64,       /* of A: their first tile copies */
     RowsTogether = 256, /* that share a copy, at least */
-    ShapeCost = 160,    /* of one more shape of tile, in multiply-adds of vectors */
+    ShapeCost = 40,     /* of one more shape of tile, in multiply-adds of vectors */
 };
 
 /* Of a sum. */
@@ -29,13 +29,14 @@ static bool rows_clash(const Contract *c) {
     return c->x.row > c->x.col && bytes >= 2048 && bytes % 512 == 0;
 }
 
-/* A step of k of one tile: arithmetic is bound by its latency where there are few accumulators, and
- * loads are partly hidden behind it, less where they miss the first cache. */
+/* A step of k of one tile: arithmetic is bound by its latency where there are few accumulators (two
+ * multiply-adds a cycle, each of 4 or 5 cycles, want 10), and loads are partly hidden behind it,
+ * less where they miss the first cache. */
 static double tile_time(const Contract *c, int64_t rows, int64_t vecs) {
     int64_t sums = rows * vecs;
     double far = c->k * vecs * c->tile.lanes * size_of(c) > NearBytes ? 0.8 : 0.3;
     double row = rows_clash(c) ? 0.6 : 0.3;
-    return (double)(sums < 8 ? 8 : sums) + 8.0 / (double)sums + row * (double)rows +
+    return (double)(sums < 9 ? 9 : sums) + 8.0 / (double)sums + row * (double)rows +
            far * (double)vecs;
 }
 

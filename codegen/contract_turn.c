@@ -38,17 +38,17 @@ Contract contract_turned(const Contract *c) {
     return t;
 }
 
-/* Where sum (i, j) is, in pieces of so many lanes. */
-static V slot(const Turn *t, V i, V j, int64_t lanes) {
+/* Where sum (i, j) is. */
+static V place(const Turn *t, V i, V j) {
     Cg *cg = t->c->cg;
     V row = LLVMBuildSub(cg->b, i, t->part.i0, ""), column = LLVMBuildSub(cg->b, j, t->part.j0, "");
-    V at = cg_add(cg, cg_mul_imm(cg, row, t->part.width), column);
-    return LLVMBuildExactSDiv(cg->b, at, cg_i64(cg, lanes), "");
+    return cg_add(cg, cg_mul_imm(cg, row, t->part.width), column);
 }
 
 static void keep(void *data, V i, V j, V value, unsigned count) {
     const Turn *t = data;
-    contract_put(t->c, t->sums, slot(t, i, j, count), value);
+    V lanes = cg_i64(t->c->cg, count);
+    contract_put(t->c, t->sums, LLVMBuildExactSDiv(t->c->cg->b, place(t, i, j), lanes, ""), value);
 }
 
 typedef struct Block {
@@ -56,11 +56,11 @@ typedef struct Block {
     V m, n;
 } Block;
 
-static V piece(void *data, unsigned row, unsigned from, unsigned lanes) {
+static V piece(void *data, unsigned row, int from, unsigned lanes) {
     const Block *b = data;
     Cg *cg = b->t->c->cg;
-    V at = slot(b->t, cg_add_imm(cg, b->n, row), cg_add_imm(cg, b->m, from), lanes);
-    return contract_get(b->t->c, b->t->sums, at, lanes);
+    V at = place(b->t, cg_add_imm(cg, b->n, row), cg_add_imm(cg, b->m, from));
+    return cg_load(cg, contract_sums(b->t->c), b->t->sums, at, lanes);
 }
 
 /* Where much follows a sum its code stands in a loop over the rows, which wait in `waiting`. */
@@ -70,7 +70,7 @@ static void store_block(const Turn *t, V m, V n, V waiting) {
     unsigned lanes = c->tile.lanes;
     Block b = {t, m, n};
     V rows[MaxLanes];
-    contract_transposed(c, piece, &b, rows);
+    contract_transposed(c, piece, &b, true, rows);
     for (unsigned r = 0; r < lanes; r++) {
         if (waiting)
             contract_put(c, waiting, cg_i64(cg, r), rows[r]);
