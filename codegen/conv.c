@@ -25,6 +25,20 @@ static V plus(Cg *cg, V sum, V n, int64_t stride) {
     return cg_add(cg, cg_mul_imm(cg, n, stride), sum);
 }
 
+int64_t conv_width(const ConvKernel *c, const ConvPlace *p) {
+    return ceil_div(p->filters, c->tile.lanes) * c->tile.lanes;
+}
+
+/* The taps of filters that are copied one after another. */
+static void packed_taps(const ConvKernel *c, const ConvPlace *p, ConvSide *w) {
+    int64_t apart = conv_width(c, p);
+    w->lane = 1;
+    for (int d = MaxSpatial; d >= 0; d--) {
+        w->tap[d] = apart;
+        apart *= d < MaxSpatial ? c->axis[d].taps : c->s.i;
+    }
+}
+
 void conv_sides(const ConvKernel *c, const ConvPlace *p, ConvSide *a, ConvSide *b) {
     Cg *cg = c->c.cg;
     const ConvTile *t = &c->tile;
@@ -49,12 +63,17 @@ void conv_sides(const ConvKernel *c, const ConvPlace *p, ConvSide *a, ConvSide *
     if (c->taps) wside.base = conv_address(c, c->wbase, wat);
     int64_t down = c->axis[1].move * c->xs[3];
     int64_t width = t->by_filters ? 1 : lanes, columns = ceil_div(places, width);
-    for (int64_t y = 0; y < p->rows; y++) {
+    for (int64_t row = 0; row < p->images * p->rows; row++) {
+        int64_t first = row / p->rows * c->xs[0] + row % p->rows * down;
         for (int64_t v = 0; v < columns; v++, xside.n++) {
             int64_t left = places - v * width;
             xside.valid[xside.n] = (unsigned)(left < width ? left : width);
-            xside.off[xside.n] = y * down + v * width * xside.lane;
+            xside.off[xside.n] = first + v * width * xside.lane;
         }
+    }
+    if (p->packed) {
+        packed_taps(c, p, &wside);
+        wside.base = p->packed;
     }
     int64_t height = t->by_filters ? lanes : 1;
     for (int64_t v = 0; v * height < p->filters; v++, wside.n++) {
@@ -89,40 +108,48 @@ void conv_store_row(const ConvKernel *c, const ConvPlace *p, int64_t o, int64_t 
     contract_store_row(c->k, &idx, value, count);
 }
 
-/* Vectors of filters, one per place, become vectors of places, one per filter. */
-static void store_by_filters(const ConvKernel *c, const ConvPlace *p, const ConvSide *b, V x,
-                             int64_t places, const V *sums) {
+/* Vectors of filters, one per place of row y of an image, become vectors of places, one per
+ * filter. */
+static void store_places(const ConvKernel *c, const ConvPlace *p, const ConvSide *b, unsigned v,
+                         int64_t y, const V *sums) {
     Cg *cg = c->c.cg;
-    for (unsigned v = 0; v < b->n; v++) {
-        unsigned lanes = b->lanes[v];
-        for (int64_t y = 0; y < p->rows; y++) {
-            for (int64_t from = 0; from < places; from += lanes) {
-                V rows[MaxLanes], none = LLVMGetPoison(LLVMTypeOf(sums[v]));
-                int64_t count = places - from < lanes ? places - from : lanes;
-                for (int64_t i = 0; i < lanes; i++) {
-                    rows[i] = i < count ? sums[(y * places + from + i) * b->n + v] : none;
-                }
-                cg_transpose(cg, rows, lanes, lanes);
-                for (unsigned o = 0; o < b->valid[v]; o++) {
-                    conv_store_row(c, p, v * c->tile.lanes + o, y, cg_add_imm(cg, x, from),
-                                   rows[o], (unsigned)count);
-                }
-            }
+    unsigned lanes = b->lanes[v];
+    int64_t places = p->taps.places;
+    for (int64_t from = 0; from < places; from += lanes) {
+        V rows[MaxLanes], none = LLVMGetPoison(LLVMTypeOf(sums[v]));
+        int64_t count = least(places - from, lanes);
+        for (int64_t i = 0; i < lanes; i++)
+            rows[i] = i < count ? sums[(y * places + from + i) * b->n + v] : none;
+        cg_transpose(cg, rows, lanes, lanes);
+        for (unsigned o = 0; o < b->valid[v]; o++) {
+            conv_store_row(c, p, v * c->tile.lanes + o, y, cg_add_imm(cg, p->taps.x, from), rows[o],
+                           (unsigned)count);
         }
+    }
+}
+
+static void store_by_filters(const ConvKernel *c, const ConvPlace *p, const ConvSide *b,
+                             const V *sums) {
+    ConvPlace at = *p;
+    for (int64_t i = 0; i < p->images; i++) {
+        at.image = cg_add_imm(c->c.cg, p->image, i);
+        for (unsigned v = 0; v < b->n; v++) {
+            for (int64_t y = 0; y < p->rows; y++) store_places(c, &at, b, v, y, sums);
+        }
+        sums += p->rows * p->taps.places * b->n;
     }
 }
 
 static void store(const ConvKernel *c, const ConvPlace *p, const ConvSide *a, const ConvSide *b,
                   const V *sums) {
-    V x = p->taps.x;
     if (c->tile.by_filters) {
-        store_by_filters(c, p, b, x, p->taps.places, sums);
+        store_by_filters(c, p, b, sums);
         return;
     }
     unsigned columns = b->n / (unsigned)p->rows;
     for (unsigned o = 0; o < a->n; o++) {
         for (unsigned v = 0; v < b->n; v++) {
-            V at = cg_add_imm(c->c.cg, x, (int64_t)(v % columns) * c->tile.lanes);
+            V at = cg_add_imm(c->c.cg, p->taps.x, (int64_t)(v % columns) * c->tile.lanes);
             conv_store_row(c, p, o, v / columns, at, sums[o * b->n + v], b->valid[v]);
         }
     }
@@ -130,27 +157,40 @@ static void store(const ConvKernel *c, const ConvPlace *p, const ConvSide *a, co
 
 /* ---- tiles ---- */
 
+/* Where sum i of a tile waits, in units of its lanes. */
+static V waiting(const ConvKernel *c, const ConvPlace *p, unsigned i, unsigned lanes) {
+    Cg *cg = c->c.cg;
+    return cg_mul_imm(cg, cg_add_imm(cg, p->slot, i), c->tile.lanes / lanes);
+}
+
+static V kept(const ConvKernel *c, const ConvPlace *p, unsigned i, unsigned lanes) {
+    V old = contract_get(&c->c, p->kept, waiting(c, p, i, lanes), lanes);
+    return LLVMBuildSelect(c->c.cg->b, p->first, contract_zero(&c->c, lanes), old, "");
+}
+
+/* Sums of SumBlock taps are added up; fewer go on where the chunk before ended. */
 static void tile(const ConvKernel *c, ConvPlace *p, V x, int64_t places) {
     Cg *cg = c->c.cg;
     ConvSide a, b;
     V sums[MaxCarried];
+    bool adds = c->taps > SumBlock;
     p->taps.x = x;
     p->taps.places = places;
     conv_sides(c, p, &a, &b);
     unsigned n = a.n * b.n;
-    for (unsigned i = 0; i < n; i++) sums[i] = contract_zero(&c->c, b.lanes[i % b.n]);
+    for (unsigned i = 0; i < n; i++) {
+        unsigned lanes = b.lanes[i % b.n];
+        sums[i] = adds || !p->kept ? contract_zero(&c->c, lanes) : kept(c, p, i, lanes);
+    }
     conv_accumulate(c, &a, &b, &p->taps, sums);
-    if (!p->taps.from) {
+    if (!p->kept) {
         store(c, p, &a, &b, sums);
         return;
     }
     for (unsigned i = 0; i < n; i++) {
-        unsigned lanes = b.lanes[i % b.n], apart = c->tile.lanes / lanes;
-        V at = cg_mul_imm(cg, cg_add_imm(cg, p->slot, i), apart);
-        V old = contract_get(&c->c, p->totals, at, lanes);
-        old = LLVMBuildSelect(cg->b, p->first, LLVMConstNull(LLVMTypeOf(old)), old, "");
-        sums[i] = LLVMBuildFAdd(cg->b, old, sums[i], "");
-        contract_put(&c->c, p->totals, at, sums[i]);
+        unsigned lanes = b.lanes[i % b.n];
+        if (adds) sums[i] = LLVMBuildFAdd(cg->b, kept(c, p, i, lanes), sums[i], "");
+        contract_put(&c->c, p->kept, waiting(c, p, i, lanes), sums[i]);
     }
     p->slot = cg_add_imm(cg, p->slot, n);
     When last = when_open(cg, p->last);
@@ -194,32 +234,74 @@ static void tiles(const ConvKernel *c, ConvPlace *p) {
 
 /* ---- items ---- */
 
-/* Images [p.image, image + tile.images), chunk of taps by chunk. */
-static void chunks(const ConvKernel *c, ConvPlace p) {
+/* Images [from, to), so many together; gives the first that is left. */
+static V some_images(const ConvKernel *c, ConvPlace p, V from, V to, int64_t together, V first,
+                     int64_t sums) {
     Cg *cg = c->c.cg;
-    if (c->taps <= SumBlock) {
-        tiles(c, &p);
+    Loop l;
+    p.images = together;
+    p.image = loop_open(cg, &l, from, cg_add_imm(cg, to, 1 - together), together, NULL, 0);
+    if (p.kept) p.slot = cg_mul_imm(cg, LLVMBuildSub(cg->b, p.image, first, ""), sums);
+    tiles(c, &p);
+    loop_close(cg, &l, NULL);
+    return l.i;
+}
+
+/* All images of an item, from p.image on. */
+static void images(const ConvKernel *c, const ConvPlace *p, int64_t sums) {
+    Cg *cg = c->c.cg;
+    const ConvTile *t = &c->tile;
+    if (t->images == 1) {
+        ConvPlace one = *p;
+        one.images = 1;
+        if (p->kept) one.slot = cg_i64(cg, 0);
+        tiles(c, &one);
         return;
     }
+    V from = p->image, to = cg_add_imm(cg, from, t->images);
+    to = cg_least(cg, to, cg_i64(cg, c->s.n));
+    if (t->n > 1) from = some_images(c, *p, from, to, t->n, p->image, sums);
+    if (t->n == 1 || c->s.n % t->n) some_images(c, *p, from, to, 1, p->image, sums);
+}
+
+/* Copies the filters of p's chunk of taps, where other tiles find them. */
+static void pack(const ConvKernel *c, ConvPlace *p, V scratch) {
+    Cg *cg = c->c.cg;
+    ConvSide a, b, to = {.n = 1};
+    ConvPlace at = *p;
+    at.taps.x = cg_i64(cg, 0);
+    at.taps.places = 1;
+    at.taps.padding = PadNone;
+    conv_sides(c, &at, &a, &b);
+    V skip = cg_mul_imm(cg, p->taps.from, -conv_width(c, p));
+    packed_taps(c, p, &to);
+    to.base = p->packed = conv_address(c, scratch, skip);
+    conv_copy(c, &to, &b, &at.taps);
+}
+
+/* Chunk of taps by chunk. */
+static void chunks(const ConvKernel *c, ConvPlace p) {
+    Cg *cg = c->c.cg;
     const ConvTile *t = &c->tile;
     int64_t across = t->by_filters ? c->axis[2].n * ceil_div(p.filters, t->lanes)
                                    : ceil_div(c->axis[2].n, t->lanes) * p.filters;
     int64_t sums = across * p.rows;
-    p.totals = contract_scratch(&c->c, t->images * sums * t->lanes);
-    V zero = cg_i64(cg, 0), all = cg_i64(cg, c->taps), first = p.image;
-    V end = cg_add_imm(cg, first, t->images), images = cg_i64(cg, c->s.n);
-    end = cg_least(cg, end, images);
-    Loop l, each;
-    V from = loop_open(cg, &l, zero, all, SumBlock, NULL, 0), next = cg_add_imm(cg, from, SumBlock);
+    if (c->taps <= t->chunk) {
+        images(c, &p, sums);
+        return;
+    }
+    p.kept = contract_scratch(&c->c, t->images * sums * t->lanes);
+    V zero = cg_i64(cg, 0), all = cg_i64(cg, c->taps);
+    V copies = t->pack ? contract_scratch(&c->c, t->chunk * conv_width(c, &p)) : NULL;
+    Loop l;
+    V from = loop_open(cg, &l, zero, all, t->chunk, NULL, 0), next = cg_add_imm(cg, from, t->chunk);
     V to = cg_least(cg, next, all);
     p.taps.from = from;
     p.taps.to = to;
     p.first = LLVMBuildICmp(cg->b, LLVMIntEQ, from, zero, "");
     p.last = LLVMBuildICmp(cg->b, LLVMIntEQ, to, all, "");
-    p.image = loop_open(cg, &each, first, end, 1, NULL, 0);
-    p.slot = cg_mul_imm(cg, LLVMBuildSub(cg->b, p.image, first, ""), sums);
-    tiles(c, &p);
-    loop_close(cg, &each, NULL);
+    if (copies) pack(c, &p, copies);
+    images(c, &p, sums);
     loop_close(cg, &l, NULL);
 }
 
@@ -281,7 +363,7 @@ static int64_t row_blocks(const ConvKernel *c) {
 
 static void item(const ConvKernel *c, V number, int64_t filters, int64_t groups) {
     Cg *cg = c->c.cg;
-    ConvPlace p = {0};
+    ConvPlace p = {.images = 1};
     int64_t whole = filters / c->tile.o, rest = filters % c->tile.o;
     V panel = take(cg, &number, whole + (rest != 0));
     V block = take(cg, &number, row_blocks(c));

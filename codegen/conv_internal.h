@@ -26,9 +26,11 @@ typedef struct PhaseAxis {
 
 typedef struct ConvTile {
     bool by_filters, by_taps;
+    bool pack; /* copy the filters of a chunk of taps, which many tiles read */
     unsigned lanes;
-    int64_t o, y, x; /* filters and places of a tile */
-    int64_t images;  /* that an item does for each chunk of taps */
+    int64_t o, y, x, n; /* filters, places and images of a tile */
+    int64_t images;     /* that an item does for each chunk of taps */
+    int64_t chunk;      /* taps: SumBlock, or fewer where they are fewer */
 } ConvTile;
 
 typedef struct ConvKernel {
@@ -74,9 +76,11 @@ typedef struct ConvTaps {
 typedef struct ConvPlace {
     V image, group, o, z, y; /* o within the group; y: the first of the phase's rows */
     int64_t filters, rows;   /* of this item's tiles */
+    int64_t images;          /* from `image` on, of a tile */
     ConvTaps taps;
     V first, last;           /* whether this is the first, the last chunk of taps */
-    V totals;                /* scratch memory for sums between chunks */
+    V packed; /* its filters [taps][vectors of filters], as if from tap 0 on; or NULL */
+    V kept;   /* scratch memory for sums between chunks */
     V slot;                  /* of the next tile in it */
 } ConvPlace;
 
@@ -86,6 +90,9 @@ void conv_sides(const ConvKernel *c, const ConvPlace *p, ConvSide *a, ConvSide *
 /* `count` results along the last axis from place x of row y on, of filter p->o + o. */
 void conv_store_row(const ConvKernel *c, const ConvPlace *p, int64_t o, int64_t y, V x, V value,
                     unsigned count);
+
+/* Vectors of filters, rounded up, that p's tiles read. */
+int64_t conv_width(const ConvKernel *c, const ConvPlace *p);
 
 /* ---- conv_taps.c ---- */
 /* All outputs of p's image and filters. */
@@ -109,6 +116,8 @@ void conv_inside(Cg *cg, V base, int64_t in, int64_t by, int64_t most, V range[2
 /* sums[a * b->n + b] += over the taps. */
 void conv_accumulate(const ConvKernel *c, const ConvSide *a, const ConvSide *b, const ConvTaps *t,
                      V *sums);
+/* Copies b, vectors of tile.lanes, at the taps to a, which has room for them one after another. */
+void conv_copy(const ConvKernel *c, const ConvSide *a, const ConvSide *b, const ConvTaps *t);
 /* The same over the channels of one tap. */
 void conv_channels(const ConvKernel *c, const ConvSide *a, const ConvSide *b, const ConvTaps *t,
                    const V tap[MaxSpatial], V *sums);

@@ -2,8 +2,14 @@
  * tile. */
 #include "codegen/conv_internal.h"
 
-enum { Scratch = 1 << 14, SumsOfItem = 1 << 12, Items = 8, MaxWidths = 8 };
-
+enum {
+    Scratch = 1 << 14,
+    SumsOfItem = 1 << 12,
+    Items = 8,
+    MaxWidths = 8,
+    NearFilters = 24 << 10, /* bytes that stay in the first cache */
+    Passes = 8,             /* of tiles that pay for a copy */
+};
 
 /* The first k >= 0 for which by * k >= from, at most `most`. */
 static int64_t reach(int64_t from, int64_t by, int64_t most) {
@@ -52,43 +58,46 @@ ConvRows conv_rows(const ConvKernel *c, int64_t tile_y) {
 
 static double tile_time(int64_t a, int64_t b) {
     int64_t sums = a * b;
-    return (double)(sums < 8 ? 8 : sums) + 0.3 * (double)(a + b);
+    return (double)(sums < 8 ? 8 : sums) + 8.0 / (double)sums + 0.3 * (double)(a + b);
 }
 
 /* Sums of a tile's rows and vectors. */
-static void sides(const ConvKernel *c, const ConvTile *t, int64_t o, int64_t y, int64_t x,
-                  int64_t *rows, int64_t *vecs) {
-    (void)c;
-    *rows = t->by_filters ? y * x : o;
+static void sides(const ConvTile *t, int64_t n, int64_t o, int64_t y, int64_t x, int64_t *rows,
+                  int64_t *vecs) {
+    *rows = t->by_filters ? n * y * x : o;
     *vecs = t->by_filters ? ceil_div(o, t->lanes) : y * ceil_div(x, t->lanes);
 }
 
 static double time_of(const ConvKernel *c, const ConvTile *t, int64_t filters) {
     ConvRows r = conv_rows(c, t->y);
     int64_t x = c->axis[2].n, rows, vecs;
-    const struct { int64_t many, size; } parts[3][3] = {
+    const struct {
+        int64_t many, size;
+    } parts[4][3] = {
+        {{c->s.n / t->n, t->n}, {c->s.n % t->n, 1}},
         {{filters / t->o, t->o}, {filters % t->o != 0, filters % t->o}},
         {{r.whole, t->y}, {r.rest != 0, r.rest}, {r.single, 1}},
         {{x / t->x, t->x}, {x % t->x != 0, x % t->x}},
     };
     double sum = 0;
     int kinds = 0;
-    for (int part = 0; part < 27; part++) {
-        int o = part / 9, y = part / 3 % 3, p = part % 3;
-        int64_t many = parts[0][o].many * parts[1][y].many * parts[2][p].many;
+    for (int part = 0; part < 81; part++) {
+        int n = part / 27, o = part / 9 % 3, y = part / 3 % 3, p = part % 3;
+        int64_t many = parts[0][n].many * parts[1][o].many * parts[2][y].many * parts[3][p].many;
         if (many == 0) continue;
-        sides(c, t, parts[0][o].size, parts[1][y].size, parts[2][p].size, &rows, &vecs);
+        sides(t, parts[0][n].size, parts[1][o].size, parts[2][y].size, parts[3][p].size, &rows,
+              &vecs);
         sum += (double)many * tile_time(rows, vecs);
         kinds++;
     }
-    int64_t items = c->s.n * c->s.groups * c->s.batch_groups * ceil_div(filters, t->o) *
-                    (r.whole + (r.rest != 0) + r.single) * c->axis[0].n;
+    int64_t items = ceil_div(c->s.n, t->n) * c->s.groups * c->s.batch_groups *
+                    ceil_div(filters, t->o) * (r.whole + (r.rest != 0) + r.single) * c->axis[0].n;
     return sum * (1 + 0.01 * kinds) * (items < 2 ? 1.5 : 1);
 }
 
 static void try_tile(const ConvKernel *c, ConvTile t, int64_t filters, double *best, ConvTile *to) {
     int64_t rows, vecs;
-    sides(c, &t, t.o, t.y, t.x, &rows, &vecs);
+    sides(&t, t.n, t.o, t.y, t.x, &rows, &vecs);
     if (rows < 1 || vecs < 1 || rows > MaxConvSide || vecs > MaxConvSide) return;
     if ((rows + 1) * vecs + 1 > (int64_t)c->c.cg->target.registers) return;
     double time = time_of(c, &t, filters);
@@ -97,7 +106,7 @@ static void try_tile(const ConvKernel *c, ConvTile t, int64_t filters, double *b
     *to = t;
 }
 
-/* Several rows of places only where a tile holds them whole. */
+/* Several rows of places, or images, only where a tile holds rows whole. */
 static void choose(const ConvKernel *c, ConvTile t, int64_t filters, ConvTile *to) {
     double best = 0;
     int64_t places = c->axis[2].n, inner = c->axis[1].inner[1] - c->axis[1].inner[0];
@@ -107,8 +116,10 @@ static void choose(const ConvKernel *c, ConvTile t, int64_t filters, ConvTile *t
         for (int64_t x = 1; x <= MaxConvSide && (x - 1) * unit_x < places; x++) {
             t.o = least(o * unit_o, filters);
             t.x = least(x * unit_x, places);
-            for (t.y = 1; t.y <= (t.x == places && inner ? inner : 1); t.y++)
-                try_tile(c, t, filters, &best, to);
+            for (t.y = 1; t.y <= (t.x == places && inner ? inner : 1); t.y++) {
+                int64_t most = t.by_filters && t.x == places ? least(c->s.n, MaxConvSide) : 1;
+                for (t.n = 1; t.n <= most; t.n++) try_tile(c, t, filters, &best, to);
+            }
         }
     }
 }
@@ -116,13 +127,25 @@ static void choose(const ConvKernel *c, ConvTile t, int64_t filters, ConvTile *t
 /* An item of more than one chunk of taps keeps its sums meanwhile; it does several images, that
  * read the same filters. */
 static int64_t images_of(const ConvKernel *c, int64_t filters) {
-    if (c->taps <= SumBlock) return 1;
     const ConvTile *t = &c->tile;
     int64_t others = c->s.groups * c->s.batch_groups * c->axis[0].n *
                      ceil_div(filters, t->o) * ceil_div(c->axis[1].n, t->y);
     int64_t sums = t->y * (c->axis[2].n + t->lanes) * (t->o + t->lanes);
-    int64_t n = least(Scratch / sums, c->s.n * others / Items);
-    return n < 1 ? 1 : least(n, c->s.n);
+    int64_t n = least(least(Scratch / sums, c->s.n * others / Items), c->s.n);
+    return n < t->n ? t->n : n / t->n * t->n;
+}
+
+/* Chunks of taps whose filters stay in the first cache, copied there, where many tiles read them.
+ */
+static void choose_chunk(ConvKernel *c, int64_t filters) {
+    ConvTile *t = &c->tile;
+    int64_t row = ceil_div(t->o, t->lanes) * t->lanes * (int64_t)dtype_size(c->c.dt);
+    int64_t near = NearFilters / row, images = images_of(c, filters);
+    bool many = images / t->n * ceil_div(c->axis[2].n, t->x) >= Passes;
+    t->pack = t->by_filters && many && c->c.dt != BF16 && c->taps > near;
+    t->chunk = SumBlock;
+    if (t->pack && c->taps <= SumBlock) t->chunk = near < c->s.i ? near : near - near % c->s.i;
+    t->images = c->taps > t->chunk ? images : t->n;
 }
 
 static unsigned lanes_for(const ConvKernel *c, int64_t along) {
@@ -174,14 +197,14 @@ static ConvKernel box_of(const ConvKernel *c) {
 
 void conv_plan(ConvKernel *c) {
     int64_t filters = c->s.o / (c->s.groups * c->s.batch_groups);
-    ConvTile t = {.by_filters = c->ws[0] == 1 && (filters >= 16 || filters > c->axis[2].n)};
+    ConvTile t = {.n = 1, .by_filters = c->ws[0] == 1 && (filters >= 16 || filters > c->axis[2].n)};
     t.lanes = lanes_for(c, t.by_filters ? filters : c->axis[2].n);
     choose(c, t, filters, &c->tile);
     ConvKernel box = box_of(c);
-    ConvTile b = {.by_taps = true, .lanes = lanes_for(c, box.axis[2].n)};
+    ConvTile b = {.n = 1, .by_taps = true, .lanes = lanes_for(c, box.axis[2].n)};
     if (!t.by_filters && taps_pay(c, t.lanes, b.lanes)) {
         choose(&box, b, filters, &b);
         if (b.o * c->axis[0].n * c->axis[1].n * c->axis[2].n <= SumsOfItem) c->tile = b;
     }
-    c->tile.images = images_of(c, filters);
+    choose_chunk(c, filters);
 }

@@ -8,7 +8,7 @@ typedef struct Walk {
     const ConvKernel *c;
     const ConvSide *a, *b;
     const ConvTaps *t;
-    V *sums;
+    V *sums;     /* NULL: b is copied to a */
     V inside[2]; /* places of the tile that the tap leaves in x; NULL: all */
 } Walk;
 
@@ -87,6 +87,14 @@ static V vector(const ConvKernel *c, const ConvSide *s, V at, unsigned j, V mask
     return r;
 }
 
+static void copy(const Walk *w, V to, V from) {
+    const ConvSide *b = w->b;
+    for (unsigned j = 0; j < b->n; j++) {
+        V v = vector(w->c, b, from, j, NULL), at = cg_i64(w->c->c.cg, j * w->c->tile.lanes);
+        cg_store(w->c->c.cg, w->c->c.dt, v, to, at);
+    }
+}
+
 /* With both operands at the tap. */
 static void step(const Walk *w, V at_a, V at_b) {
     const ConvKernel *c = w->c;
@@ -126,7 +134,7 @@ static void tap(Walk *w, int d, int64_t inner, V k, V at_a, V at_b, V from, V to
     at_a = conv_address(w->c, at_a, cg_mul_imm(cg, k, w->a->tap[d]));
     at_b = conv_address(w->c, at_b, cg_mul_imm(cg, k, w->b->tap[d]));
     if (d == MaxSpatial) {
-        step(w, at_a, at_b);
+        (w->sums ? step : copy)(w, at_a, at_b);
         return;
     }
     if (d == MaxSpatial - 1 && w->t->padding == PadAny) places_inside(w, k);
@@ -141,7 +149,7 @@ static void tap(Walk *w, int d, int64_t inner, V k, V at_a, V at_b, V from, V to
 /* Taps [lo, hi) along axis d; of them those of the chunk, whose limits are counted from here. */
 static void run(Walk *w, int d, V lo, V hi, V at_a, V at_b, V from, V to) {
     Cg *cg = w->c->c.cg;
-    unsigned n = w->a->n * w->b->n;
+    unsigned n = w->a->n * w->b->n, carried = w->sums ? n : 0;
     int64_t inner = 1;
     for (int e = d + 1; e <= MaxSpatial; e++) inner *= along(w->c, e);
     if (from) {
@@ -162,12 +170,12 @@ static void run(Walk *w, int d, V lo, V hi, V at_a, V at_b, V from, V to) {
             at_once *= 2;
     }
     Loop l;
-    V k = loop_open(cg, &l, lo, hi, at_once, w->sums, n);
-    copy_bytes(w->sums, l.phi, n * sizeof *w->sums);
+    V k = loop_open(cg, &l, lo, hi, at_once, w->sums, carried);
+    copy_bytes(w->sums, l.phi, carried * sizeof *w->sums);
     for (int64_t i = 0; i < at_once; i++)
         tap(w, d, inner, cg_add_imm(cg, k, i), at_a, at_b, from, to);
     loop_close(cg, &l, w->sums);
-    copy_bytes(w->sums, l.phi, n * sizeof *w->sums);
+    copy_bytes(w->sums, l.phi, carried * sizeof *w->sums);
 }
 
 /* The last axis, of a tile at a constant place. */
@@ -194,7 +202,7 @@ static void taps(Walk *w, int d, V at_a, V at_b, V from, V to) {
         runs(w, at_a, at_b, from, to);
         return;
     }
-    if (d == MaxSpatial && SumBlock % w->c->s.i == 0) from = to = NULL;
+    if (d == MaxSpatial && w->c->tile.chunk % w->c->s.i == 0) from = to = NULL;
     bool outer = d < MaxSpatial - 1;
     run(w, d, outer ? w->t->lo[d] : zero, outer ? w->t->hi[d] : all, at_a, at_b, from, to);
 }
@@ -203,6 +211,11 @@ void conv_accumulate(const ConvKernel *c, const ConvSide *a, const ConvSide *b, 
                      V *sums) {
     Walk w = {.c = c, .a = a, .b = b, .t = t, .sums = sums};
     if (c->taps) taps(&w, 0, a->base, b->base, t->from, t->to);
+}
+
+void conv_copy(const ConvKernel *c, const ConvSide *a, const ConvSide *b, const ConvTaps *t) {
+    Walk w = {.c = c, .a = a, .b = b, .t = t};
+    taps(&w, 0, a->base, b->base, t->from, t->to);
 }
 
 void conv_channels(const ConvKernel *c, const ConvSide *a, const ConvSide *b, const ConvTaps *t,

@@ -72,6 +72,17 @@ static const ConvCase cases[] = {
     /* a phase without taps where others go tap by tap */
     {.n = 1, .c = 17, .o = 2, .rank = 2, .s = {2, 7}, .k = {1, 3}, .lhs = {2, 2}, .lo = {0, 2},
      .hi = {0, 2}},
+    /* few places, so that a tile has several images, and one is left over */
+    {.n = 7, .c = 2, .o = 35, .rank = 2, .s = {20, 21}, .k = {18, 19}},
+    {.n = 17, .c = 3, .o = 20, .rank = 2, .s = {16, 17}, .k = {16, 17}, .lo = {1, 1}, .hi = {1, 1},
+     .follows = true},
+    {.n = 10, .c = 5, .o = 32, .rank = 1, .s = {60}, .k = {58}, .batch_groups = 2},
+    /* filters of many taps that many tiles read: copied in chunks */
+    {.n = 17, .c = 3, .o = 16, .rank = 2, .s = {46, 31}, .k = {46, 30}, .lo = {0, 1}, .hi = {1, 1}},
+    {.n = 5, .c = 48, .o = 40, .rank = 2, .s = {3, 20}, .k = {3, 3}, .lo = {1, 1}, .hi = {1, 1},
+     .follows = true},
+    {.n = 2, .c = 300, .o = 20, .rank = 1, .s = {50}, .k = {2}, .lo = {1}},
+    {.n = 3, .c = 200, .o = 64, .rank = 2, .s = {4, 17}, .k = {2, 3}, .groups = 2, .rhs = {2, 1}},
     {.n = 0, .c = 3, .o = 2, .rank = 2, .s = {5, 5}, .k = {3, 3}},
     {.n = 2, .c = 0, .o = 2, .rank = 2, .s = {5, 5}, .k = {3, 3}, .follows = true},
     {.n = 2, .c = 3, .o = 0, .rank = 2, .s = {5, 5}, .k = {3, 3}},
