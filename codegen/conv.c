@@ -163,39 +163,47 @@ static V waiting(const ConvKernel *c, const ConvPlace *p, unsigned i, unsigned l
     return cg_mul_imm(cg, cg_add_imm(cg, p->slot, i), c->tile.lanes / lanes);
 }
 
-static V kept(const ConvKernel *c, const ConvPlace *p, unsigned i, unsigned lanes) {
-    V old = contract_get(&c->c, p->kept, waiting(c, p, i, lanes), lanes);
-    return LLVMBuildSelect(c->c.cg->b, p->first, contract_zero(&c->c, lanes), old, "");
+/* What waits in `memory`; nothing at the beginning. */
+static V waited(const ConvKernel *c, const ConvPlace *p, V memory, V beginning, unsigned i,
+                unsigned lanes) {
+    V old = contract_get(&c->c, memory, waiting(c, p, i, lanes), lanes);
+    return LLVMBuildSelect(c->c.cg->b, beginning, contract_zero(&c->c, lanes), old, "");
 }
 
-/* Sums of SumBlock taps are added up; fewer go on where the chunk before ended. */
-static void tile(const ConvKernel *c, ConvPlace *p, V x, int64_t places) {
+/* The sums of a chunk of taps, `b->n` vectors a row, are complete. */
+static void finish(const ConvKernel *c, const ConvPlace *p, const ConvSide *a, const ConvSide *b,
+                   V *sums) {
     Cg *cg = c->c.cg;
+    unsigned n = a->n * b->n;
+    for (unsigned i = 0; i < n && p->kept; i++)
+        contract_put(&c->c, p->kept, waiting(c, p, i, b->lanes[i % b->n]), sums[i]);
+    When full = when_open(cg, p->full);
+    for (unsigned i = 0; i < n && p->total; i++) {
+        unsigned lanes = b->lanes[i % b->n];
+        V old = waited(c, p, p->total, p->first, i, lanes);
+        sums[i] = LLVMBuildFAdd(cg->b, old, sums[i], "");
+        contract_put(&c->c, p->total, waiting(c, p, i, lanes), sums[i]);
+    }
+    When last = when_open(cg, p->last);
+    store(c, p, a, b, sums);
+    when_close(cg, &last);
+    when_close(cg, &full);
+}
+
+static void tile(const ConvKernel *c, ConvPlace *p, V x, int64_t places) {
     ConvSide a, b;
     V sums[MaxCarried];
-    bool adds = c->taps > SumBlock;
     p->taps.x = x;
     p->taps.places = places;
     conv_sides(c, p, &a, &b);
     unsigned n = a.n * b.n;
     for (unsigned i = 0; i < n; i++) {
         unsigned lanes = b.lanes[i % b.n];
-        sums[i] = adds || !p->kept ? contract_zero(&c->c, lanes) : kept(c, p, i, lanes);
+        sums[i] = p->kept ? waited(c, p, p->kept, p->fresh, i, lanes) : contract_zero(&c->c, lanes);
     }
     conv_accumulate(c, &a, &b, &p->taps, sums);
-    if (!p->kept) {
-        store(c, p, &a, &b, sums);
-        return;
-    }
-    for (unsigned i = 0; i < n; i++) {
-        unsigned lanes = b.lanes[i % b.n];
-        if (adds) sums[i] = LLVMBuildFAdd(cg->b, kept(c, p, i, lanes), sums[i], "");
-        contract_put(&c->c, p->kept, waiting(c, p, i, lanes), sums[i]);
-    }
-    p->slot = cg_add_imm(cg, p->slot, n);
-    When last = when_open(cg, p->last);
-    store(c, p, &a, &b, sums);
-    when_close(cg, &last);
+    finish(c, p, &a, &b, sums);
+    if (p->slot) p->slot = cg_add_imm(c->c.cg, p->slot, n);
 }
 
 /* The tiles [from, to) of a row block, of `places` places. */
@@ -241,7 +249,7 @@ static V some_images(const ConvKernel *c, ConvPlace p, V from, V to, int64_t tog
     Loop l;
     p.images = together;
     p.image = loop_open(cg, &l, from, cg_add_imm(cg, to, 1 - together), together, NULL, 0);
-    if (p.kept) p.slot = cg_mul_imm(cg, LLVMBuildSub(cg->b, p.image, first, ""), sums);
+    if (p.first) p.slot = cg_mul_imm(cg, LLVMBuildSub(cg->b, p.image, first, ""), sums);
     tiles(c, &p);
     loop_close(cg, &l, NULL);
     return l.i;
@@ -254,7 +262,7 @@ static void images(const ConvKernel *c, const ConvPlace *p, int64_t sums) {
     if (t->images == 1) {
         ConvPlace one = *p;
         one.images = 1;
-        if (p->kept) one.slot = cg_i64(cg, 0);
+        if (p->first) one.slot = cg_i64(cg, 0);
         tiles(c, &one);
         return;
     }
@@ -279,27 +287,40 @@ static void pack(const ConvKernel *c, ConvPlace *p, V scratch) {
     conv_copy(c, &to, &b, &at.taps);
 }
 
+static V is_multiple(Cg *cg, V a, int64_t of) {
+    V rest = LLVMBuildURem(cg->b, a, cg_i64(cg, of), "");
+    return LLVMBuildICmp(cg->b, LLVMIntEQ, rest, cg_i64(cg, 0), "");
+}
+
+/* The chunk of taps from `from` on. */
+static void set_chunk(const ConvKernel *c, ConvPlace *p, V from) {
+    Cg *cg = c->c.cg;
+    V all = cg_i64(cg, c->taps), to = cg_least(cg, cg_add_imm(cg, from, c->tile.chunk), all);
+    p->taps.from = from;
+    p->taps.to = to;
+    p->first = index_less(&c->c, from, cg_i64(cg, SumBlock));
+    p->last = LLVMBuildICmp(cg->b, LLVMIntEQ, to, all, "");
+    p->fresh = is_multiple(cg, from, SumBlock);
+    p->full = LLVMBuildOr(cg->b, p->last, is_multiple(cg, to, SumBlock), "");
+}
+
 /* Chunk of taps by chunk. */
 static void chunks(const ConvKernel *c, ConvPlace p) {
     Cg *cg = c->c.cg;
     const ConvTile *t = &c->tile;
     int64_t across = t->by_filters ? c->axis[2].n * ceil_div(p.filters, t->lanes)
                                    : ceil_div(c->axis[2].n, t->lanes) * p.filters;
-    int64_t sums = across * p.rows;
+    int64_t sums = across * p.rows, memory = t->images * sums * t->lanes;
     if (c->taps <= t->chunk) {
         images(c, &p, sums);
         return;
     }
-    p.kept = contract_scratch(&c->c, t->images * sums * t->lanes);
-    V zero = cg_i64(cg, 0), all = cg_i64(cg, c->taps);
+    if (t->chunk < SumBlock) p.kept = contract_scratch(&c->c, memory);
+    if (c->taps > SumBlock) p.total = contract_scratch(&c->c, memory);
     V copies = t->pack ? contract_scratch(&c->c, t->chunk * conv_width(c, &p)) : NULL;
     Loop l;
-    V from = loop_open(cg, &l, zero, all, t->chunk, NULL, 0), next = cg_add_imm(cg, from, t->chunk);
-    V to = cg_least(cg, next, all);
-    p.taps.from = from;
-    p.taps.to = to;
-    p.first = LLVMBuildICmp(cg->b, LLVMIntEQ, from, zero, "");
-    p.last = LLVMBuildICmp(cg->b, LLVMIntEQ, to, all, "");
+    V zero = cg_i64(cg, 0), end = cg_i64(cg, c->taps);
+    set_chunk(c, &p, loop_open(cg, &l, zero, end, t->chunk, NULL, 0));
     if (copies) pack(c, &p, copies);
     images(c, &p, sums);
     loop_close(cg, &l, NULL);

@@ -30,7 +30,7 @@ typedef struct ConvTile {
     unsigned lanes;
     int64_t o, y, x, n; /* filters, places and images of a tile */
     int64_t images;     /* that an item does for each chunk of taps */
-    int64_t chunk;      /* taps: SumBlock, or fewer where they are fewer */
+    int64_t chunk;      /* taps: SumBlock or a part of it */
 } ConvTile;
 
 typedef struct ConvKernel {
@@ -78,9 +78,10 @@ typedef struct ConvPlace {
     int64_t filters, rows;   /* of this item's tiles */
     int64_t images;          /* from `image` on, of a tile */
     ConvTaps taps;
-    V first, last;           /* whether this is the first, the last chunk of taps */
-    V packed; /* its filters [taps][vectors of filters], as if from tap 0 on; or NULL */
-    V kept;   /* scratch memory for sums between chunks */
+    V fresh, full; /* whether this chunk of taps begins, ends a sum of SumBlock */
+    V first, last; /* whether it is of the first such sum, the last of all */
+    V kept, total; /* scratch memory for sums between chunks: of SumBlock, of all; or NULL */
+    V packed;      /* its filters [taps][vectors of filters], as if from tap 0 on; or NULL */
     V slot;                  /* of the next tile in it */
 } ConvPlace;
 

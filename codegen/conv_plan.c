@@ -145,6 +145,7 @@ static void choose_chunk(ConvKernel *c, int64_t filters) {
     t->pack = t->by_filters && many && c->c.dt != BF16 && c->taps > near;
     t->chunk = SumBlock;
     if (t->pack && c->taps <= SumBlock) t->chunk = near < c->s.i ? near : near - near % c->s.i;
+    while (t->pack && t->chunk > near) t->chunk /= 2;
     t->images = c->taps > t->chunk ? images : t->n;
 }
 
