@@ -2,9 +2,9 @@
  * lanes x lanes blocks are transposed in registers. */
 #include "codegen/contract_internal.h"
 
-/* Rows that follow are asked for before their turn: each is another page, where the processor's own
- * prefetcher begins anew. */
 enum {
+    /* Rows that follow are asked for before their turn: each is another page, where the processor's
+     * own prefetcher begins anew. */
     Ahead = 8,
     NearRows = 1 << 10, /* bytes from one to the next */
 };

@@ -29,9 +29,9 @@ static bool rows_clash(const Contract *c) {
     return c->x.row > c->x.col && bytes >= 2048 && bytes % 512 == 0;
 }
 
-/* A step of k of one tile: arithmetic is bound by its latency where there are few accumulators (two
- * multiply-adds a cycle, each of 4 or 5 cycles, want 10), and loads are partly hidden behind it,
- * less where they miss the first cache. */
+/* A step of k of one tile: arithmetic is bound by its latency where there are few accumulators (of
+ * two multiply-adds a cycle, done after up to 5 cycles, eight take as long as ten), and loads are
+ * partly hidden behind it, less where they miss the first cache. */
 static double tile_time(const Contract *c, int64_t rows, int64_t vecs) {
     int64_t sums = rows * vecs;
     double far = c->k * vecs * c->tile.lanes * size_of(c) > NearBytes ? 0.8 : 0.3;

@@ -25,13 +25,14 @@ static V plus(Cg *cg, V sum, V n, int64_t stride) {
     return cg_add(cg, cg_mul_imm(cg, n, stride), sum);
 }
 
-int64_t conv_width(const ConvKernel *c, const ConvPlace *p) {
+/* Filters of p's tiles, rounded up to vectors. */
+static int64_t filters_wide(const ConvKernel *c, const ConvPlace *p) {
     return ceil_div(p->filters, c->tile.lanes) * c->tile.lanes;
 }
 
 /* The taps of filters that are copied one after another. */
 static void packed_taps(const ConvKernel *c, const ConvPlace *p, ConvSide *w) {
-    int64_t apart = conv_width(c, p);
+    int64_t apart = filters_wide(c, p);
     w->lane = 1;
     for (int d = MaxSpatial; d >= 0; d--) {
         w->tap[d] = apart;
@@ -89,72 +90,6 @@ void conv_sides(const ConvKernel *c, const ConvPlace *p, ConvSide *a, ConvSide *
     }
 }
 
-/* ---- results ---- */
-
-void conv_store_row(const ConvKernel *c, const ConvPlace *p, int64_t o, int64_t y, V x, V value,
-                      unsigned count) {
-    Cg *cg = c->c.cg;
-    uint32_t rank = k_ins(c->k, c->k->k->root)->type.shape->rank, skip = MaxSpatial + 2 - rank;
-    int64_t per_group = c->s.o / (c->s.groups * c->s.batch_groups);
-    V place[] = {p->z, cg_add_imm(cg, p->y, y), x};
-    Index idx = {.rank = rank};
-    idx.at[0] = p->image;
-    idx.at[1] = plus(cg, cg_add_imm(cg, p->o, o), p->group, per_group);
-    for (uint32_t d = skip; d < MaxSpatial; d++) {
-        const PhaseAxis *s = &c->axis[d];
-        idx.at[2 + d - skip] = cg_add_imm(cg, cg_mul_imm(cg, place[d], s->step), s->first);
-    }
-    idx.step[rank - 1] = c->axis[MaxSpatial - 1].step;
-    contract_store_row(c->k, &idx, value, count);
-}
-
-/* Vectors of filters, one per place of row y of an image, become vectors of places, one per
- * filter. */
-static void store_places(const ConvKernel *c, const ConvPlace *p, const ConvSide *b, unsigned v,
-                         int64_t y, const V *sums) {
-    Cg *cg = c->c.cg;
-    unsigned lanes = b->lanes[v];
-    int64_t places = p->taps.places;
-    for (int64_t from = 0; from < places; from += lanes) {
-        V rows[MaxLanes], none = LLVMGetPoison(LLVMTypeOf(sums[v]));
-        int64_t count = least(places - from, lanes);
-        for (int64_t i = 0; i < lanes; i++)
-            rows[i] = i < count ? sums[(y * places + from + i) * b->n + v] : none;
-        cg_transpose(cg, rows, lanes, lanes);
-        for (unsigned o = 0; o < b->valid[v]; o++) {
-            conv_store_row(c, p, v * c->tile.lanes + o, y, cg_add_imm(cg, p->taps.x, from), rows[o],
-                           (unsigned)count);
-        }
-    }
-}
-
-static void store_by_filters(const ConvKernel *c, const ConvPlace *p, const ConvSide *b,
-                             const V *sums) {
-    ConvPlace at = *p;
-    for (int64_t i = 0; i < p->images; i++) {
-        at.image = cg_add_imm(c->c.cg, p->image, i);
-        for (unsigned v = 0; v < b->n; v++) {
-            for (int64_t y = 0; y < p->rows; y++) store_places(c, &at, b, v, y, sums);
-        }
-        sums += p->rows * p->taps.places * b->n;
-    }
-}
-
-static void store(const ConvKernel *c, const ConvPlace *p, const ConvSide *a, const ConvSide *b,
-                  const V *sums) {
-    if (c->tile.by_filters) {
-        store_by_filters(c, p, b, sums);
-        return;
-    }
-    unsigned columns = b->n / (unsigned)p->rows;
-    for (unsigned o = 0; o < a->n; o++) {
-        for (unsigned v = 0; v < b->n; v++) {
-            V at = cg_add_imm(c->c.cg, p->taps.x, (int64_t)(v % columns) * c->tile.lanes);
-            conv_store_row(c, p, o, v / columns, at, sums[o * b->n + v], b->valid[v]);
-        }
-    }
-}
-
 /* ---- tiles ---- */
 
 /* Where sum i of a tile waits, in units of its lanes. */
@@ -170,7 +105,7 @@ static V waited(const ConvKernel *c, const ConvPlace *p, V memory, V beginning, 
     return LLVMBuildSelect(c->c.cg->b, beginning, contract_zero(&c->c, lanes), old, "");
 }
 
-/* The sums of a chunk of taps, `b->n` vectors a row, are complete. */
+/* The sums of a tile have all of their chunk of taps. */
 static void finish(const ConvKernel *c, const ConvPlace *p, const ConvSide *a, const ConvSide *b,
                    V *sums) {
     Cg *cg = c->c.cg;
@@ -185,16 +120,15 @@ static void finish(const ConvKernel *c, const ConvPlace *p, const ConvSide *a, c
         contract_put(&c->c, p->total, waiting(c, p, i, lanes), sums[i]);
     }
     When last = when_open(cg, p->last);
-    store(c, p, a, b, sums);
+    conv_store(c, p, a, b, sums);
     when_close(cg, &last);
     when_close(cg, &full);
 }
 
-static void tile(const ConvKernel *c, ConvPlace *p, V x, int64_t places) {
+/* A tile for p's chunk of taps. */
+static void tile_of_chunk(const ConvKernel *c, ConvPlace *p) {
     ConvSide a, b;
     V sums[MaxCarried];
-    p->taps.x = x;
-    p->taps.places = places;
     conv_sides(c, p, &a, &b);
     unsigned n = a.n * b.n;
     for (unsigned i = 0; i < n; i++) {
@@ -204,6 +138,42 @@ static void tile(const ConvKernel *c, ConvPlace *p, V x, int64_t places) {
     conv_accumulate(c, &a, &b, &p->taps, sums);
     finish(c, p, &a, &b, sums);
     if (p->slot) p->slot = cg_add_imm(c->c.cg, p->slot, n);
+}
+
+static V is_multiple(Cg *cg, V a, int64_t of) {
+    V rest = LLVMBuildURem(cg->b, a, cg_i64(cg, of), "");
+    return LLVMBuildICmp(cg->b, LLVMIntEQ, rest, cg_i64(cg, 0), "");
+}
+
+/* For each chunk of taps, which p is given. */
+static void chunk_open(const ConvKernel *c, ConvPlace *p, Loop *l) {
+    Cg *cg = c->c.cg;
+    V all = cg_i64(cg, c->taps);
+    V from = loop_open(cg, l, cg_i64(cg, 0), all, c->tile.chunk, NULL, 0);
+    V to = cg_least(cg, cg_add_imm(cg, from, c->tile.chunk), all);
+    p->taps.from = from;
+    p->taps.to = to;
+    p->first = index_less(&c->c, from, cg_i64(cg, SumBlock));
+    p->last = LLVMBuildICmp(cg->b, LLVMIntEQ, to, all, "");
+    p->fresh = is_multiple(cg, from, SumBlock);
+    p->full = LLVMBuildOr(cg->b, p->last, is_multiple(cg, to, SumBlock), "");
+    if (c->tile.chunk < SumBlock) p->kept = c->kept;
+    if (c->taps > SumBlock) p->total = c->total;
+}
+
+static void tile(const ConvKernel *c, ConvPlace *p, V x, int64_t places) {
+    p->taps.x = x;
+    p->taps.places = places;
+    if (!c->tile.inside) {
+        tile_of_chunk(c, p);
+        return;
+    }
+    ConvPlace at = *p;
+    Loop l;
+    chunk_open(c, &at, &l);
+    at.slot = cg_i64(c->c.cg, 0);
+    tile_of_chunk(c, &at);
+    loop_close(c->c.cg, &l, NULL);
 }
 
 /* The tiles [from, to) of a row block, of `places` places. */
@@ -272,8 +242,8 @@ static void images(const ConvKernel *c, const ConvPlace *p, int64_t sums) {
     if (t->n == 1 || c->s.n % t->n) some_images(c, *p, from, to, 1, p->image, sums);
 }
 
-/* Copies the filters of p's chunk of taps, where other tiles find them. */
-static void pack(const ConvKernel *c, ConvPlace *p, V scratch) {
+/* Copies the filters of p's chunk of taps for its tiles. */
+static void pack(const ConvKernel *c, ConvPlace *p) {
     Cg *cg = c->c.cg;
     ConvSide a, b, to = {.n = 1};
     ConvPlace at = *p;
@@ -281,49 +251,27 @@ static void pack(const ConvKernel *c, ConvPlace *p, V scratch) {
     at.taps.places = 1;
     at.taps.padding = PadNone;
     conv_sides(c, &at, &a, &b);
-    V skip = cg_mul_imm(cg, p->taps.from, -conv_width(c, p));
+    V skip = cg_mul_imm(cg, p->taps.from, -filters_wide(c, p));
     packed_taps(c, p, &to);
-    to.base = p->packed = conv_address(c, scratch, skip);
+    to.base = p->packed = conv_address(c, c->copies, skip);
     conv_copy(c, &to, &b, &at.taps);
-}
-
-static V is_multiple(Cg *cg, V a, int64_t of) {
-    V rest = LLVMBuildURem(cg->b, a, cg_i64(cg, of), "");
-    return LLVMBuildICmp(cg->b, LLVMIntEQ, rest, cg_i64(cg, 0), "");
-}
-
-/* The chunk of taps from `from` on. */
-static void set_chunk(const ConvKernel *c, ConvPlace *p, V from) {
-    Cg *cg = c->c.cg;
-    V all = cg_i64(cg, c->taps), to = cg_least(cg, cg_add_imm(cg, from, c->tile.chunk), all);
-    p->taps.from = from;
-    p->taps.to = to;
-    p->first = index_less(&c->c, from, cg_i64(cg, SumBlock));
-    p->last = LLVMBuildICmp(cg->b, LLVMIntEQ, to, all, "");
-    p->fresh = is_multiple(cg, from, SumBlock);
-    p->full = LLVMBuildOr(cg->b, p->last, is_multiple(cg, to, SumBlock), "");
 }
 
 /* Chunk of taps by chunk. */
 static void chunks(const ConvKernel *c, ConvPlace p) {
-    Cg *cg = c->c.cg;
     const ConvTile *t = &c->tile;
     int64_t across = t->by_filters ? c->axis[2].n * ceil_div(p.filters, t->lanes)
                                    : ceil_div(c->axis[2].n, t->lanes) * p.filters;
-    int64_t sums = across * p.rows, memory = t->images * sums * t->lanes;
-    if (c->taps <= t->chunk) {
+    int64_t sums = across * p.rows;
+    if (c->taps <= t->chunk || t->inside) {
         images(c, &p, sums);
         return;
     }
-    if (t->chunk < SumBlock) p.kept = contract_scratch(&c->c, memory);
-    if (c->taps > SumBlock) p.total = contract_scratch(&c->c, memory);
-    V copies = t->pack ? contract_scratch(&c->c, t->chunk * conv_width(c, &p)) : NULL;
     Loop l;
-    V zero = cg_i64(cg, 0), end = cg_i64(cg, c->taps);
-    set_chunk(c, &p, loop_open(cg, &l, zero, end, t->chunk, NULL, 0));
-    if (copies) pack(c, &p, copies);
+    chunk_open(c, &p, &l);
+    if (t->pack) pack(c, &p);
     images(c, &p, sums);
-    loop_close(cg, &l, NULL);
+    loop_close(c->c.cg, &l, NULL);
 }
 
 /* The taps along outer axis d that its output j sees, or all. */
@@ -401,6 +349,15 @@ static void item(const ConvKernel *c, V number, int64_t filters, int64_t groups)
     when_close(cg, &w);
 }
 
+static void reserve(ConvKernel *c) {
+    const ConvTile *t = &c->tile;
+    if (c->taps <= t->chunk) return;
+    int64_t filters = CopiedFilters / (int64_t)dtype_size(c->c.dt);
+    if (t->chunk < SumBlock && !c->kept) c->kept = contract_scratch(&c->c, KeptSums);
+    if (c->taps > SumBlock && !c->total) c->total = contract_scratch(&c->c, KeptSums);
+    if (t->pack && !c->copies) c->copies = contract_scratch(&c->c, filters);
+}
+
 /* All items of a phase; this chunk's part of them, `per` at a time. */
 static void phase(ConvKernel *c) {
     Cg *cg = c->c.cg;
@@ -408,6 +365,7 @@ static void phase(ConvKernel *c) {
     c->taps = c->s.i;
     for (int d = 0; d < MaxSpatial; d++) c->taps *= c->axis[d].in ? c->axis[d].taps : 0;
     conv_plan(c);
+    reserve(c);
     int64_t groups = c->s.groups * c->s.batch_groups, filters = c->s.o / groups;
     int64_t items = ceil_div(c->s.n, c->tile.images) * groups * ceil_div(filters, c->tile.o) *
                     row_blocks(c);

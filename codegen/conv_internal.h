@@ -3,17 +3,23 @@
  *   for each tap (k, i) in order: sums[a][b] += broadcast(A[a] at the tap) * vector(B[b] at the
  * tap)
  *
- * By filters, vectors hold neighbouring filters and rows are places; by places, vectors run along
- * the last spatial axis and rows are filters. An output of x spread by lhs_dilation is computed in
- * phases: outputs p of equal p mod lhs_dilation see the same taps. Taps outside of x take no part:
- * along the outer axes a tile runs over those that its row sees, along the last one over all, and
- * leaves out places (conv_tile.c) or is a tile of the places that see x (conv_taps.c). */
+ * By filters, vectors hold neighbouring filters and rows are places, of several images where one
+ * has few, and the filters of many taps are copied in chunks that many tiles read; by places,
+ * vectors run along the last spatial axis and rows are filters. An output of x spread by
+ * lhs_dilation is computed in phases: outputs p of equal p mod lhs_dilation see the same taps. Taps
+ * outside of x take no part: along the outer axes a tile runs over those that its row sees, along
+ * the last one over all, and leaves out places (conv_tile.c) or is a tile of the places that see x
+ * (conv_taps.c). */
 #ifndef BPC_CONV_INTERNAL_H
 #define BPC_CONV_INTERNAL_H
 
 #include "codegen/contract_internal.h"
 
-enum { MaxConvSide = 32 };
+enum {
+    MaxConvSide = 32,
+    KeptSums = 1 << 14,       /* that wait between chunks of taps */
+    CopiedFilters = 24 << 10, /* bytes of a copy, which stays in the first cache */
+};
 
 typedef struct PhaseAxis {
     int64_t first, step; /* outputs first + step * j */
@@ -26,11 +32,12 @@ typedef struct PhaseAxis {
 
 typedef struct ConvTile {
     bool by_filters, by_taps;
-    bool pack; /* copy the filters of a chunk of taps, which many tiles read */
     unsigned lanes;
     int64_t o, y, x, n; /* filters, places and images of a tile */
-    int64_t images;     /* that an item does for each chunk of taps */
-    int64_t chunk;      /* taps: SumBlock or a part of it */
+    int64_t chunk;      /* of taps: SumBlock or a part of it */
+    bool pack;          /* copy its filters, which many tiles read */
+    bool inside;        /* a tile does chunk after chunk: an item has too many sums to keep */
+    int64_t images;     /* that an item does for each chunk */
 } ConvTile;
 
 typedef struct ConvKernel {
@@ -41,6 +48,7 @@ typedef struct ConvKernel {
     int64_t taps;         /* of the phase, times channels */
     V xbase, wbase;       /* of the whole operands, their offsets included */
     int64_t xs[2 + MaxSpatial], ws[2 + MaxSpatial];
+    V kept, total, copies; /* scratch memory of all phases, as far as one wants it */
     ConvTile tile;
 } ConvKernel;
 
@@ -80,20 +88,22 @@ typedef struct ConvPlace {
     ConvTaps taps;
     V fresh, full; /* whether this chunk of taps begins, ends a sum of SumBlock */
     V first, last; /* whether it is of the first such sum, the last of all */
-    V kept, total; /* scratch memory for sums between chunks: of SumBlock, of all; or NULL */
-    V packed;      /* its filters [taps][vectors of filters], as if from tap 0 on; or NULL */
-    V slot;                  /* of the next tile in it */
+    V packed;      /* its filters [taps][conv_width], as if from tap 0 on; or NULL */
+    V kept, total; /* where sums wait between chunks: of SumBlock, of all; or NULL */
+    V slot;        /* of the next tile in it */
 } ConvPlace;
 
 /* ---- conv.c ---- */
 /* Both operands at the first tap of the tile at p. */
 void conv_sides(const ConvKernel *c, const ConvPlace *p, ConvSide *a, ConvSide *b);
+
+/* ---- conv_store.c ---- */
 /* `count` results along the last axis from place x of row y on, of filter p->o + o. */
 void conv_store_row(const ConvKernel *c, const ConvPlace *p, int64_t o, int64_t y, V x, V value,
                     unsigned count);
-
-/* Vectors of filters, rounded up, that p's tiles read. */
-int64_t conv_width(const ConvKernel *c, const ConvPlace *p);
+/* The sums of the tile at p, [a][b], are complete. */
+void conv_store(const ConvKernel *c, const ConvPlace *p, const ConvSide *a, const ConvSide *b,
+                const V *sums);
 
 /* ---- conv_taps.c ---- */
 /* All outputs of p's image and filters. */
@@ -117,10 +127,10 @@ void conv_inside(Cg *cg, V base, int64_t in, int64_t by, int64_t most, V range[2
 /* sums[a * b->n + b] += over the taps. */
 void conv_accumulate(const ConvKernel *c, const ConvSide *a, const ConvSide *b, const ConvTaps *t,
                      V *sums);
-/* Copies b, vectors of tile.lanes, at the taps to a, which has room for them one after another. */
-void conv_copy(const ConvKernel *c, const ConvSide *a, const ConvSide *b, const ConvTaps *t);
 /* The same over the channels of one tap. */
 void conv_channels(const ConvKernel *c, const ConvSide *a, const ConvSide *b, const ConvTaps *t,
                    const V tap[MaxSpatial], V *sums);
+/* Copies b, vectors of tile.lanes, at the taps to a, which has room for them one after another. */
+void conv_copy(const ConvKernel *c, const ConvSide *a, const ConvSide *b, const ConvTaps *t);
 
 #endif

@@ -3,12 +3,10 @@
 #include "codegen/conv_internal.h"
 
 enum {
-    Scratch = 1 << 14,
     SumsOfItem = 1 << 12,
-    Items = 8,
+    Items = 8, /* wanted at least, for threads */
     MaxWidths = 8,
-    NearFilters = 24 << 10, /* bytes that stay in the first cache */
-    Passes = 8,             /* of tiles that pay for a copy */
+    Passes = 8, /* of tiles pay for a copy of what they read */
 };
 
 /* The first k >= 0 for which by * k >= from, at most `most`. */
@@ -92,7 +90,7 @@ static double time_of(const ConvKernel *c, const ConvTile *t, int64_t filters) {
     }
     int64_t items = ceil_div(c->s.n, t->n) * c->s.groups * c->s.batch_groups *
                     ceil_div(filters, t->o) * (r.whole + (r.rest != 0) + r.single) * c->axis[0].n;
-    return sum * (1 + 0.01 * kinds) * (items < 2 ? 1.5 : 1);
+    return sum * (1 + 0.01 * kinds) * (items < (t->n > 1 ? Items : 2) ? 1.5 : 1);
 }
 
 static void try_tile(const ConvKernel *c, ConvTile t, int64_t filters, double *best, ConvTile *to) {
@@ -116,37 +114,41 @@ static void choose(const ConvKernel *c, ConvTile t, int64_t filters, ConvTile *t
         for (int64_t x = 1; x <= MaxConvSide && (x - 1) * unit_x < places; x++) {
             t.o = least(o * unit_o, filters);
             t.x = least(x * unit_x, places);
-            for (t.y = 1; t.y <= (t.x == places && inner ? inner : 1); t.y++) {
-                int64_t most = t.by_filters && t.x == places ? least(c->s.n, MaxConvSide) : 1;
-                for (t.n = 1; t.n <= most; t.n++) try_tile(c, t, filters, &best, to);
+            bool whole = t.x == places;
+            int64_t tall = whole && inner ? least(inner, MaxConvSide) : 1;
+            for (t.y = 1; t.y <= tall; t.y++) {
+                int64_t many = t.by_filters && whole ? MaxConvSide / (t.x * t.y) : 1;
+                for (t.n = 1; t.n == 1 || t.n <= least(c->s.n, many); t.n++)
+                    try_tile(c, t, filters, &best, to);
             }
         }
     }
 }
 
 /* An item of more than one chunk of taps keeps its sums meanwhile; it does several images, that
- * read the same filters. */
+ * read the same filters. 0: there is no room for those of one tile's images. */
 static int64_t images_of(const ConvKernel *c, int64_t filters) {
     const ConvTile *t = &c->tile;
     int64_t others = c->s.groups * c->s.batch_groups * c->axis[0].n *
                      ceil_div(filters, t->o) * ceil_div(c->axis[1].n, t->y);
-    int64_t sums = t->y * (c->axis[2].n + t->lanes) * (t->o + t->lanes);
-    int64_t n = least(least(Scratch / sums, c->s.n * others / Items), c->s.n);
+    int64_t room = KeptSums / (t->y * (c->axis[2].n + t->lanes) * (t->o + t->lanes));
+    int64_t n = least(least(room, c->s.n * others / Items), c->s.n);
+    if (room < t->n) return 0;
     return n < t->n ? t->n : n / t->n * t->n;
 }
 
-/* Chunks of taps whose filters stay in the first cache, copied there, where many tiles read them.
- */
+/* Filters of many taps that many tiles read are copied in chunks. */
 static void choose_chunk(ConvKernel *c, int64_t filters) {
     ConvTile *t = &c->tile;
     int64_t row = ceil_div(t->o, t->lanes) * t->lanes * (int64_t)dtype_size(c->c.dt);
-    int64_t near = NearFilters / row, images = images_of(c, filters);
+    int64_t near = CopiedFilters / row, images = images_of(c, filters);
     bool many = images / t->n * ceil_div(c->axis[2].n, t->x) >= Passes;
     t->pack = t->by_filters && many && c->c.dt != BF16 && c->taps > near;
     t->chunk = SumBlock;
     if (t->pack && c->taps <= SumBlock) t->chunk = near < c->s.i ? near : near - near % c->s.i;
     while (t->pack && t->chunk > near) t->chunk /= 2;
-    t->images = c->taps > t->chunk ? images : t->n;
+    t->inside = c->taps > t->chunk && !images;
+    t->images = c->taps > t->chunk && images ? images : t->n;
 }
 
 static unsigned lanes_for(const ConvKernel *c, int64_t along) {
