@@ -200,11 +200,11 @@ static ConvKernel box_of(const ConvKernel *c) {
 
 void conv_plan(ConvKernel *c) {
     int64_t filters = c->s.o / (c->s.groups * c->s.batch_groups);
-    ConvTile t = {.n = 1, .by_filters = c->ws[0] == 1 && (filters >= 16 || filters > c->axis[2].n)};
+    ConvTile t = {.by_filters = c->ws[0] == 1 && (filters >= 16 || filters > c->axis[2].n)};
     t.lanes = lanes_for(c, t.by_filters ? filters : c->axis[2].n);
     choose(c, t, filters, &c->tile);
     ConvKernel box = box_of(c);
-    ConvTile b = {.n = 1, .by_taps = true, .lanes = lanes_for(c, box.axis[2].n)};
+    ConvTile b = {.by_taps = true, .lanes = lanes_for(c, box.axis[2].n)};
     if (!t.by_filters && taps_pay(c, t.lanes, b.lanes)) {
         choose(&box, b, filters, &b);
         if (b.o * c->axis[0].n * c->axis[1].n * c->axis[2].n <= SumsOfItem) c->tile = b;

@@ -2,7 +2,7 @@
 #include "codegen/conv_internal.h"
 
 void conv_store_row(const ConvKernel *c, const ConvPlace *p, int64_t o, int64_t y, V x, V value,
-                      unsigned count) {
+                    unsigned count) {
     Cg *cg = c->c.cg;
     uint32_t rank = k_ins(c->k, c->k->k->root)->type.shape->rank, skip = MaxSpatial + 2 - rank;
     int64_t per_group = c->s.o / (c->s.groups * c->s.batch_groups);
